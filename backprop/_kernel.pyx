@@ -1,0 +1,727 @@
+"""The compiled twin of reference.py: the same functions, in the same order, with the same bits.
+
+Where the reference takes one row, the kernel takes a block of rows; a sum over rows carries on from block to block, so
+that the size of a block changes no bit. Matrices are C-contiguous float64; NumPy allocates all of them and nothing is
+allocated without the GIL. Every entry sets the floating-point environment and puts the caller's back (fpenv.h).
+
+Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`.
+"""
+
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport fabs, sqrt
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+import numpy as np
+
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void *state
+        uint64_t (*next_uint64)(void *state) noexcept nogil
+
+cdef extern from "fpenv.h":
+    ctypedef struct bp_fpenv:
+        pass
+    bp_fpenv bp_fpenv_enter() noexcept nogil
+    void bp_fpenv_leave(bp_fpenv saved) noexcept nogil
+
+cdef extern from "elementary.h":
+    double cr_exp(double x) noexcept nogil
+    double cr_expm1(double x) noexcept nogil
+    double cr_log(double x) noexcept nogil
+    double cr_log1p(double x) noexcept nogil
+    double bp_exp_slow(double x) noexcept nogil
+    double bp_expm1_slow(double x) noexcept nogil
+    double bp_log_slow(double x) noexcept nogil
+    double bp_log1p_slow(double x) noexcept nogil
+
+cdef extern from "activations.h":
+    ctypedef struct bp_activation:
+        const char *name
+        void (*value)(Py_ssize_t rows, Py_ssize_t n, const double *z, double *a, double *scale) noexcept nogil
+        void (*chain)(Py_ssize_t rows, Py_ssize_t n, const double *a, double *delta) noexcept nogil
+    const bp_activation *bp_activations
+    const Py_ssize_t bp_n_activations
+
+cdef extern from "ordered.h":
+    void bp_net_input(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, const double *x, const double *W,
+                      const double *b, double *z) noexcept nogil
+    void bp_hidden_sum(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, const double *delta, const double *W,
+                       double *below) noexcept nogil
+    void bp_gradient(bint first, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, const double *x,
+                     const double *delta, double *dW, double *db) noexcept nogil
+    void bp_sgd_row(double lr, Py_ssize_t n_in, Py_ssize_t n_out, const double *x, const double *delta, double *W,
+                    double *b) noexcept nogil
+
+cdef extern from *:
+    """
+    #include <float.h>
+    #if defined(__clang__)
+    #define BP_COMPILER "clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define BP_COMPILER "gcc " __VERSION__
+    #else
+    #define BP_COMPILER "a compiler that is neither gcc nor clang"
+    #endif
+    """
+    const double DBL_MAX
+    const char *BP_COMPILER
+
+COMPILER = BP_COMPILER.decode()
+
+# Work is counted in multiply-adds; this much of it takes about 20 ms, and then Python may look at its signals.
+cdef double PAUSE_AFTER = 2e7
+# A block of rows and its work space stay in the second-level cache.
+cdef Py_ssize_t BLOCK_ROWS = 128
+cdef Py_ssize_t BLOCK_DOUBLES = 32768
+
+cdef uint64_t TWO_32 = 1ULL << 32
+
+
+cdef struct Layer:
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    const bp_activation *activation
+    double *W          # (n_in, n_out)
+    double *b          # (n_out,)
+    double *dW         # (n_in, n_out): the batch's gradient
+    double *db         # (n_out,)
+    const double *x    # (rows, n_in): the layer's input, which is the a of the layer below
+    double *z          # (rows, n_out): a itself, except in the last layer
+    double *a          # (rows, n_out)
+    double *delta      # (rows, n_out)
+
+
+cdef struct Block:
+    Layer *layers
+    Py_ssize_t n_layers
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    Py_ssize_t rows    # the most that it holds
+    double *x          # (rows, n_in): rows gathered in visiting order
+    double *t          # (rows, n_out): their targets
+    double *scale      # (rows, 2): softmax's largest z and sum
+
+
+cdef struct Span:
+    Py_ssize_t start
+    Py_ssize_t stop
+
+
+# Elementary functions, by the value: for tests and benchmarks.
+
+ctypedef double (*Elementary)(double x) noexcept nogil
+
+ELEMENTARY = ("exp", "expm1", "log", "log1p")
+cdef Elementary *quick = [cr_exp, cr_expm1, cr_log, cr_log1p]
+cdef Elementary *slow = [bp_exp_slow, bp_expm1_slow, bp_log_slow, bp_log1p_slow]
+
+
+def elementary(str name not None, const double[::1] x not None, double[::1] out not None, *, bint exact_phase=False):
+    """Apply exp, expm1, log or log1p to each x; `exact_phase` sends all of them through the exact slow phase."""
+    cdef Py_ssize_t code = ELEMENTARY.index(name), k
+    cdef Elementary function = slow[code] if exact_phase else quick[code]
+    cdef bp_fpenv saved
+    with nogil:
+        saved = bp_fpenv_enter()
+        if exact_phase:
+            for k in range(x.shape[0]):
+                out[k] = function(x[k])
+        elif code == 0:
+            for k in range(x.shape[0]):
+                out[k] = cr_exp(x[k])
+        elif code == 1:
+            for k in range(x.shape[0]):
+                out[k] = cr_expm1(x[k])
+        elif code == 2:
+            for k in range(x.shape[0]):
+                out[k] = cr_log(x[k])
+        else:
+            for k in range(x.shape[0]):
+                out[k] = cr_log1p(x[k])
+        bp_fpenv_leave(saved)
+
+
+# Activations: the table is in activations.h.
+
+ACTIVATIONS = tuple([bp_activations[code].name.decode() for code in range(bp_n_activations)])
+
+
+# The forward pass.
+
+
+cdef void forward(Block *block, const double *x, Py_ssize_t rows) noexcept nogil:
+    """The activations of every layer for a block of rows x (rows, n_in)."""
+    cdef Py_ssize_t l
+    cdef Layer *layer
+    block.layers[0].x = x
+    for l in range(block.n_layers):
+        layer = &block.layers[l]
+        bp_net_input(rows, layer.n_in, layer.n_out, layer.x, layer.W, layer.b, layer.z)
+        layer.activation.value(rows, layer.n_out, layer.z, layer.a, block.scale)
+
+
+# The total error of one sample, and its output deltas. scale: softmax's largest z and sum.
+
+
+cdef double squared_error(Py_ssize_t n, const double *z, const double *o, const double *t,
+                          const double *scale) noexcept nogil:
+    cdef double L = 0.0, d
+    cdef Py_ssize_t j
+    for j in range(n):
+        d = t[j] - o[j]
+        L = L + 0.5 * (d * d)
+    return L
+
+
+cdef double cross_entropy(Py_ssize_t n, const double *z, const double *o, const double *t,
+                          const double *scale) noexcept nogil:
+    cdef double L = 0.0, log_S = cr_log(scale[1])
+    cdef Py_ssize_t j
+    for j in range(n):
+        if t[j] != 0.0:
+            L = L + -(t[j] * ((z[j] - scale[0]) - log_S))
+    return L
+
+
+cdef double binary_cross_entropy(Py_ssize_t n, const double *z, const double *o, const double *t,
+                                 const double *scale) noexcept nogil:
+    cdef double L = 0.0
+    cdef Py_ssize_t j
+    for j in range(n):
+        L = L + (((0.0 if z[j] <= 0.0 else z[j]) - z[j] * t[j]) + cr_log1p(cr_exp(-fabs(z[j]))))
+    return L
+
+
+ctypedef double (*LossValue)(Py_ssize_t n, const double *z, const double *o, const double *t,
+                             const double *scale) noexcept nogil
+
+cdef struct Loss:
+    const char *name
+    LossValue value
+    bint through_activation  # whether the output delta is multiplied by the activation's derivative
+    double low               # what a target may be
+    double high
+    bint distribution        # whether a row of targets must sum to 1
+    const char *output       # the output activation it needs; "": any that has a derivative
+
+cdef Loss *losses = [
+    Loss("squared_error", squared_error, True, -DBL_MAX, DBL_MAX, False, ""),
+    Loss("cross_entropy", cross_entropy, False, 0.0, DBL_MAX, True, "softmax"),
+    Loss("binary_cross_entropy", binary_cross_entropy, False, 0.0, 1.0, False, "logistic"),
+]
+LOSSES = {losses[code].name.decode(): losses[code].output.decode() for code in range(3)}
+TARGETS = {losses[code].name.decode(): (losses[code].low, losses[code].high) for code in range(3)}
+cdef tuple loss_names = tuple(LOSSES)
+
+
+cdef double add_losses(Block *block, const Loss *loss, const double *t, Py_ssize_t rows,
+                       double total) noexcept nogil:
+    """Add the losses of a block, row after row, to the epoch's total."""
+    cdef Layer *last = &block.layers[block.n_layers - 1]
+    cdef Py_ssize_t s, n = block.n_out
+    for s in range(rows):
+        total = total + loss.value(n, last.z + s * n, last.a + s * n, t + s * n, block.scale + 2 * s)
+    return total
+
+
+def bad_target(str loss not None, const double[:, ::1] y not None):
+    """The first target out of the loss's range: (s, j, value), (s, -1, sum of the row), or None."""
+    cdef Loss *row = &losses[loss_names.index(loss)]
+    cdef Py_ssize_t s, j
+    cdef double total
+    cdef bp_fpenv saved
+    if row.low == -DBL_MAX and row.high == DBL_MAX:
+        return None
+    for s in range(y.shape[0]):
+        saved = bp_fpenv_enter()
+        total = 0.0
+        for j in range(y.shape[1]):
+            if not row.low <= y[s, j] <= row.high:
+                bp_fpenv_leave(saved)
+                return s, j, y[s, j]
+            total = total + y[s, j]
+        if row.distribution and not fabs(total - 1.0) <= 1e-9:
+            bp_fpenv_leave(saved)
+            return s, -1, total
+        bp_fpenv_leave(saved)
+    return None
+
+
+# The backward pass.
+
+
+cdef void node_deltas(Layer *last, const Loss *loss, const double *t, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(rows * last.n_out):
+        last.delta[k] = last.a[k] - t[k]
+    if loss.through_activation:
+        last.activation.chain(rows, last.n_out, last.a, last.delta)
+
+
+cdef void hidden_deltas(Layer *layer, const Layer *above, Py_ssize_t rows) noexcept nogil:
+    bp_hidden_sum(rows, above.n_in, above.n_out, above.delta, above.W, layer.delta)
+    layer.activation.chain(rows, layer.n_out, layer.a, layer.delta)
+
+
+cdef void backward(Block *block, const Loss *loss, const double *t, Py_ssize_t rows) noexcept nogil:
+    """The deltas of every layer; all weights are still the old ones."""
+    cdef Py_ssize_t l
+    node_deltas(&block.layers[block.n_layers - 1], loss, t, rows)
+    for l in range(block.n_layers - 2, -1, -1):
+        hidden_deltas(&block.layers[l], &block.layers[l + 1], rows)
+
+
+cdef void add_gradient(Block *block, bint first, Py_ssize_t rows) noexcept nogil:
+    """Add a block's gradient to the batch's; the first block of a batch starts from 0.0."""
+    cdef Py_ssize_t l
+    cdef Layer *layer
+    for l in range(block.n_layers):
+        layer = &block.layers[l]
+        bp_gradient(first, rows, layer.n_in, layer.n_out, layer.x, layer.delta, layer.dW, layer.db)
+
+
+cdef void mean_gradient(double *g, Py_ssize_t n_parameters, Py_ssize_t batch) noexcept nogil:
+    """g/B; with B a power of two g*(1/B) is the same number."""
+    cdef double B = <double>batch, reciprocal = 1.0 / B
+    cdef Py_ssize_t k
+    if batch == 1:
+        return
+    if batch & (batch - 1) == 0:
+        for k in range(n_parameters):
+            g[k] = g[k] * reciprocal
+    else:
+        for k in range(n_parameters):
+            g[k] = g[k] / B
+
+
+# Update rules: w, g and each row of the moments (n_moments, n_parameters) are flat.
+
+
+cdef void sgd(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
+              const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
+    cdef double lr = settings[0]
+    cdef Py_ssize_t span, k
+    for span in range(n_spans):
+        for k in range(trained[span].start, trained[span].stop):
+            w[k] = w[k] - lr * g[k]
+
+
+cdef void momentum(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
+                   const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
+    cdef double lr = settings[0], mu = settings[1]
+    cdef double *v = moments
+    cdef Py_ssize_t span, k
+    for span in range(n_spans):
+        for k in range(trained[span].start, trained[span].stop):
+            v[k] = mu * v[k] - lr * g[k]
+            w[k] = w[k] + v[k]
+
+
+cdef void nesterov(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
+                   const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
+    cdef double lr = settings[0], mu = settings[1]
+    cdef double *v = moments
+    cdef Py_ssize_t span, k
+    for span in range(n_spans):
+        for k in range(trained[span].start, trained[span].stop):
+            v[k] = mu * v[k] - lr * g[k]
+            w[k] = w[k] + (mu * v[k] - lr * g[k])
+
+
+cdef void adam(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
+               const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
+    cdef double lr = settings[0], b1 = settings[1], b2 = settings[2], epsilon = settings[3]
+    cdef double c1 = 1.0 - b1, c2 = 1.0 - b2, rate
+    cdef double *m = moments
+    cdef double *v = moments + n_parameters
+    cdef Py_ssize_t span, k
+    powers[0] = powers[0] * b1
+    powers[1] = powers[1] * b2
+    rate = (lr * sqrt(1.0 - powers[1])) / (1.0 - powers[0])
+    for span in range(n_spans):
+        for k in range(trained[span].start, trained[span].stop):
+            m[k] = b1 * m[k] + c1 * g[k]
+            v[k] = b2 * v[k] + c2 * (g[k] * g[k])
+            w[k] = w[k] - (rate * m[k]) / (sqrt(v[k]) + epsilon)
+
+
+ctypedef void (*Update)(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
+                        const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil
+
+cdef struct UpdateRule:
+    const char *name
+    Update update
+    int n_moments
+    int n_powers
+
+cdef UpdateRule *update_rules = [
+    UpdateRule("sgd", sgd, 0, 0),
+    UpdateRule("momentum", momentum, 1, 0),
+    UpdateRule("nesterov", nesterov, 1, 0),
+    UpdateRule("adam", adam, 2, 2),
+]
+UPDATE_RULES = {update_rules[code].name.decode(): (update_rules[code].n_moments, update_rules[code].n_powers)
+                for code in range(4)}
+cdef tuple update_names = tuple(UPDATE_RULES)
+
+
+cdef void update_from_row(Block *block, double lr, bint train_biases) noexcept nogil:
+    """`sgd` after a batch of one row: each gradient is one product, used at once and never stored."""
+    cdef Py_ssize_t l
+    cdef Layer *layer
+    for l in range(block.n_layers):
+        layer = &block.layers[l]
+        bp_sgd_row(lr, layer.n_in, layer.n_out, layer.x, layer.delta, layer.W, layer.b if train_biases else NULL)
+
+
+# Randomness: the raw words of a bit generator that nobody else holds.
+
+
+cdef bitgen_t *words(stream) except NULL:
+    return <bitgen_t *>PyCapsule_GetPointer(stream.capsule, "BitGenerator")
+
+
+cdef inline double uniform(bitgen_t *stream) noexcept nogil:
+    return <double>(stream.next_uint64(stream.state) >> 11) * 1.1102230246251565e-16  # 2**-53
+
+
+cdef inline uint64_t below(bitgen_t *stream, uint64_t n) noexcept nogil:
+    """Lemire 2019: an unbiased integer below n < 2**32 from the upper half of a word."""
+    cdef uint64_t m = (stream.next_uint64(stream.state) >> 32) * n
+    cdef uint64_t rejected
+    if <uint32_t>m < n:  # what is rejected is less than n: mostly the division is saved
+        rejected = (TWO_32 - n) % n
+        while <uint32_t>m < rejected:
+            m = (stream.next_uint64(stream.state) >> 32) * n
+    return m >> 32
+
+
+cdef void shuffled(bitgen_t *stream, int64_t *order, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        order[i] = i
+    for i in range(n - 1, 0, -1):
+        j = below(stream, i + 1)
+        order[i], order[j] = order[j], order[i]
+
+
+def initial_parameters(tuple sizes not None, stream, double[::1] out not None):
+    """Glorot and Bengio 2010, equation 16: uniform weights, zero biases."""
+    cdef bitgen_t *generator = words(stream)
+    cdef Py_ssize_t n_in, n_out, k = 0, end
+    cdef double limit
+    cdef bp_fpenv saved
+    for n_in, n_out in zip(sizes, sizes[1:]):
+        saved = bp_fpenv_enter()
+        limit = sqrt(6.0 / <double>(n_in + n_out))
+        end = k + n_in * n_out
+        while k < end:
+            out[k] = (2.0 * uniform(generator) - 1.0) * limit
+            k += 1
+        end = k + n_out
+        while k < end:
+            out[k] = 0.0
+            k += 1
+        bp_fpenv_leave(saved)
+
+
+# Epochs, and what the public functions call.
+
+
+def first_not_finite(const double[::1] values not None):
+    """The index of the first NaN or infinity, or -1."""
+    cdef Py_ssize_t k, found = -1
+    cdef bp_fpenv saved
+    with nogil:
+        saved = bp_fpenv_enter()
+        for k in range(values.shape[0]):
+            if not fabs(values[k]) <= DBL_MAX:
+                found = k
+                break
+        bp_fpenv_leave(saved)
+    return found
+
+
+def in_contract(function, *arguments):
+    """function(*arguments) in the contract's floating-point environment; for code that runs nothing of the host's."""
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    try:
+        return function(*arguments)
+    finally:
+        bp_fpenv_leave(saved)
+
+
+cdef class Pass:
+    """Blocks of rows through a network: its layers bound to parameters, and the work space of one block.
+
+    sizes and activations as Network has them; parameters (n_parameters,); rows: the most a block need hold; gradient
+    (n_parameters,), or None where there is no backward pass.
+    """
+
+    cdef Block block
+    cdef Py_ssize_t n_parameters
+    cdef double row_work            # multiply-adds a row
+    cdef const double[::1] parameters
+    cdef double[::1] gradient
+    cdef double[::1] space
+    cdef unsigned char[::1] table
+
+    def __cinit__(self, tuple sizes not None, tuple activations not None, const double[::1] parameters not None,
+                  Py_ssize_t rows, gradient=None, *arguments):
+        cdef Block *block = &self.block
+        cdef Layer *layer
+        cdef Py_ssize_t l, width = sizes[0] + sizes[len(sizes) - 1] * 2 + 2
+        cdef double *free
+        cdef bint backward = gradient is not None
+        block.n_layers, block.n_in, block.n_out = len(activations), sizes[0], sizes[len(sizes) - 1]
+        for l in range(block.n_layers):
+            width += sizes[l + 1] * (2 if backward else 1)
+        block.rows = max(1, min(rows, BLOCK_ROWS, BLOCK_DOUBLES // width))
+        self.parameters = parameters
+        self.gradient = gradient
+        self.space = np.empty(block.rows * width)
+        self.table = np.empty(block.n_layers * sizeof(Layer), np.uint8)
+        block.layers = <Layer *>&self.table[0]
+        free = &self.space[0]
+        block.x, free = free, free + block.rows * block.n_in
+        block.t, free = free, free + block.rows * block.n_out
+        block.scale, free = free, free + block.rows * 2
+        self.n_parameters = 0
+        for l in range(block.n_layers):
+            layer = &block.layers[l]
+            layer.n_in, layer.n_out = sizes[l], sizes[l + 1]
+            layer.activation = &bp_activations[ACTIVATIONS.index(activations[l])]
+            layer.W = <double *>&parameters[self.n_parameters]
+            layer.b = layer.W + layer.n_in * layer.n_out
+            if backward:
+                layer.dW = &self.gradient[self.n_parameters]
+                layer.db = layer.dW + layer.n_in * layer.n_out
+            self.n_parameters += (layer.n_in + 1) * layer.n_out
+            layer.x = block.layers[l - 1].a if l > 0 else NULL
+            layer.a, free = free, free + block.rows * layer.n_out
+            layer.z = layer.a
+            if l == block.n_layers - 1:
+                layer.z, free = free, free + block.rows * layer.n_out
+            if backward:
+                layer.delta, free = free, free + block.rows * layer.n_out
+        self.row_work = <double>self.n_parameters * (3 if backward else 1) + 8.0 * width
+
+    def predict(self, const double[:, ::1] X not None, double[:, ::1] out not None, Py_ssize_t row):
+        """Predict from a row on; return the next row to do, or -1 - s if the result of row s is not finite."""
+        cdef Block *block = &self.block
+        cdef double *a = block.layers[block.n_layers - 1].a
+        cdef Py_ssize_t rows, k
+        cdef double work = 0.0
+        cdef bp_fpenv saved
+        with nogil:
+            saved = bp_fpenv_enter()
+            while row < X.shape[0] and work < PAUSE_AFTER:
+                rows = min(block.rows, X.shape[0] - row)
+                forward(block, &X[row, 0], rows)
+                for k in range(rows * block.n_out):
+                    if not fabs(a[k]) <= DBL_MAX:
+                        break
+                    (&out[row, 0])[k] = a[k]
+                else:
+                    row += rows
+                    work += rows * self.row_work
+                    continue
+                row = -1 - (row + k // block.n_out)
+                break
+            bp_fpenv_leave(saved)
+        return row
+
+
+cdef class Data:
+    """X (n_samples, n_in) and its targets: y (n_samples, n_outputs), or labels (n_samples,) of classes."""
+
+    cdef const double[:, ::1] X
+    cdef const double *y
+    cdef const int64_t *labels
+    cdef readonly Py_ssize_t n_samples
+    cdef const double[:, ::1] y_view
+    cdef const int64_t[::1] labels_view
+
+    def __cinit__(self, const double[:, ::1] X not None, y):
+        self.X, self.n_samples = X, X.shape[0]
+        if y.ndim == 1:
+            self.labels_view = y
+            self.labels = &self.labels_view[0]
+        else:
+            self.y_view = y
+            self.y = &self.y_view[0, 0]
+
+
+cdef const double *rows_of(Data data, Block *block, const int64_t *order, Py_ssize_t start,
+                           Py_ssize_t rows) noexcept nogil:
+    """Rows start.. in visiting order: where they lie if that is the order of X, else gathered."""
+    cdef Py_ssize_t s, i
+    cdef const double *x
+    if order == NULL:
+        return &data.X[start, 0]
+    for s in range(rows):
+        x = &data.X[order[start + s], 0]
+        for i in range(block.n_in):
+            block.x[s * block.n_in + i] = x[i]
+    return block.x
+
+
+cdef const double *targets_of(Data data, Block *block, const int64_t *order, Py_ssize_t start,
+                              Py_ssize_t rows) noexcept nogil:
+    """Their targets; a label k is the row with 1.0 in column k and 0.0 elsewhere."""
+    cdef Py_ssize_t s, j, row, n = block.n_out
+    if order == NULL and data.labels == NULL:
+        return data.y + start * n
+    for s in range(rows):
+        row = start + s if order == NULL else order[start + s]
+        for j in range(n):
+            block.t[s * n + j] = (1.0 if data.labels[row] == j else 0.0) if data.labels != NULL else data.y[row * n + j]
+    return block.t
+
+
+cdef class LossPass(Pass):
+    """The mean loss of all rows in their order and, where there is a gradient, its gradient."""
+
+    cdef const Loss *loss
+    cdef Data data
+    cdef double *g                  # (n_parameters,), or NULL
+    cdef Py_ssize_t row             # the next row, in visiting order
+    cdef readonly double total
+    cdef readonly Py_ssize_t overflow  # the row at which the sum of losses stopped being finite, or -1
+
+    def __cinit__(self, sizes, activations, parameters, rows, gradient, str loss not None, Data data not None,
+                  *arguments):
+        self.loss = &losses[loss_names.index(loss)]
+        self.data, self.row, self.total, self.overflow = data, 0, 0.0, -1
+        self.g = &self.gradient[0] if gradient is not None else NULL
+
+    cdef double visit(self, const int64_t *order, Py_ssize_t rows, bint first, bint store) noexcept nogil:
+        """Take the next rows forward, and back if there is a gradient; return the multiply-adds spent."""
+        cdef Block *block = &self.block
+        cdef const double *t
+        forward(block, rows_of(self.data, block, order, self.row, rows), rows)
+        t = targets_of(self.data, block, order, self.row, rows)
+        self.total = add_losses(block, self.loss, t, rows, self.total)
+        if self.g != NULL:
+            backward(block, self.loss, t, rows)
+            if store:
+                add_gradient(block, first, rows)
+        self.row += rows
+        return <double>rows * self.row_work
+
+    cdef void find_overflow(self, Py_ssize_t rows, double total) noexcept nogil:
+        """The last rows made the total infinite or NaN: which of them was it? The block still holds them."""
+        cdef const double *t
+        self.row -= rows
+        t = targets_of(self.data, &self.block, NULL, self.row, rows)
+        self.overflow = self.row
+        while fabs(add_losses(&self.block, self.loss, t, self.overflow - self.row + 1, total)) <= DBL_MAX:
+            self.overflow += 1
+
+    def run(self):
+        """Work for about 20 ms; return whether the end is reached: `total` the mean loss, or `overflow` a row."""
+        cdef Py_ssize_t n = self.data.n_samples, rows
+        cdef double work = 0.0, before
+        cdef bint done = False
+        cdef bp_fpenv saved
+        with nogil:
+            saved = bp_fpenv_enter()
+            while not done and work < PAUSE_AFTER:
+                rows, before = min(self.block.rows, n - self.row), self.total
+                work += self.visit(NULL, rows, self.row == 0, True)
+                if not fabs(self.total) <= DBL_MAX:
+                    self.find_overflow(rows, before)
+                    done = True
+                elif self.row == n:
+                    self.total = self.total / <double>n
+                    if self.g != NULL:
+                        mean_gradient(self.g, self.n_parameters, n)
+                    done = True
+            bp_fpenv_leave(saved)
+        return done
+
+
+cdef class Trainer(LossPass):
+    """A run of training; w, moments, powers and stream are moved on.
+
+    rows is the batch size; moments (n_moments, n_parameters); stream a bit generator that nobody else uses, or None to
+    visit the rows in their order.
+    """
+
+    cdef const UpdateRule *rule
+    cdef double[::1] w
+    cdef double[:, ::1] moments
+    cdef double[::1] powers
+    cdef const double[::1] settings
+    cdef bitgen_t *words
+    cdef object stream
+    cdef int64_t[::1] order         # (n_samples,): the visiting order, where it is not the identity
+    cdef Py_ssize_t batch_size
+    cdef Py_ssize_t batch_start
+    cdef bint one_by_one            # plain SGD, one row a batch
+    cdef bint train_biases
+    cdef Py_ssize_t[:, ::1] trained  # (n_spans, 2): the parameters that may move, from .. to
+    cdef double step_work
+
+    def __cinit__(self, sizes, activations, double[::1] parameters not None, Py_ssize_t rows, gradient, loss, data,
+                  str rule not None, const double[::1] settings not None, double[:, ::1] moments not None,
+                  double[::1] powers not None, stream, bint train_biases):
+        cdef Py_ssize_t l, k = 0
+        self.rule = &update_rules[update_names.index(rule)]
+        self.w, self.settings, self.moments, self.powers = parameters, settings, moments, powers
+        self.batch_size, self.batch_start, self.train_biases = rows, 0, train_biases
+        self.one_by_one = rows == 1 and self.rule.update == sgd
+        self.step_work = 0.0 if self.one_by_one else 8.0 * <double>self.n_parameters
+        self.words, self.stream = NULL, stream
+        if stream is not None:
+            self.words = words(stream)
+            self.order = np.empty(self.data.n_samples, np.int64)
+        self.trained = np.empty((1 if train_biases else self.block.n_layers, 2), np.intp)
+        for l in range(self.trained.shape[0]):
+            self.trained[l, 0] = k
+            self.trained[l, 1] = k + sizes[l] * sizes[l + 1]
+            k = self.trained[l, 1] + sizes[l + 1]
+        if train_biases:
+            self.trained[0, 1] = self.n_parameters
+
+    cdef void update(self) noexcept nogil:
+        cdef double *moments = &self.moments[0, 0] if self.rule.n_moments else NULL
+        cdef double *powers = &self.powers[0] if self.rule.n_powers else NULL
+        mean_gradient(self.g, self.n_parameters, self.row - self.batch_start)
+        self.rule.update(&self.w[0], self.g, moments, self.n_parameters, powers, &self.settings[0],
+                         <Span *>&self.trained[0, 0], self.trained.shape[0])
+
+    def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):
+        """Fill losses[done:until], an epoch each; return how many are filled by now.
+
+        Comes back after about 20 ms of work, at `until`, or after an epoch whose loss is not finite.
+        """
+        cdef Py_ssize_t n = self.data.n_samples, rows, batch_stop
+        cdef const int64_t *order = &self.order[0] if self.words != NULL else NULL
+        cdef double work = 0.0
+        cdef bp_fpenv saved
+        with nogil:
+            saved = bp_fpenv_enter()
+            while done < until and work < PAUSE_AFTER:
+                if self.row == 0:
+                    self.total, self.batch_start = 0.0, 0
+                    if self.words != NULL:
+                        shuffled(self.words, <int64_t *>order, n)
+                batch_stop = n if n - self.batch_start < self.batch_size else self.batch_start + self.batch_size
+                rows = min(self.block.rows, batch_stop - self.row)
+                work += self.visit(order, rows, self.row == self.batch_start, not self.one_by_one)
+                if self.row == batch_stop:
+                    if self.one_by_one:
+                        update_from_row(&self.block, self.settings[0], self.train_biases)
+                    else:
+                        self.update()
+                        work += self.step_work
+                    self.batch_start = batch_stop
+                if self.row == n:
+                    losses[done] = self.total / <double>n
+                    done += 1
+                    self.row = 0
+                    if not fabs(losses[done - 1]) <= DBL_MAX:
+                        break
+            bp_fpenv_leave(saved)
+        return done

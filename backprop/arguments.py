@@ -1,0 +1,254 @@
+"""What the public functions accept, and what they say about the rest.
+
+Each error names the argument, what was given and what is allowed. Values inside arrays are looked at by whoever computes
+with them, the kernel or the reference; the errors about them are made here, so that both say the same.
+"""
+
+import math
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _kernel
+
+FloatArray = npt.NDArray[np.float64]
+LabelArray = npt.NDArray[np.int64]
+
+# Names that other libraries use, for the hint in an error.
+OTHER_NAMES = {
+    "sigmoid": "logistic",
+    "linear": "identity",
+    "none": "identity",
+    "mse": "squared_error",
+    "mean_squared_error": "squared_error",
+    "log_loss": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "categorical_cross_entropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "crossentropy": "cross_entropy",
+    "bce": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "leakyrelu": "leaky_relu",
+}
+
+
+def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
+    """The name itself if it is known; else an error that suggests the nearest one."""
+    known = tuple(known)
+    if not isinstance(name, str):
+        raise TypeError(f"{argument} must be a name (str), got {name!r}; known: {', '.join(known)}")
+    if name in known:
+        return name
+    import difflib
+
+    plain = name.lower().replace("-", "_").replace(" ", "_")
+    near = [OTHER_NAMES.get(plain, ""), *difflib.get_close_matches(plain, known, 1, 0.5)]
+    hint = next((f"did you mean {one!r}? " for one in near if one in known), "")
+    raise ValueError(f"{argument} {name!r} is unknown; {hint}known: {', '.join(known)}")
+
+
+def integer(argument: str, value: SupportsIndex, low: int) -> int:
+    """An integer, from low up; booleans are not meant."""
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument} must be an integer >= {low}, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument} must be an integer >= {low}, got {value!r}") from None
+    if number < low:
+        raise ValueError(f"{argument} must be an integer >= {low}, got {number}")
+    return number
+
+
+def number(argument: str, value: Any, allowed: str) -> float:
+    """A finite real number in an interval that is written as in mathematics, such as "(0, inf)" or "[0, 1)"."""
+    if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray):
+        raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}")
+    try:
+        real = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}") from None
+    low, high = (float(end) for end in allowed[1:-1].split(","))
+    above = real > low or (real == low and allowed[0] == "[")
+    under = real < high or (real == high and allowed[-1] == "]")
+    if not (above and under and math.isfinite(real)):
+        raise ValueError(f"{argument} must be a finite number in {allowed}, got {value!r}")
+    return real
+
+
+def flag(argument: str, value: Any) -> bool:
+    """True or False, and nothing that merely counts as one."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def sizes(value: Iterable[SupportsIndex]) -> tuple[int, ...]:
+    """The widths of the layers, the input first."""
+    try:
+        widths = tuple(value)
+    except TypeError:
+        raise TypeError(f"sizes must be a sequence of layer widths such as [4, 10, 3], got {value!r}") from None
+    if len(widths) < 2:
+        raise ValueError(f"sizes must hold at least an input and an output width, got {list(widths)!r}")
+    return tuple(integer(f"sizes[{index}]", width, 1) for index, width in enumerate(widths))
+
+
+def activations(n_hidden: int, hidden: str | Sequence[str], output: str) -> tuple[str, ...]:
+    """The name of each layer's activation, the output's last."""
+    in_hidden = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
+    if isinstance(hidden, str):
+        names = [known_name("activation", hidden, in_hidden)] * n_hidden
+    else:
+        try:
+            names = list(hidden)
+        except TypeError:
+            raise TypeError(f"activation must be a name or a list of one per hidden layer, got {hidden!r}") from None
+        if len(names) != n_hidden:
+            raise ValueError(f"activation must list one name for each of {n_hidden} hidden layers, got {len(names)}")
+        names = [known_name(f"activation[{index}]", name, in_hidden) for index, name in enumerate(names)]
+    return (*names, known_name("output_activation", output, _kernel.ACTIVATIONS))
+
+
+def loss_name(loss: str | None, output: str) -> str:
+    """The loss, or the output activation's usual one; both must go together."""
+    if loss is None:
+        return "cross_entropy" if output == "softmax" else "squared_error"
+    name = known_name("loss", loss, _kernel.LOSSES)
+    needed = _kernel.LOSSES[name]
+    if needed != output and (needed or output == "softmax"):
+        fitting = [
+            one for one, needs in _kernel.LOSSES.items() if needs == output or not (needs or output == "softmax")
+        ]
+        raise ValueError(f"loss {name!r} does not go with output_activation {output!r}; allowed: {', '.join(fitting)}")
+    return name
+
+
+def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.NDArray[Any]:
+    """An array of numbers with so many dimensions; nothing is copied that is an array already."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{argument} must be an array without a mask, got a masked array; fill or drop what is masked")
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{argument} must be a dense array, got a sparse {type(value).__name__}; use its toarray()")
+    try:
+        result = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{argument} must be an array of shape {shape}, got rows of unequal length ({error})"
+        ) from None
+    if result.dtype.kind == "O":  # DataFrames of mixed columns; lists of Decimal or Fraction
+        try:
+            result = result.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{argument} must hold real numbers, got objects that are none ({error})") from None
+    if result.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} must hold real numbers, got dtype {result.dtype}")
+    if result.ndim not in ndim:
+        hint = f"; one row is {argument}.reshape(1, -1)" if result.ndim == 1 else ""
+        raise ValueError(f"{argument} must have shape {shape}, got shape {result.shape}{hint}")
+    return result
+
+
+def float64(value: npt.NDArray[Any]) -> FloatArray:
+    """The array itself if it is C-contiguous, aligned float64 already, else such a copy."""
+    if value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
+        return value
+    return _kernel.in_contract(value.astype, np.float64, "C")
+
+
+def rows(X: Any, n_in: int) -> FloatArray:
+    """X as (n_samples, n_in)."""
+    X = array("X", X, (2,), f"(n_samples, {n_in})")
+    if X.shape[1] != n_in:
+        raise ValueError(f"X must have {n_in} columns, the width of the network's input, got shape {X.shape}")
+    if X.shape[0] == 0:
+        raise ValueError(f"X must have at least one row, got shape {X.shape}")
+    return float64(X)
+
+
+def targets(y: Any, n_samples: int, n_out: int, loss: str) -> FloatArray | LabelArray:
+    """y as (n_samples, n_out), or the classes of a softmax output as integers (n_samples,)."""
+    labels = _kernel.LOSSES[loss] == "softmax"
+    shape = f"({n_samples}, {n_out})" + (f" or ({n_samples},)" if labels or n_out == 1 else "")
+    y = array("y", y, (1, 2), shape)
+    if y.shape[0] != n_samples:
+        raise ValueError(f"y must have as many rows as X, {n_samples}, got shape {y.shape}")
+    if y.ndim == 2 or not labels:
+        if y.ndim == 1 and n_out == 1:
+            y = y.reshape(n_samples, 1)
+        if y.shape != (n_samples, n_out):
+            raise ValueError(f"y must have shape {shape}, got shape {y.shape}")
+        return float64(y)
+    wrong = ~((y >= 0) & (y < n_out) & (np.floor(y) == y))
+    if np.any(wrong):
+        s = int(np.argmax(wrong))
+        raise ValueError(f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {s}")
+    return np.ascontiguousarray(y, np.int64)
+
+
+def not_finite(argument: str, s: int, column: int, value: float) -> ValueError:
+    return ValueError(f"{argument} must be finite, got {value} in row {s}, column {column}")
+
+
+def bad_target(loss: str, s: int, j: int, value: float) -> ValueError:
+    """A target out of its range; with j = -1, a row of targets and its sum."""
+    low, high = _kernel.TARGETS[loss]
+    if j < 0:
+        return ValueError(f"y must sum to 1 in each row (within 1e-9) for loss {loss!r}, got {value!r} in row {s}")
+    allowed = f">= {low:g}" if high > 1.0 else f"in [{low:g}, {high:g}]"
+    return ValueError(f"y must be {allowed} for loss {loss!r}, got {value!r} in row {s}, column {j}")
+
+
+def result_not_finite(what: str, s: int) -> OverflowError:
+    return OverflowError(f"{what} of row {s} is not finite: the network's weights or the inputs are too large")
+
+
+def gradient_not_finite(k: int) -> OverflowError:
+    return OverflowError(
+        f"the gradient is not finite at parameter {k}: the network's weights or the inputs are too large"
+    )
+
+
+BIT_GENERATORS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
+
+
+def _generator(rng: Any) -> Any:
+    """The bit generator behind rng if it holds one, else None."""
+    return (
+        rng.bit_generator if isinstance(rng, np.random.Generator) else rng if isinstance(rng, BIT_GENERATORS) else None
+    )
+
+
+@contextmanager
+def stream(rng: Any) -> Iterator[Any]:
+    """A bit generator of one's own that goes on where rng stands; if all ends well, rng is left as advanced."""
+    allowed = "an integer >= 0, None, a SeedSequence, or a Generator or bit generator of " + ", ".join(
+        kind.__name__ for kind in BIT_GENERATORS
+    )
+    given = _generator(rng)
+    if given is None:
+        if rng is not None and not isinstance(rng, np.random.SeedSequence):
+            if isinstance(rng, bool | np.bool_) or not hasattr(rng, "__index__"):
+                raise TypeError(f"rng must be {allowed}, got {rng!r}")
+            rng = integer("rng", rng, 0)
+        yield np.random.PCG64(rng)
+        return
+    if not isinstance(given, BIT_GENERATORS):
+        raise TypeError(f"rng must be {allowed}, got a Generator of {type(given).__name__}")
+    own = copy_of_generator(given)
+    yield own
+    with given.lock:
+        given.state = own.state
+
+
+def copy_of_generator(given: Any) -> Any:
+    """Another bit generator of the same kind and state."""
+    kind = next(kind for kind in BIT_GENERATORS if isinstance(given, kind))
+    own = kind(0)
+    with given.lock:
+        own.state = given.state
+    return own

@@ -1,0 +1,31 @@
+"""The one exception of the package that is not a builtin."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+
+class DivergenceError(ArithmeticError, ValueError):
+    """Training left the finite numbers: a smaller learning rate or scaled data may help.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, counted from 0, whose loss is not finite; or the last one, if every loss is finite but a parameter
+        or the optimizer's state is not.
+    losses : ndarray of shape (epoch + 1,)
+        The loss of every epoch up to and including that one.
+    """
+
+    def __init__(self, epoch: int, losses: npt.ArrayLike) -> None:
+        self.epoch = epoch
+        self.losses = np.array(losses, np.float64)
+        super().__init__(epoch, self.losses)
+
+    def __str__(self) -> str:
+        what = "a parameter or the optimizer's state" if math.isfinite(self.losses[-1]) else "the loss"
+        return (
+            f"training diverged: {what} is not finite after epoch {self.epoch} (loss {self.losses[-1]}); "
+            "try a smaller learning rate, or scale X and y"
+        )

@@ -1,0 +1,447 @@
+"""Network: the sizes, activations and parameters of a multilayer perceptron, immutable."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NoReturn, Self, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _kernel, arguments, network_file
+from .arguments import FloatArray
+
+
+class Network:
+    """A dense feed-forward network, with its weights.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths of the layers, the input first: ``[4, 10, 3]`` has 4 inputs, 10 hidden units and 3 outputs.
+    activation : str or list of str, default "tanh"
+        Of the hidden layers: one name for all, or a list of one each. Known: identity, logistic, tanh, relu,
+        leaky_relu, elu, softplus, softsign.
+    output_activation : str, default "identity"
+        Of the output layer: any of these, or softmax.
+    rng : int, SeedSequence, Generator, BitGenerator or None, default 0
+        Where the initial weights are drawn from; None takes fresh entropy. A generator is left advanced.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+    activations : tuple of str
+        The name of each layer's activation, the output's last.
+    weights : tuple of ndarray of shape (n_in, n_out)
+    biases : tuple of ndarray of shape (n_out,)
+    parameters : ndarray of shape (n_parameters,)
+        All of them as one flat array: layer by layer, W row by row, then b.
+    n_parameters : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, unknown or out of range.
+
+    Notes
+    -----
+    Weights are uniform in ``±sqrt(6/(n_in + n_out))``, biases 0 (Glorot and Bengio 2010, equation 16). All arrays are
+    float64 and read-only. Two networks are equal if every bit of them is.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> net = backprop.Network([4, 10, 3], output_activation="softmax", rng=0)
+    >>> net
+    Network([4, 10, 3], activation='tanh', output_activation='softmax')
+    >>> net.n_parameters
+    83
+    >>> net.predict([[5.1, 3.5, 1.4, 0.2]]).shape
+    (1, 3)
+    """
+
+    __slots__ = ("_activations", "_parameters", "_sizes")
+
+    _activations: tuple[str, ...]
+    _parameters: FloatArray
+    _sizes: tuple[int, ...]
+
+    def __init__(
+        self,
+        sizes: Iterable[SupportsIndex],
+        activation: str | Sequence[str] = "tanh",
+        output_activation: str = "identity",
+        *,
+        rng: Any = 0,
+    ) -> None:
+        widths = arguments.sizes(sizes)
+        names = arguments.activations(len(widths) - 2, activation, output_activation)
+        with arguments.stream(rng) as stream:
+            flat = np.empty(count(widths))
+            _kernel.initial_parameters(widths, stream, flat)
+        self._fill(widths, names, flat)
+
+    def _fill(self, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
+        flat.flags.writeable = False
+        for name, value in zip(self.__slots__, (activations, flat, sizes), strict=True):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def _of(cls, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> Self:
+        """A network around an array that nobody else holds."""
+        network = cls.__new__(cls)
+        network._fill(sizes, activations, flat)
+        return network
+
+    @classmethod
+    def from_arrays(
+        cls,
+        weights: Sequence[npt.ArrayLike],
+        biases: Sequence[npt.ArrayLike],
+        activation: str | Sequence[str] = "tanh",
+        output_activation: str = "identity",
+    ) -> Self:
+        """A network with given weights; the arrays are copied.
+
+        Parameters
+        ----------
+        weights : sequence of array_like of shape (n_in, n_out)
+            One for each layer; mind the orientation: a layer computes ``x @ W + b``.
+        biases : sequence of array_like of shape (n_out,)
+        activation, output_activation
+            As for `Network`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shapes do not fit each other, or a number is not finite.
+
+        Examples
+        --------
+        >>> import backprop
+        >>> backprop.Network.from_arrays([[[1.0], [2.0]]], [[0.5]]).predict([[1.0, 1.0]])
+        array([[3.5]])
+        """
+        if len(weights) == 0 or len(weights) != len(biases):
+            raise ValueError(
+                f"weights and biases must hold one array for each layer, got {len(weights)} weights "
+                f"and {len(biases)} biases"
+            )
+        widths: list[int] = []
+        parts = []
+        for l, (W, b) in enumerate(zip(weights, biases, strict=True)):
+            W = arguments.array(f"weights[{l}]", W, (2,), "(n_in, n_out)")
+            widths = widths or [W.shape[0]]
+            if W.shape[0] != widths[-1] or 0 in W.shape:
+                raise ValueError(
+                    f"weights[{l}] must have shape ({widths[-1] or 'n_in >= 1'}, n_out >= 1), got {W.shape}"
+                )
+            b = arguments.array(f"biases[{l}]", b, (1,), f"({W.shape[1]},)")
+            if b.shape[0] != W.shape[1]:
+                raise ValueError(f"biases[{l}] must have shape ({W.shape[1]},), got {b.shape}")
+            widths.append(W.shape[1])
+            for name, part in ((f"weights[{l}]", W), (f"biases[{l}]", b)):
+                part = arguments.float64(part)
+                k = _kernel.first_not_finite(part.reshape(-1))
+                if k >= 0:
+                    raise ValueError(f"{name} must be finite, got {part.flat[k]} at {np.unravel_index(k, part.shape)}")
+                parts.append(part.reshape(-1))
+        names = arguments.activations(len(widths) - 2, activation, output_activation)
+        return cls._of(tuple(widths), names, np.concatenate(parts))
+
+    def with_parameters(self, flat: npt.ArrayLike) -> Self:
+        """The same network with other parameters.
+
+        Parameters
+        ----------
+        flat : array_like of shape (n_parameters,)
+            In the order of `parameters`; copied.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape is another, or a number is not finite.
+
+        Examples
+        --------
+        >>> import backprop
+        >>> net = backprop.Network([2, 1])
+        >>> net.with_parameters([1, 2, 3]).weights[0]
+        array([[1.],
+               [2.]])
+        """
+        values = arguments.array("flat", flat, (1,), f"({self.n_parameters},)")
+        if values.shape[0] != self.n_parameters:
+            raise ValueError(f"flat must have shape ({self.n_parameters},), got {values.shape}")
+        values = arguments.float64(values)
+        k = _kernel.first_not_finite(values)
+        if k >= 0:
+            raise ValueError(f"flat must be finite, got {values[k]} at index {k}")
+        return self._of(self._sizes, self._activations, values.copy())
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Widths of the layers, the input first."""
+        return self._sizes
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The name of each layer's activation, the output's last."""
+        return self._activations
+
+    @property
+    def parameters(self) -> FloatArray:
+        """All parameters, flat and read-only: layer by layer, W row by row, then b."""
+        return self._parameters
+
+    @property
+    def n_parameters(self) -> int:
+        """How many weights and biases there are."""
+        return self._parameters.shape[0]
+
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """The weights of each layer, (n_in, n_out); read-only views of `parameters`."""
+        return tuple(W for W, _ in self._layers())
+
+    @property
+    def biases(self) -> tuple[FloatArray, ...]:
+        """The biases of each layer, (n_out,); read-only views of `parameters`."""
+        return tuple(b for _, b in self._layers())
+
+    def _layers(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        k = 0
+        for n_in, n_out in zip(self._sizes, self._sizes[1:], strict=False):
+            end = k + n_in * n_out
+            yield self._parameters[k:end].reshape(n_in, n_out), self._parameters[end : end + n_out]
+            k = end + n_out
+
+    def predict(self, X: npt.ArrayLike, n_threads: int | None = None) -> FloatArray:
+        """The network's output for each row.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Finite numbers.
+        n_threads : int >= 1 or None
+            How many threads may work; changes no bit. In this release one works.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+            Row k is what ``predict(X[k:k+1])`` gives, to the bit.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X has another shape, or a number in it is not finite.
+        OverflowError
+            If an output is not finite; it names the first such row.
+
+        Examples
+        --------
+        >>> import backprop
+        >>> backprop.Network([2, 3, 1], rng=1).predict([[0.0, 0.0]])
+        array([[0.]])
+        """
+        if n_threads is not None:
+            arguments.integer("n_threads", n_threads, 1)
+        X = finite("X", arguments.rows(X, self._sizes[0]))
+        out = np.empty((X.shape[0], self._sizes[-1]))
+        work = _kernel.Pass(self._sizes, self._activations, self._parameters, X.shape[0], None)
+        row = 0
+        while row < X.shape[0]:
+            row = work.predict(X, out, row)
+            if row < 0:
+                raise arguments.result_not_finite("the prediction", -1 - row)
+        return out
+
+    def loss(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | None = None, n_threads: int | None = None) -> float:
+        """The mean loss over all rows, with these weights.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+        y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+            Targets; 1-D for one output, or integer classes of a softmax output.
+        loss : str or None
+            squared_error (half the squared distance), cross_entropy, binary_cross_entropy; None takes cross_entropy for
+            a softmax output and squared_error otherwise.
+        n_threads : int >= 1 or None
+            As in `predict`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a shape does not fit, a number is not finite, or a target is out of the loss's range.
+        OverflowError
+            If a loss, or the sum of losses, is not finite; it names the first such row.
+
+        Examples
+        --------
+        >>> import backprop
+        >>> backprop.Network([1, 1], rng=None).with_parameters([2, 0]).loss([[1], [2]], [1, 4])
+        0.25
+        """
+        if n_threads is not None:
+            arguments.integer("n_threads", n_threads, 1)
+        return mean_loss(self, X, y, loss, None)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a text file, exactly; `load` reads it back.
+
+        A file that is there already is replaced as a whole or not at all. The format has a version and hexadecimal
+        numbers and is described in docs/network-file.md.
+
+        Examples
+        --------
+        >>> import backprop, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "net.txt")
+        >>> net = backprop.Network([2, 3, 1])
+        >>> net.save(path)
+        >>> backprop.Network.load(path) == net
+        True
+        """
+        network_file.write(path, self._sizes, self._activations, self._parameters)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a network that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is truncated, altered, of another version, or not a network; it says which.
+        OSError
+            If it cannot be read.
+        """
+        widths, names, flat = network_file.read(path)
+        try:
+            widths = arguments.sizes(widths)
+            names = arguments.activations(len(widths) - 2, names[:-1], names[-1] if names else "")
+            return cls._of(widths, names, flat).with_parameters(flat)
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)!r} does not hold a network: {error}") from None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[tuple[int, ...], tuple[str, ...], bytes]:
+        return self._sizes, self._activations, self._parameters.tobytes()
+
+    def __repr__(self) -> str:
+        hidden = self._activations[:-1]
+        activation = hidden[0] if len(set(hidden)) == 1 else list(hidden) if hidden else "tanh"
+        return (
+            f"{type(self).__name__}({list(self._sizes)}, activation={activation!r}, "
+            f"output_activation={self._activations[-1]!r})"
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Network is immutable; to change {name!r}, make another one, e.g. with_parameters()")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Network is immutable; {name!r} cannot be deleted")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), self._sizes, self._activations, self._parameters.astype("<f8").tobytes())
+
+
+def _unpickled(kind: type[Network], sizes: tuple[int, ...], activations: tuple[str, ...], data: bytes) -> Network:
+    return kind._of(sizes, activations, np.frombuffer(data, "<f8").astype(np.float64))
+
+
+def count(sizes: tuple[int, ...]) -> int:
+    """The number of parameters of a network of these sizes."""
+    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+
+
+def finite(argument: str, matrix: FloatArray) -> FloatArray:
+    """The matrix itself, or an error that says where it is not finite."""
+    k = _kernel.first_not_finite(matrix.reshape(-1))
+    if k >= 0:
+        s, column = divmod(k, matrix.shape[1])
+        raise arguments.not_finite(argument, s, column, matrix[s, column])
+    return matrix
+
+
+def data(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> _kernel.Data:
+    """X and y as the kernel takes them, after every check."""
+    X = finite("X", arguments.rows(X, network.sizes[0]))
+    targets = arguments.targets(y, X.shape[0], network.sizes[-1], loss)
+    if targets.ndim == 2:
+        bad = _kernel.bad_target(loss, finite("y", targets))
+        if bad:
+            raise arguments.bad_target(loss, *bad)
+    return _kernel.Data(X, targets)
+
+
+def mean_loss(
+    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | None, gradient: FloatArray | None
+) -> float:
+    """The mean loss; a gradient array, if given, is filled."""
+    name = arguments.loss_name(loss, network.activations[-1])
+    rows = data(network, X, y, name)
+    work = _kernel.LossPass(
+        network.sizes, network.activations, network.parameters, rows.n_samples, gradient, name, rows
+    )
+    while not work.run():
+        pass
+    if work.overflow >= 0:
+        raise arguments.result_not_finite("the loss", work.overflow)
+    return work.total
+
+
+def loss_and_gradient(
+    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | None = None
+) -> tuple[float, FloatArray]:
+    """The mean loss over all rows and its gradient.
+
+    Parameters
+    ----------
+    network : Network
+    X : array_like of shape (n_samples, n_features)
+    y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+    loss : str or None
+        As for `Network.loss`.
+
+    Returns
+    -------
+    loss : float
+    gradient : ndarray of shape (n_parameters,)
+        In the order of `Network.parameters`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a shape does not fit, a number is not finite, or a target is out of the loss's range.
+    OverflowError
+        If a row's loss, the sum of losses, or the gradient is not finite.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> net = backprop.Network([1, 1]).with_parameters([2.0, 0.0])
+    >>> backprop.loss_and_gradient(net, [[1.0], [2.0]], [1.0, 4.0])
+    (0.25, array([0.5, 0.5]))
+    """
+    gradient = np.empty(network.n_parameters)
+    value = mean_loss(network, X, y, loss, gradient)
+    k = _kernel.first_not_finite(gradient)
+    if k >= 0:
+        raise arguments.gradient_not_finite(k)
+    return value, gradient

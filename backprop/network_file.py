@@ -1,0 +1,93 @@
+"""The text form of a network: versioned, exact, checked. docs/network-file.md describes it."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+
+from . import _kernel
+from .arguments import FloatArray
+
+MAGIC, VERSION = "backprop-network", "1"
+
+
+def lengths(sizes: tuple[int, ...]) -> Iterator[tuple[str, int]]:
+    """A label and a length for each line of numbers: the rows of W, then b, layer by layer."""
+    for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+        for i in range(n_in):
+            yield f"W{l}[{i}]", n_out
+        yield f"b{l}", n_out
+
+
+def write(path: str | os.PathLike[str], sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
+    """Write a network; the file at path is replaced as a whole or not at all."""
+    numbers = iter(_kernel.in_contract(list, map(float.hex, flat.tolist())))
+    lines = [f"{MAGIC} {VERSION}", "sizes " + " ".join(map(str, sizes)), "activations " + " ".join(activations)]
+    for label, length in lengths(sizes):
+        lines.append(" ".join([label, *(next(numbers) for _ in range(length))]))
+    body = "\n".join(lines) + "\n"
+    path = os.path.realpath(os.fspath(path))
+    beside = f"{path}.{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with open(beside, "x", encoding="ascii", newline="\n") as file:
+            file.write(body + f"sha256 {hashlib.sha256(body.encode('ascii')).hexdigest()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def read(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
+    """Sizes, activations and flat parameters of the network in a file; ValueError says what is wrong with it."""
+    name = os.fspath(path)
+    try:
+        with open(path, encoding="ascii") as file:
+            text = file.read()
+    except UnicodeDecodeError:
+        raise ValueError(f"{name!r} is not a network file: it is not plain text") from None
+    try:
+        return _parsed(text)
+    except ValueError as error:
+        raise ValueError(f"{name!r} {error}") from None
+
+
+def _parsed(text: str) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
+    first = text.split("\n", 1)[0].split(" ")
+    if first[0] != MAGIC:
+        raise ValueError(f"is not a network file: it must begin with {MAGIC!r}")
+    if first[1:] != [VERSION]:
+        raise ValueError(f"is of format version {' '.join(first[1:])[:20]!r}; this release reads version {VERSION!r}")
+    body, _, digest = text.rpartition("sha256 ")
+    if not body or len(digest) != 65 or digest[-1] != "\n":
+        raise ValueError("is truncated: its last line must be 'sha256' and 64 hexadecimal digits")
+    if hashlib.sha256(body.encode("ascii")).hexdigest() != digest[:-1]:
+        raise ValueError("was altered or damaged: its text does not match its sha256")
+    lines = [line.split(" ") for line in body.split("\n")]
+    try:
+        sizes = tuple(int(word) for word in _words(lines[1], "sizes"))
+        activations = tuple(_words(lines[2], "activations"))
+        numbers = []
+        expected = list(lengths(sizes)) if len(lines) - 4 == sum(sizes[:-1]) + len(sizes) - 1 else []
+        if not expected or lines[-1] != [""]:
+            raise ValueError(f"{len(lines) - 4} lines of numbers do not fit sizes {list(sizes)}")
+        for (label, length), line in zip(expected, lines[3:-1], strict=True):
+            words = _words(line, label)
+            if len(words) != length:
+                raise ValueError(f"line {label} holds {len(words)} numbers, not {length}")
+            numbers += words
+        flat = np.array(_kernel.in_contract(list, map(float.fromhex, numbers)))
+    except (ValueError, OverflowError, IndexError) as error:
+        raise ValueError(f"is not well formed: {error}") from None
+    return sizes, activations, flat
+
+
+def _words(line: list[str], label: str) -> list[str]:
+    if line[0] != label:
+        raise ValueError(f"a line begins with {line[0][:20]!r}, not with {label!r}")
+    return line[1:]

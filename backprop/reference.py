@@ -1,0 +1,450 @@
+"""The definition: every bit of every result of `backprop`, in plain Python.
+
+Read it from top to bottom after the tutorial; it keeps the tutorial's order: net input, squash, total error, node
+deltas, hidden deltas, update. The letters are those of the contract: sample `s`, input `i`, output `j`, layer `l`;
+`W[i][j]`, `b[j]` weights and biases, `z` net input, `a` activation, `o` output, `t` target, `delta` dLoss/dz. A sum is
+a loop, since its order is part of the result: nothing is fused, reassociated or left to a library. The compiled
+kernel has the same functions in the same order and is held to this file bit for bit.
+"""
+
+import math
+from collections.abc import Callable
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import arguments
+from .errors import DivergenceError
+from .network import Network
+from .optimizers import Optimizer
+from .training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
+
+Vector = list[float]
+Layer = tuple[list[Vector], Vector]
+TINY = 5.551115123125783e-17  # 2**-54
+
+# Elementary functions (N3): the double nearest to the real value, from ever more digits until they settle it.
+
+
+def _context(digits: int) -> Context:
+    return Context(prec=digits, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[])
+
+
+def _nearest(function: Callable[[Context], Decimal], plus: int = 0) -> float:
+    """The double nearest to a real number plus an integer; the function's last digit is right to within one unit."""
+    digits = 40
+    while True:
+        context, digits = _context(digits), 2 * digits
+        value = function(context)
+        low = context.add(value.next_minus(context), plus).next_minus(context)
+        high = context.add(value.next_plus(context), plus).next_plus(context)
+        if float(low) == float(high):
+            return float(low)
+
+
+def exp(x: float) -> float:
+    if not -746.0 <= x <= 710.0:
+        return x if x != x else math.inf if x > 0.0 else 0.0
+    return _nearest(lambda context: context.exp(Decimal(x)))
+
+
+def expm1(x: float) -> float:
+    if abs(x) < TINY:  # x*x/2 is less than half a unit in the last place of x
+        return x
+    if not -746.0 <= x <= 710.0:
+        return x if x != x else math.inf if x > 0.0 else -1.0
+    return _nearest(lambda context: context.exp(Decimal(x)), plus=-1)
+
+
+def log(x: float) -> float:
+    if not 0.0 < x < math.inf or x == 1.0:
+        return 0.0 if x == 1.0 else -math.inf if x == 0.0 else math.nan if x < 0.0 else x
+    return _nearest(lambda context: context.ln(Decimal(x)))
+
+
+def log1p(x: float) -> float:
+    if abs(x) < TINY or not -1.0 < x < math.inf:
+        return -math.inf if x == -1.0 else math.nan if x < -1.0 else x
+    one_plus_x = _context(800).add(Decimal(1), Decimal(x))  # exact: at most 309 digits before and 106 after the point
+    return _nearest(lambda context: context.ln(one_plus_x))
+
+
+# Activations (N3): value from the net input z, derivative from the value a.
+
+
+def tanh(z: float) -> float:
+    t = expm1(-2.0 * abs(z))
+    return math.copysign(-t / (t + 2.0), z)
+
+
+class Activation(NamedTuple):
+    value: Callable[[float], float]
+    derivative: Callable[[float], float]
+
+
+ACTIVATIONS = {
+    "identity": Activation(lambda z: z, lambda a: 1.0),
+    "logistic": Activation(lambda z: 1.0 / (1.0 + exp(-z)), lambda a: a * (1.0 - a)),
+    "tanh": Activation(tanh, lambda a: 1.0 - a * a),
+    "relu": Activation(lambda z: 0.0 if z <= 0.0 else z, lambda a: 0.0 if a <= 0.0 else 1.0),
+    "leaky_relu": Activation(lambda z: 0.01 * z if z <= 0.0 else z, lambda a: 0.01 if a <= 0.0 else 1.0),
+    "elu": Activation(lambda z: expm1(z) if z <= 0.0 else z, lambda a: a + 1.0 if a <= 0.0 else 1.0),
+    "softplus": Activation(lambda z: (0.0 if z <= 0.0 else z) + log1p(exp(-abs(z))), lambda a: -expm1(-a)),
+    "softsign": Activation(lambda z: z / (1.0 + abs(z)), lambda a: (1.0 - abs(a)) * (1.0 - abs(a))),
+}
+
+
+def softmax_sum(z: Vector) -> tuple[float, Vector, float]:
+    """The largest z, m; every exp(z[j] - m); and their sum in increasing j."""
+    m = z[0]
+    for z_j in z:
+        if z_j > m:
+            m = z_j
+    e = [exp(z_j - m) for z_j in z]
+    S = 0.0
+    for e_j in e:
+        S = S + e_j
+    return m, e, S
+
+
+# The forward pass: total net input (N2), then squash it.
+
+
+def net_input(x: Vector, W: list[Vector], b: Vector) -> Vector:
+    z = []
+    for j in range(len(b)):
+        z_j = 0.0
+        for i in range(len(x)):
+            z_j = z_j + x[i] * W[i][j]
+        z.append(z_j + b[j])
+    return z
+
+
+def squash(name: str, z: Vector) -> Vector:
+    if name == "softmax":
+        _, e, S = softmax_sum(z)
+        return [e_j / S for e_j in e]
+    return [ACTIVATIONS[name].value(z_j) for z_j in z]
+
+
+def forward(layers: list[Layer], names: tuple[str, ...], x: Vector) -> tuple[list[Vector], Vector]:
+    """The activations of every layer, the input first; and the net input of the last one."""
+    a, z = [x], x
+    for (W, b), name in zip(layers, names, strict=True):
+        z = net_input(a[-1], W, b)
+        a.append(squash(name, z))
+    return a, z
+
+
+# The total error of one sample (N4), and its output deltas.
+
+
+def squared_error(z: Vector, o: Vector, t: Vector) -> float:
+    L = 0.0
+    for j in range(len(o)):
+        d = t[j] - o[j]
+        L = L + 0.5 * (d * d)
+    return L
+
+
+def cross_entropy(z: Vector, o: Vector, t: Vector) -> float:
+    m, _, S = softmax_sum(z)
+    L = 0.0
+    for j in range(len(z)):
+        if t[j] != 0.0:
+            L = L + -(t[j] * ((z[j] - m) - log(S)))
+    return L
+
+
+def binary_cross_entropy(z: Vector, o: Vector, t: Vector) -> float:
+    L = 0.0
+    for j in range(len(z)):
+        L = L + (((0.0 if z[j] <= 0.0 else z[j]) - z[j] * t[j]) + log1p(exp(-abs(z[j]))))
+    return L
+
+
+class Loss(NamedTuple):
+    value: Callable[[Vector, Vector, Vector], float]
+    through_activation: bool  # whether the output delta is multiplied by the activation's derivative
+    low: float  # what a target may be
+    high: float
+    distribution: bool  # whether a row of targets must sum to 1
+    output: str  # the output activation it needs; "": any that has a derivative
+
+
+LOSSES = {
+    "squared_error": Loss(squared_error, True, -math.inf, math.inf, False, ""),
+    "cross_entropy": Loss(cross_entropy, False, 0.0, math.inf, True, "softmax"),
+    "binary_cross_entropy": Loss(binary_cross_entropy, False, 0.0, 1.0, False, "logistic"),
+}
+
+
+def check_targets(loss: str, y: list[Vector]) -> None:
+    row = LOSSES[loss]
+    for s in range(len(y)):
+        total = 0.0
+        for j in range(len(y[s])):
+            if not row.low <= y[s][j] <= row.high:
+                raise arguments.bad_target(loss, s, j, y[s][j])
+            total = total + y[s][j]
+        if row.distribution and not abs(total - 1.0) <= 1e-9:
+            raise arguments.bad_target(loss, s, -1, total)
+
+
+# The backward pass: node deltas, hidden deltas (N5), gradient (N6).
+
+
+def node_deltas(loss: str, name: str, o: Vector, t: Vector) -> Vector:
+    if LOSSES[loss].through_activation:
+        return [(o[j] - t[j]) * ACTIVATIONS[name].derivative(o[j]) for j in range(len(o))]
+    return [o[j] - t[j] for j in range(len(o))]
+
+
+def hidden_deltas(name: str, a: Vector, W: list[Vector], delta: Vector) -> Vector:
+    """Deltas of a hidden layer with output a from those of the layer W above it, whose weights are still the old ones."""
+    below = []
+    for i in range(len(a)):
+        g = 0.0
+        for j in range(len(delta)):
+            g = g + delta[j] * W[i][j]
+        below.append(g * ACTIVATIONS[name].derivative(a[i]))
+    return below
+
+
+def add_gradient(g: Vector, layers: list[Layer], names: tuple[str, ...], loss: str, x: Vector, t: Vector) -> float:
+    """Add one sample's gradient to g, flat as the parameters are; return the sample's loss."""
+    a, z = forward(layers, names, x)
+    deltas = [node_deltas(loss, names[-1], a[-1], t)]
+    for l in range(len(layers) - 1, 0, -1):
+        deltas.insert(0, hidden_deltas(names[l - 1], a[l], layers[l][0], deltas[0]))
+    k = 0
+    for l in range(len(layers)):
+        for a_i in [*a[l], 1.0]:  # the bias is the weight of an input that is always 1
+            for delta_j in deltas[l]:
+                g[k] = g[k] + a_i * delta_j
+                k += 1
+    return LOSSES[loss].value(z, a[-1], t)
+
+
+# Update rules (N7): w, g and each of the moments are flat; `trained` are the parameters that may move.
+
+
+def sgd(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+    (lr,) = settings
+    for k in trained:
+        w[k] = w[k] - lr * g[k]
+
+
+def momentum(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+    (v,), (lr, mu) = moments, settings
+    for k in trained:
+        v[k] = mu * v[k] - lr * g[k]
+        w[k] = w[k] + v[k]
+
+
+def nesterov(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+    (v,), (lr, mu) = moments, settings
+    for k in trained:
+        v[k] = mu * v[k] - lr * g[k]
+        w[k] = w[k] + (mu * v[k] - lr * g[k])
+
+
+def adam(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+    """Kingma and Ba 2015, algorithm 1 in the efficient form at the end of their section 2."""
+    (m, v), (lr, b1, b2, epsilon) = moments, settings
+    powers[0] = powers[0] * b1
+    powers[1] = powers[1] * b2
+    rate = (lr * math.sqrt(1.0 - powers[1])) / (1.0 - powers[0])
+    for k in trained:
+        m[k] = b1 * m[k] + (1.0 - b1) * g[k]
+        v[k] = b2 * v[k] + (1.0 - b2) * (g[k] * g[k])
+        w[k] = w[k] - (rate * m[k]) / (math.sqrt(v[k]) + epsilon)
+
+
+UPDATE_RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+
+
+# Randomness (N9): from the raw words of a bit generator alone.
+
+
+def uniform(stream: Any) -> float:
+    return (stream.random_raw() >> 11) * 1.1102230246251565e-16  # 2**-53
+
+
+def below(stream: Any, n: int) -> int:
+    """Lemire 2019: an unbiased integer below n < 2**32 from the upper half of a word."""
+    while True:
+        m = (stream.random_raw() >> 32) * n
+        if m % 4294967296 >= (4294967296 - n) % n:
+            return m >> 32
+
+
+def shuffled(stream: Any, n: int) -> list[int]:
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = below(stream, i + 1)
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def initial_parameters(sizes: tuple[int, ...], stream: Any) -> Vector:
+    """Glorot and Bengio 2010, equation 16: uniform weights, zero biases."""
+    parameters = []
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        limit = math.sqrt(6.0 / float(n_in + n_out))
+        parameters += [(2.0 * uniform(stream) - 1.0) * limit for _ in range(n_in * n_out)]
+        parameters += [0.0] * n_out
+    return parameters
+
+
+# Epochs (N8), and the twins of the public functions.
+
+
+def layers_of(parameters: Vector, sizes: tuple[int, ...]) -> list[Layer]:
+    """The flat parameters as weights W[i][j] and biases b[j] of each layer."""
+    rest, layers = iter(parameters), []
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        W = [[next(rest) for _ in range(n_out)] for _ in range(n_in)]
+        layers.append((W, [next(rest) for _ in range(n_out)]))
+    return layers
+
+
+def trained_indices(sizes: tuple[int, ...], train_biases: bool) -> list[int]:
+    """Which of the flat parameters may move."""
+    moves: list[bool] = []
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        moves += [True] * n_in * n_out + [train_biases] * n_out
+    return [k for k in range(len(moves)) if moves[k]]
+
+
+def train_epoch(
+    network: Network,
+    w: Vector,
+    moments: list[Vector],
+    powers: Vector,
+    stream: Any,
+    settings: Settings,
+    data: tuple[list[Vector], list[Vector]],
+) -> float:
+    """Visit every row once; w, moments and powers move on after each batch. Return the epoch's loss."""
+    X, y = data
+    update, total, n = UPDATE_RULES[settings.optimizer.rule], 0.0, len(X)
+    order = shuffled(stream, n) if settings.shuffle else list(range(n))
+    for first in range(0, n, settings.batch_size):
+        batch = order[first : first + settings.batch_size]
+        layers, g = layers_of(w, network.sizes), [0.0 for _ in w]
+        for s in batch:
+            total = total + add_gradient(g, layers, network.activations, settings.loss, X[s], y[s])
+        g = [g_k / float(len(batch)) for g_k in g]
+        trained = trained_indices(network.sizes, settings.train_biases)
+        update(w, g, moments, powers, list(settings.optimizer.settings), trained)
+    return total / float(n)
+
+
+def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str) -> tuple[list[Vector], list[Vector]]:
+    """X and y as lists of rows; a class k is the row with 1.0 in column k and 0.0 elsewhere."""
+    rows, n_out = finite("X", arguments.rows(X, network.sizes[0])), network.sizes[-1]
+    targets = arguments.targets(y, len(rows), n_out, loss)
+    if targets.ndim == 1:
+        return rows, [[1.0 if j == k else 0.0 for j in range(n_out)] for k in targets.tolist()]
+    check_targets(loss, finite("y", targets))
+    return rows, targets.tolist()
+
+
+def finite(argument: str, matrix: arguments.FloatArray) -> list[Vector]:
+    """The matrix as a list of rows (N12)."""
+    rows: list[Vector] = matrix.tolist()
+    for s, row in enumerate(rows):
+        for column, value in enumerate(row):
+            if not math.isfinite(value):
+                raise arguments.not_finite(argument, s, column, value)
+    return rows
+
+
+def continue_training(
+    network: Network, X: ArrayLike, y: ArrayLike, settings: Settings, state: RunState, run: Run
+) -> Training:
+    """Train for some epochs more; the network stays as it is, the state's stream moves on."""
+    data = data_of(network, X, y, settings.loss)
+    w, moments, powers = network.parameters.tolist(), state.moments.tolist(), state.powers.tolist()
+    losses, stopped = state.losses.tolist(), "epochs"
+
+    def snapshot(*moments: Vector) -> Network:
+        if not all(math.isfinite(value) for values in (w, *moments) for value in values):
+            raise DivergenceError(len(losses) - 1, losses)
+        return network.with_parameters(w)
+
+    with progress_bar(run) as advance:
+        for epoch in range(len(losses), len(losses) + run.epochs):
+            losses.append(train_epoch(network, w, moments, powers, state.stream, settings, data))
+            if not math.isfinite(losses[-1]):
+                raise DivergenceError(epoch, losses)
+            advance(1, losses[-1])
+            if run.callback and EpochState(epoch, losses[-1], snapshot).shown_to(run.callback):
+                stopped = "callback"
+                break
+    last = snapshot(*moments)
+    arrays = np.array(losses), np.array(moments).reshape(state.moments.shape), np.array(powers)
+    return Training(last, stopped, settings, RunState(*arrays, state.stream), continue_training)
+
+
+def train(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: str | None = None,
+    optimizer: Optimizer | None = None,
+    epochs: int = 100,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    rng: Any = 0,
+    train_biases: bool = True,
+    callback: Callback | None = None,
+    progress: bool = False,
+) -> Training:
+    """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases)
+    run = Run.checked(epochs, callback, progress)
+    with arguments.stream(rng) as stream:
+        return continue_training(network, X, y, settings, start(network, settings, stream), run)
+
+
+def predict(network: Network, X: ArrayLike) -> arguments.FloatArray:
+    """`Network.predict` in plain Python."""
+    layers, out = layers_of(network.parameters.tolist(), network.sizes), []
+    for s, x in enumerate(finite("X", arguments.rows(X, network.sizes[0]))):
+        a, _ = forward(layers, network.activations, x)
+        if not all(map(math.isfinite, a[-1])):
+            raise arguments.result_not_finite("the prediction", s)
+        out.append(a[-1])
+    return np.array(out)
+
+
+def loss_and_gradient(
+    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None
+) -> tuple[float, arguments.FloatArray]:
+    """`backprop.loss_and_gradient` in plain Python."""
+    value, g = mean_loss(network, X, y, loss)
+    for k in range(len(g)):
+        if not math.isfinite(g[k]):
+            raise arguments.gradient_not_finite(k)
+    return value, np.array(g)
+
+
+def loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None) -> float:
+    """`Network.loss` in plain Python."""
+    return mean_loss(network, X, y, loss)[0]
+
+
+def mean_loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None) -> tuple[float, Vector]:
+    name = arguments.loss_name(loss, network.activations[-1])
+    rows, targets = data_of(network, X, y, name)
+    layers, total, g = layers_of(network.parameters.tolist(), network.sizes), 0.0, [0.0] * network.n_parameters
+    for s in range(len(rows)):
+        total = total + add_gradient(g, layers, network.activations, name, rows[s], targets[s])
+        if not math.isfinite(total):
+            raise arguments.result_not_finite("the loss", s)
+    return total / float(len(rows)), [g_k / float(len(rows)) for g_k in g]

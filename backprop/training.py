@@ -1,0 +1,365 @@
+"""fast_train(), and the Training that it returns: check, allocate, call the kernel, wrap."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _kernel, arguments
+from .arguments import FloatArray
+from .errors import DivergenceError
+from .network import Network, data
+from .optimizers import SGD, Adam, Optimizer
+
+LOSSES_AT_ONCE = 65536  # the curve grows by so many epochs: a run that is meant to be stopped may ask for any number
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run has in common with all that resume it, resolved and checked."""
+
+    loss: str
+    optimizer: Optimizer
+    batch_size: int
+    shuffle: bool
+    train_biases: bool
+
+    @classmethod
+    def checked(
+        cls,
+        network: Network,
+        loss: str | None,
+        optimizer: Optimizer | None,
+        batch_size: int | None,
+        shuffle: bool,
+        train_biases: bool,
+    ) -> "Settings":
+        """The settings with their defaults filled in."""
+        if not isinstance(network, Network):
+            raise TypeError(f"network must be a backprop.Network, got {network!r}")
+        if optimizer is not None and not isinstance(optimizer, SGD | Adam):
+            raise TypeError(f"optimizer must be None, a backprop.SGD(...) or a backprop.Adam(...), got {optimizer!r}")
+        return cls(
+            arguments.loss_name(loss, network.activations[-1]),
+            optimizer or Adam(),
+            32 if batch_size is None else arguments.integer("batch_size", batch_size, 1),
+            arguments.flag("shuffle", shuffle),
+            arguments.flag("train_biases", train_biases),
+        )
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What moves on with the epochs, beside the parameters."""
+
+    losses: FloatArray  # (epochs so far,)
+    moments: FloatArray  # (n_moments, n_parameters)
+    powers: FloatArray  # (n_powers,): running products of Adam's betas
+    stream: Any  # a bit generator
+
+    def copy(self) -> "RunState":
+        return RunState(self.losses, self.moments.copy(), self.powers.copy(), arguments.copy_of_generator(self.stream))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is asked of one run only."""
+
+    epochs: int
+    callback: "Callback | None"
+    progress: bool
+
+    @classmethod
+    def checked(cls, epochs: int, callback: "Callback | None", progress: bool, n_threads: int | None = None) -> "Run":
+        """What was asked for; the number of threads changes nothing."""
+        epochs = arguments.integer("epochs", epochs, 1)
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be None or a function of one argument, got {callback!r}")
+        if n_threads is not None:
+            arguments.integer("n_threads", n_threads, 1)
+        return cls(epochs, callback, arguments.flag("progress", progress))
+
+
+class EpochState:
+    """What a callback is shown after an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 0, through all runs that were resumed.
+    loss : float
+        The mean loss of this epoch, as seen while training.
+    network : Network
+        A copy with the weights after this epoch, made when it is first asked for; ask before the callback returns.
+    """
+
+    def __init__(self, epoch: int, loss: float, network: Callable[[], Network]) -> None:
+        self.epoch = epoch
+        self.loss = loss
+        self._make: Callable[[], Network] | None = network
+        self._network: Network | None = None
+
+    @property
+    def network(self) -> Network:
+        if self._network is None:
+            if self._make is None:
+                raise RuntimeError("state.network must be asked for before the callback returns: training has gone on")
+            self._network = self._make()
+        return self._network
+
+    def shown_to(self, callback: "Callback") -> bool:
+        """Call the callback; return whether it stops the run. The weights move on afterwards."""
+        answer = callback(self)
+        self._make = None
+        return isinstance(answer, bool | np.bool_) and bool(answer)
+
+    def __repr__(self) -> str:
+        return f"EpochState(epoch={self.epoch}, loss={self.loss!r})"
+
+
+Callback = Callable[[EpochState], Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Training:
+    """The result of `fast_train`.
+
+    Attributes
+    ----------
+    network : Network
+        With the trained weights.
+    losses : ndarray of shape (epochs,)
+        The mean loss of each epoch of this run and of those it resumed, as seen while training: with weights that were
+        still moving. The loss of the returned weights is ``run.network.loss(X, y)``.
+    epochs : int
+        How many there were, those of resumed runs included.
+    stopped : str
+        Why the run ended: "epochs", all were done; "callback", a callback returned True.
+    settings : Settings
+        The loss, optimizer, batch size and so on that were used.
+    """
+
+    network: Network
+    stopped: str
+    settings: Settings
+    _state: RunState
+    _continue: Callable[..., "Training"]
+
+    @property
+    def losses(self) -> FloatArray:
+        return self._state.losses
+
+    @property
+    def epochs(self) -> int:
+        return self._state.losses.shape[0]
+
+    def resume(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        epochs: int,
+        callback: Callback | None = None,
+        progress: bool = False,
+        n_threads: int | None = None,
+    ) -> "Training":
+        """Train on, with all settings, the optimizer's state and the random stream as this run left them.
+
+        30 epochs resumed by 20 give the bits of 50. The Training itself stays as it is, and can be resumed again.
+
+        Parameters
+        ----------
+        X, y, epochs, callback, progress, n_threads
+            As for `fast_train`; the data may be other data.
+
+        Returns
+        -------
+        Training
+
+        Examples
+        --------
+        >>> import backprop
+        >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 0.25, 1.0]
+        >>> net = backprop.Network([1, 4, 1])
+        >>> run = backprop.fast_train(net, X, y, epochs=30).resume(X, y, epochs=20)
+        >>> run.epochs, run.network == backprop.fast_train(net, X, y, epochs=50).network
+        (50, True)
+        """
+        run = Run.checked(epochs, callback, progress, n_threads)
+        return self._continue(self.network, X, y, self.settings, self._state.copy(), run)
+
+    def __repr__(self) -> str:
+        return f"<Training: {self.network!r}, {self.epochs} epochs, last loss {self.losses[-1]:g}, {self.stopped!r}>"
+
+
+def start(network: Network, settings: Settings, stream: Any) -> RunState:
+    """The state before the first epoch (N7): moments 0.0, powers 1.0."""
+    n_moments, n_powers = _kernel.UPDATE_RULES[settings.optimizer.rule]
+    return RunState(np.empty(0), np.zeros((n_moments, network.n_parameters)), np.ones(n_powers), stream)
+
+
+@contextmanager
+def progress_bar(run: Run) -> Iterator[Callable[[int, float], None]]:
+    """A function to call with the number of epochs done and the last loss; it shows a bar if progress is asked for."""
+    if not run.progress:
+        yield lambda done, loss: None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        raise ImportError("progress=True needs tqdm: pip install 'exact-backprop[progress]'") from None
+    with tqdm(total=run.epochs, unit="epoch") as bar:
+
+        def advance(done: int, loss: float) -> None:
+            bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
+            bar.update(done)
+
+        yield advance
+
+
+def continue_training(
+    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, settings: Settings, state: RunState, run: Run
+) -> Training:
+    """Train for some epochs more; the network stays as it is, the state moves on."""
+    rows = data(network, X, y, settings.loss)
+    w = network.parameters.copy()
+    trainer = _kernel.Trainer(
+        network.sizes,
+        network.activations,
+        w,
+        min(settings.batch_size, rows.n_samples),
+        np.empty(network.n_parameters),
+        settings.loss,
+        rows,
+        settings.optimizer.rule,
+        np.array(settings.optimizer.settings),
+        state.moments,
+        state.powers,
+        state.stream if settings.shuffle and rows.n_samples > 1 else None,
+        settings.train_biases,
+    )
+    curve, stopped, last = [state.losses], "epochs", state.losses.shape[0] + run.epochs
+    first = state.losses.shape[0]  # the epoch at which the newest piece of the curve begins
+    with progress_bar(run) as advance:
+        while first < last and stopped == "epochs":
+            piece, done = np.empty(min(last - first, LOSSES_AT_ONCE)), 0
+            while done < piece.shape[0] and stopped == "epochs":
+                before = done
+                done = trainer.train(piece, done, done + 1 if run.callback else piece.shape[0])
+                if done == before:
+                    continue
+                epoch, loss = first + done - 1, float(piece[done - 1])
+                if not math.isfinite(loss):
+                    raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
+                advance(done - before, loss)
+                if run.callback and EpochState(epoch, loss, _snapshot(network, w, curve, piece[:done])).shown_to(
+                    run.callback
+                ):
+                    stopped = "callback"
+            curve.append(piece[:done])
+            first += done
+    losses = np.concatenate(curve)
+    if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(state.moments.reshape(-1)) >= 0:
+        raise DivergenceError(losses.shape[0] - 1, losses)
+    losses.flags.writeable = False
+    state = RunState(losses, state.moments, state.powers, state.stream)
+    return Training(network._of(network.sizes, network.activations, w), stopped, settings, state, continue_training)
+
+
+def _snapshot(network: Network, w: FloatArray, curve: list[FloatArray], newest: FloatArray) -> Callable[[], Network]:
+    """The network of the moment, or, since no NaN is a result, the error that the run would end with."""
+
+    def make() -> Network:
+        if _kernel.first_not_finite(w) >= 0:
+            losses = np.concatenate([*curve, newest])
+            raise DivergenceError(losses.shape[0] - 1, losses)
+        return network.with_parameters(w)
+
+    return make
+
+
+def fast_train(
+    network: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    loss: str | None = None,
+    optimizer: Optimizer | None = None,
+    epochs: int = 100,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    rng: Any = 0,
+    train_biases: bool = True,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+    progress: bool = False,
+) -> Training:
+    """Train a network on rows X with targets y. The same arguments give the same bits, everywhere.
+
+    Parameters
+    ----------
+    network : Network
+        Where to start; it stays as it is.
+    X : array_like of shape (n_samples, n_features)
+        Finite numbers. C-contiguous float64 is used where it lies, anything else is converted once.
+    y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+        Targets; 1-D for one output, or the integer classes of a softmax output.
+    loss : str or None
+        "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
+        >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]). None takes cross_entropy for a softmax output
+        and squared_error otherwise.
+    optimizer : SGD, Adam or None
+        None is ``Adam()``.
+    epochs : int >= 1
+        How often every row is visited.
+    batch_size : int >= 1 or None
+        Rows a step; None is 32. The last batch of an epoch may be shorter.
+    shuffle : bool
+        Visit the rows in a new random order in each epoch.
+    rng : int, SeedSequence, Generator, BitGenerator or None, default 0
+        The random stream of the order; None takes fresh entropy. A generator is left advanced if the call succeeds.
+    train_biases : bool
+        False keeps the biases as they are.
+    n_threads : int >= 1 or None
+        How many threads may work; changes no bit. In this release one works.
+    callback : callable or None
+        Called with an `EpochState` (``.epoch``, ``.loss``, ``.network``) after every epoch; returning True stops.
+    progress : bool
+        Show a bar (needs tqdm, the extra "progress").
+
+    Returns
+    -------
+    Training
+        ``.network``, ``.losses``, ``.epochs``, ``.stopped`` and ``.resume()``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, unknown, out of range or of a shape that does not fit.
+    DivergenceError
+        If the loss of an epoch, or in the end a weight, is not finite.
+    KeyboardInterrupt
+        Soon after Ctrl-C; what was passed in is as it was.
+
+    Notes
+    -----
+    Backpropagation as Rumelhart, Hinton and Williams derive it (1986); every operation in its order is written down in
+    `backprop.reference`, and the result equals that of `backprop.reference.train` bit for bit.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = backprop.Network([2, 4, 1], output_activation="logistic", rng=3)
+    >>> run = backprop.fast_train(net, X, y, loss="binary_cross_entropy", optimizer=backprop.Adam(0.1), epochs=200)
+    >>> run.network.predict(X).round(1).ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases)
+    run = Run.checked(epochs, callback, progress, n_threads)
+    with arguments.stream(rng) as stream:
+        return continue_training(network, X, y, settings, start(network, settings, stream), run)

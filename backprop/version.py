@@ -1,0 +1,31 @@
+"""The release, the contract that it keeps, and how it was built."""
+
+import platform
+
+import numpy as np
+
+from . import _kernel
+
+__version__ = "0.1.0"
+contract_version = 1
+
+
+def show_config() -> None:
+    """Print the release, the contract's version, the compiler and its flags, the instruction set and the threads.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> backprop.show_config()  # doctest: +ELLIPSIS
+    backprop 0.1.0, arithmetic contract 1
+    ...
+    """
+    lines = {
+        f"backprop {__version__}, arithmetic contract {contract_version}": "",
+        "compiler": _kernel.COMPILER,
+        "instruction set": f"baseline of {platform.machine() or 'this processor'}",
+        "threads": "1",
+        "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}",
+        "numpy": np.__version__,
+    }
+    print("\n".join(f"{name}: {value}" if value else name for name, value in lines.items()))

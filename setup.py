@@ -1,0 +1,39 @@
+"""What pyproject.toml cannot say: the extension, its flags, and Cython's directives."""
+
+import os
+import sys
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# The contract's arithmetic: no fused or reassociated operation, in the generated C too. They come after the user's
+# CFLAGS, so that a -ffast-math there is taken back. -fno-math-errno lets sqrt be one instruction; -g0 because an
+# interpreter built with -g passes it on and makes wheels five times larger.
+if sys.platform == "win32":
+    flags = ["/O2", "/std:c11", "/fp:precise"]
+else:
+    flags = "-std=c11 -O3 -ffp-contract=off -fno-fast-math -fno-math-errno -fno-trapping-math -g0".split()
+
+extension = Extension(
+    "backprop._kernel",
+    sources=["backprop/_kernel.pyx", "src_c/elementary.c"],
+    include_dirs=["src_c", np.get_include()],
+    depends=[os.path.join("src_c", name) for name in sorted(os.listdir("src_c")) if name.endswith(".h")],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION")],
+    extra_compile_args=flags,
+)
+
+setup(
+    ext_modules=cythonize(
+        [extension],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "embedsignature": False,
+        },
+    ),
+)
