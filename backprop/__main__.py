@@ -1,0 +1,42 @@
+"""The command line: python -m backprop tutorial."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from . import SGD, __version__, fast_train, tutorial
+
+
+def show_tutorial() -> None:
+    """Print the tutorial's walk, then 10,000 steps with the time they took, then where its closing numbers come from."""
+    numbers = tutorial.walk()
+    print(tutorial.PAGE.format_map({**numbers, "eta": tutorial.LEARNING_RATE}))
+    X, y = [tutorial.INPUTS], [tutorial.TARGETS]
+    began = time.perf_counter()
+    run = fast_train(tutorial.NETWORK, X, y, optimizer=SGD(tutorial.LEARNING_RATE), epochs=10_000, train_biases=False)
+    milliseconds = (time.perf_counter() - began) * 1e3
+    (o1, o2), error = run.network.predict(X)[0].tolist(), run.network.loss(X, y)
+    print(
+        f"10,000 such steps took {milliseconds:.2f} ms here. The error is down to {error:.15f},\n"
+        f"the outputs are {o1:.9f} (target {numbers['target_o1']}) and {o2:.9f} (target {numbers['target_o2']}).\n"
+    )
+    print(tutorial.NOTE, end="")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m backprop",
+        description="Neural networks in double precision, with the same bits on every machine.",
+    )
+    parser.add_argument("--version", action="version", version=f"backprop {__version__}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    help_text = "one step of backpropagation, number by number, then 10,000 of them"
+    commands.add_parser("tutorial", help=help_text, description=help_text).set_defaults(command=show_tutorial)
+    parser.parse_args(arguments).command()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
