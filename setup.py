@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 if sys.platform == "win32":
     flags = ["/O2", "/std:c11", "/fp:precise"]
 else:
-    flags = "-std=c11 -O3 -ffp-contract=off -fno-fast-math -fno-math-errno -fno-trapping-math -g0".split()
+    flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fno-trapping-math", "-g0"]
 
 extension = Extension(
     "backprop._kernel",
@@ -34,6 +34,7 @@ setup(
             "initializedcheck": False,
             "cdivision": True,
             "embedsignature": False,
+            "auto_pickle": False,
         },
     ),
 )

@@ -9,7 +9,7 @@ from . import SGD, __version__, fast_train, tutorial
 
 
 def show_tutorial() -> None:
-    """Print the tutorial's walk, then 10,000 steps with the time they took, then where its closing numbers come from."""
+    """Print the walk, then 10,000 steps and their time, then where the tutorial's closing numbers come from."""
     numbers = tutorial.walk()
     print(tutorial.PAGE.format_map({**numbers, "eta": tutorial.LEARNING_RATE}))
     X, y = [tutorial.INPUTS], [tutorial.TARGETS]

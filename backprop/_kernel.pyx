@@ -35,22 +35,31 @@ cdef extern from "elementary.h":
     double bp_log1p_slow(double x) noexcept nogil
 
 cdef extern from "activations.h":
+    ctypedef struct bp_layer:
+        Py_ssize_t n_in
+        Py_ssize_t n_out
+        const bp_activation *activation
+        double *W
+        double *b
+        double *dW
+        double *db
+        const double *x
+        double *z
+        double *a
+        double *delta
     ctypedef struct bp_activation:
         const char *name
-        void (*value)(Py_ssize_t rows, Py_ssize_t n, const double *z, double *a, double *scale) noexcept nogil
-        void (*chain)(Py_ssize_t rows, Py_ssize_t n, const double *a, double *delta) noexcept nogil
+        void (*forward)(const bp_layer *layer, Py_ssize_t rows, double *scale) noexcept nogil
+        void (*forward_row)(const bp_layer *layer, double *scale) noexcept nogil
+        void (*node_deltas)(const bp_layer *layer, Py_ssize_t rows, const double *t) noexcept nogil
+        void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, Py_ssize_t rows) noexcept nogil
     const bp_activation *bp_activations
     const Py_ssize_t bp_n_activations
+    void bp_sgd_row(const bp_layer *layer, double lr, bint train_biases) noexcept nogil
 
 cdef extern from "ordered.h":
-    void bp_net_input(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, const double *x, const double *W,
-                      const double *b, double *z) noexcept nogil
-    void bp_hidden_sum(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, const double *delta, const double *W,
-                       double *below) noexcept nogil
     void bp_gradient(bint first, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, const double *x,
                      const double *delta, double *dW, double *db) noexcept nogil
-    void bp_sgd_row(double lr, Py_ssize_t n_in, Py_ssize_t n_out, const double *x, const double *delta, double *W,
-                    double *b) noexcept nogil
 
 cdef extern from *:
     """
@@ -68,7 +77,7 @@ cdef extern from *:
 
 COMPILER = BP_COMPILER.decode()
 
-# Work is counted in multiply-adds; this much of it takes about 20 ms, and then Python may look at its signals.
+# Work is counted in multiply-adds; this much of it takes up to 20 ms, and then Python may look at its signals.
 cdef double PAUSE_AFTER = 2e7
 # A block of rows and its work space stay in the second-level cache.
 cdef Py_ssize_t BLOCK_ROWS = 128
@@ -77,22 +86,8 @@ cdef Py_ssize_t BLOCK_DOUBLES = 32768
 cdef uint64_t TWO_32 = 1ULL << 32
 
 
-cdef struct Layer:
-    Py_ssize_t n_in
-    Py_ssize_t n_out
-    const bp_activation *activation
-    double *W          # (n_in, n_out)
-    double *b          # (n_out,)
-    double *dW         # (n_in, n_out): the batch's gradient
-    double *db         # (n_out,)
-    const double *x    # (rows, n_in): the layer's input, which is the a of the layer below
-    double *z          # (rows, n_out): a itself, except in the last layer
-    double *a          # (rows, n_out)
-    double *delta      # (rows, n_out)
-
-
 cdef struct Block:
-    Layer *layers
+    bp_layer *layers
     Py_ssize_t n_layers
     Py_ssize_t n_in
     Py_ssize_t n_out
@@ -123,21 +118,8 @@ def elementary(str name not None, const double[::1] x not None, double[::1] out 
     cdef bp_fpenv saved
     with nogil:
         saved = bp_fpenv_enter()
-        if exact_phase:
-            for k in range(x.shape[0]):
-                out[k] = function(x[k])
-        elif code == 0:
-            for k in range(x.shape[0]):
-                out[k] = cr_exp(x[k])
-        elif code == 1:
-            for k in range(x.shape[0]):
-                out[k] = cr_expm1(x[k])
-        elif code == 2:
-            for k in range(x.shape[0]):
-                out[k] = cr_log(x[k])
-        else:
-            for k in range(x.shape[0]):
-                out[k] = cr_log1p(x[k])
+        for k in range(x.shape[0]):
+            out[k] = function(x[k])
         bp_fpenv_leave(saved)
 
 
@@ -152,12 +134,14 @@ ACTIVATIONS = tuple([bp_activations[code].name.decode() for code in range(bp_n_a
 cdef void forward(Block *block, const double *x, Py_ssize_t rows) noexcept nogil:
     """The activations of every layer for a block of rows x (rows, n_in)."""
     cdef Py_ssize_t l
-    cdef Layer *layer
+    cdef bp_layer *layer
     block.layers[0].x = x
     for l in range(block.n_layers):
         layer = &block.layers[l]
-        bp_net_input(rows, layer.n_in, layer.n_out, layer.x, layer.W, layer.b, layer.z)
-        layer.activation.value(rows, layer.n_out, layer.z, layer.a, block.scale)
+        if rows == 1:
+            layer.activation.forward_row(layer, block.scale)
+        else:
+            layer.activation.forward(layer, rows, block.scale)
 
 
 # The total error of one sample, and its output deltas. scale: softmax's largest z and sum.
@@ -204,20 +188,20 @@ cdef struct Loss:
     bint distribution        # whether a row of targets must sum to 1
     const char *output       # the output activation it needs; "": any that has a derivative
 
-cdef Loss *losses = [
+cdef Loss[3] losses = [
     Loss("squared_error", squared_error, True, -DBL_MAX, DBL_MAX, False, ""),
     Loss("cross_entropy", cross_entropy, False, 0.0, DBL_MAX, True, "softmax"),
     Loss("binary_cross_entropy", binary_cross_entropy, False, 0.0, 1.0, False, "logistic"),
 ]
-LOSSES = {losses[code].name.decode(): losses[code].output.decode() for code in range(3)}
-TARGETS = {losses[code].name.decode(): (losses[code].low, losses[code].high) for code in range(3)}
-cdef tuple loss_names = tuple(LOSSES)
+cdef tuple loss_names = tuple([losses[code].name.decode() for code in range(sizeof(losses) // sizeof(Loss))])
+LOSSES = {name: losses[code].output.decode() for code, name in enumerate(loss_names)}
+TARGETS = {name: (losses[code].low, losses[code].high) for code, name in enumerate(loss_names)}
 
 
 cdef double add_losses(Block *block, const Loss *loss, const double *t, Py_ssize_t rows,
                        double total) noexcept nogil:
     """Add the losses of a block, row after row, to the epoch's total."""
-    cdef Layer *last = &block.layers[block.n_layers - 1]
+    cdef bp_layer *last = &block.layers[block.n_layers - 1]
     cdef Py_ssize_t s, n = block.n_out
     for s in range(rows):
         total = total + loss.value(n, last.z + s * n, last.a + s * n, t + s * n, block.scale + 2 * s)
@@ -225,42 +209,47 @@ cdef double add_losses(Block *block, const Loss *loss, const double *t, Py_ssize
 
 
 def bad_target(str loss not None, const double[:, ::1] y not None):
-    """The first target out of the loss's range: (s, j, value), (s, -1, sum of the row), or None."""
+    """The first target out of its range: (s, j, value), or (s, -1, sum) for a row's sum; None if all are right."""
     cdef Loss *row = &losses[loss_names.index(loss)]
-    cdef Py_ssize_t s, j
-    cdef double total
+    cdef Py_ssize_t s = 0, j = -1
+    cdef double value = 0.0, total
+    cdef bint bad = False
     cdef bp_fpenv saved
     if row.low == -DBL_MAX and row.high == DBL_MAX:
         return None
-    for s in range(y.shape[0]):
+    with nogil:
         saved = bp_fpenv_enter()
-        total = 0.0
-        for j in range(y.shape[1]):
-            if not row.low <= y[s, j] <= row.high:
-                bp_fpenv_leave(saved)
-                return s, j, y[s, j]
-            total = total + y[s, j]
-        if row.distribution and not fabs(total - 1.0) <= 1e-9:
-            bp_fpenv_leave(saved)
-            return s, -1, total
+        for s in range(y.shape[0]):
+            total = 0.0
+            for j in range(y.shape[1]):
+                value = y[s, j]
+                bad = not row.low <= value <= row.high
+                if bad:
+                    break
+                total = total + value
+            else:
+                if row.distribution and not fabs(total - 1.0) <= 1e-9:
+                    bad, value, j = True, total, -1
+            if bad:
+                break
         bp_fpenv_leave(saved)
-    return None
+    return (s, j, value) if bad else None
 
 
 # The backward pass.
 
 
-cdef void node_deltas(Layer *last, const Loss *loss, const double *t, Py_ssize_t rows) noexcept nogil:
+cdef void node_deltas(bp_layer *last, const Loss *loss, const double *t, Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t k
-    for k in range(rows * last.n_out):
-        last.delta[k] = last.a[k] - t[k]
     if loss.through_activation:
-        last.activation.chain(rows, last.n_out, last.a, last.delta)
+        last.activation.node_deltas(last, rows, t)
+    else:
+        for k in range(rows * last.n_out):
+            last.delta[k] = last.a[k] - t[k]
 
 
-cdef void hidden_deltas(Layer *layer, const Layer *above, Py_ssize_t rows) noexcept nogil:
-    bp_hidden_sum(rows, above.n_in, above.n_out, above.delta, above.W, layer.delta)
-    layer.activation.chain(rows, layer.n_out, layer.a, layer.delta)
+cdef void hidden_deltas(bp_layer *layer, const bp_layer *above, Py_ssize_t rows) noexcept nogil:
+    layer.activation.hidden_deltas(layer, above, rows)
 
 
 cdef void backward(Block *block, const Loss *loss, const double *t, Py_ssize_t rows) noexcept nogil:
@@ -274,7 +263,7 @@ cdef void backward(Block *block, const Loss *loss, const double *t, Py_ssize_t r
 cdef void add_gradient(Block *block, bint first, Py_ssize_t rows) noexcept nogil:
     """Add a block's gradient to the batch's; the first block of a batch starts from 0.0."""
     cdef Py_ssize_t l
-    cdef Layer *layer
+    cdef bp_layer *layer
     for l in range(block.n_layers):
         layer = &block.layers[l]
         bp_gradient(first, rows, layer.n_in, layer.n_out, layer.x, layer.delta, layer.dW, layer.db)
@@ -354,24 +343,36 @@ cdef struct UpdateRule:
     int n_moments
     int n_powers
 
-cdef UpdateRule *update_rules = [
+cdef UpdateRule[4] update_rules = [
     UpdateRule("sgd", sgd, 0, 0),
     UpdateRule("momentum", momentum, 1, 0),
     UpdateRule("nesterov", nesterov, 1, 0),
     UpdateRule("adam", adam, 2, 2),
 ]
-UPDATE_RULES = {update_rules[code].name.decode(): (update_rules[code].n_moments, update_rules[code].n_powers)
-                for code in range(4)}
-cdef tuple update_names = tuple(UPDATE_RULES)
+cdef tuple update_names = tuple([update_rules[code].name.decode()
+                                 for code in range(sizeof(update_rules) // sizeof(UpdateRule))])
+UPDATE_RULES = {name: (update_rules[code].n_moments, update_rules[code].n_powers)
+                for code, name in enumerate(update_names)}
 
 
-cdef void update_from_row(Block *block, double lr, bint train_biases) noexcept nogil:
-    """`sgd` after a batch of one row: each gradient is one product, used at once and never stored."""
+cdef double sgd_row(Block *block, const Loss *loss, const double *x, const double *t, double lr,
+                    bint train_biases) noexcept nogil:
+    """`sgd` after a batch of one row, all in one: every gradient is a single product and is used at once.
+
+    A layer's weights change when the deltas of the layer below have been taken from them. Returns the row's loss.
+    """
+    cdef bp_layer *layers = block.layers
+    cdef bp_layer *last = layers + block.n_layers - 1
     cdef Py_ssize_t l
-    cdef Layer *layer
-    for l in range(block.n_layers):
-        layer = &block.layers[l]
-        bp_sgd_row(lr, layer.n_in, layer.n_out, layer.x, layer.delta, layer.W, layer.b if train_biases else NULL)
+    cdef double L
+    forward(block, x, 1)
+    L = loss.value(last.n_out, last.z, last.a, t, block.scale)
+    node_deltas(last, loss, t, 1)
+    for l in range(block.n_layers - 1, 0, -1):
+        hidden_deltas(&layers[l - 1], &layers[l], 1)
+        bp_sgd_row(&layers[l], lr, train_biases)
+    bp_sgd_row(layers, lr, train_biases)
+    return L
 
 
 # Randomness: the raw words of a bit generator that nobody else holds.
@@ -442,6 +443,28 @@ def first_not_finite(const double[::1] values not None):
     return found
 
 
+def within(double value, double low, double high, bint or_low, bint or_high):
+    """Whether low < value < high, or one of the ends that count too; never for a NaN or an infinity."""
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    cdef bint inside = low < value < high or (or_low and value == low) or (or_high and value == high)
+    inside = inside and fabs(value) <= DBL_MAX
+    bp_fpenv_leave(saved)
+    return inside
+
+
+def to_classes(const double[::1] y not None, Py_ssize_t n_classes, int64_t[::1] out not None):
+    """Convert numbers to classes; return the index of the first that is no integer from 0 to n_classes - 1, or -1."""
+    cdef Py_ssize_t s, bad = -1
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    for s in range(y.shape[0]):
+        if not 0.0 <= y[s] < <double>n_classes or <double><int64_t>y[s] != y[s]:
+            bad = s
+            break
+        out[s] = <int64_t>y[s]
+    bp_fpenv_leave(saved)
+    return bad
+
+
 def in_contract(function, *arguments):
     """function(*arguments) in the contract's floating-point environment; for code that runs nothing of the host's."""
     cdef bp_fpenv saved = bp_fpenv_enter()
@@ -469,7 +492,7 @@ cdef class Pass:
     def __cinit__(self, tuple sizes not None, tuple activations not None, const double[::1] parameters not None,
                   Py_ssize_t rows, gradient=None, *arguments):
         cdef Block *block = &self.block
-        cdef Layer *layer
+        cdef bp_layer *layer
         cdef Py_ssize_t l, width = sizes[0] + sizes[len(sizes) - 1] * 2 + 2
         cdef double *free
         cdef bint backward = gradient is not None
@@ -480,8 +503,8 @@ cdef class Pass:
         self.parameters = parameters
         self.gradient = gradient
         self.space = np.empty(block.rows * width)
-        self.table = np.empty(block.n_layers * sizeof(Layer), np.uint8)
-        block.layers = <Layer *>&self.table[0]
+        self.table = np.empty(block.n_layers * sizeof(bp_layer), np.uint8)
+        block.layers = <bp_layer *>&self.table[0]
         free = &self.space[0]
         block.x, free = free, free + block.rows * block.n_in
         block.t, free = free, free + block.rows * block.n_out
@@ -595,7 +618,7 @@ cdef class LossPass(Pass):
         self.data, self.row, self.total, self.overflow = data, 0, 0.0, -1
         self.g = &self.gradient[0] if gradient is not None else NULL
 
-    cdef double visit(self, const int64_t *order, Py_ssize_t rows, bint first, bint store) noexcept nogil:
+    cdef double visit(self, const int64_t *order, Py_ssize_t rows, bint first) noexcept nogil:
         """Take the next rows forward, and back if there is a gradient; return the multiply-adds spent."""
         cdef Block *block = &self.block
         cdef const double *t
@@ -604,8 +627,7 @@ cdef class LossPass(Pass):
         self.total = add_losses(block, self.loss, t, rows, self.total)
         if self.g != NULL:
             backward(block, self.loss, t, rows)
-            if store:
-                add_gradient(block, first, rows)
+            add_gradient(block, first, rows)
         self.row += rows
         return <double>rows * self.row_work
 
@@ -619,7 +641,7 @@ cdef class LossPass(Pass):
             self.overflow += 1
 
     def run(self):
-        """Work for about 20 ms; return whether the end is reached: `total` the mean loss, or `overflow` a row."""
+        """Work for up to 20 ms; return whether the end is reached: `total` the mean loss, or `overflow` a row."""
         cdef Py_ssize_t n = self.data.n_samples, rows
         cdef double work = 0.0, before
         cdef bint done = False
@@ -628,7 +650,7 @@ cdef class LossPass(Pass):
             saved = bp_fpenv_enter()
             while not done and work < PAUSE_AFTER:
                 rows, before = min(self.block.rows, n - self.row), self.total
-                work += self.visit(NULL, rows, self.row == 0, True)
+                work += self.visit(NULL, rows, self.row == 0)
                 if not fabs(self.total) <= DBL_MAX:
                     self.find_overflow(rows, before)
                     done = True
@@ -661,7 +683,6 @@ cdef class Trainer(LossPass):
     cdef bint one_by_one            # plain SGD, one row a batch
     cdef bint train_biases
     cdef Py_ssize_t[:, ::1] trained  # (n_spans, 2): the parameters that may move, from .. to
-    cdef double step_work
 
     def __cinit__(self, sizes, activations, double[::1] parameters not None, Py_ssize_t rows, gradient, loss, data,
                   str rule not None, const double[::1] settings not None, double[:, ::1] moments not None,
@@ -671,7 +692,6 @@ cdef class Trainer(LossPass):
         self.w, self.settings, self.moments, self.powers = parameters, settings, moments, powers
         self.batch_size, self.batch_start, self.train_biases = rows, 0, train_biases
         self.one_by_one = rows == 1 and self.rule.update == sgd
-        self.step_work = 0.0 if self.one_by_one else 8.0 * <double>self.n_parameters
         self.words, self.stream = NULL, stream
         if stream is not None:
             self.words = words(stream)
@@ -684,19 +704,45 @@ cdef class Trainer(LossPass):
         if train_biases:
             self.trained[0, 1] = self.n_parameters
 
-    cdef void update(self) noexcept nogil:
-        cdef double *moments = &self.moments[0, 0] if self.rule.n_moments else NULL
-        cdef double *powers = &self.powers[0] if self.rule.n_powers else NULL
-        mean_gradient(self.g, self.n_parameters, self.row - self.batch_start)
-        self.rule.update(&self.w[0], self.g, moments, self.n_parameters, powers, &self.settings[0],
-                         <Span *>&self.trained[0, 0], self.trained.shape[0])
+    cdef double next_block(self, const int64_t *order) noexcept nogil:
+        """The next rows of a batch; after its last ones the update. Returns the multiply-adds spent."""
+        cdef Py_ssize_t n = self.data.n_samples
+        cdef Py_ssize_t stop = n if n - self.batch_start < self.batch_size else self.batch_start + self.batch_size
+        cdef double work = self.visit(order, min(self.block.rows, stop - self.row), self.row == self.batch_start)
+        if self.row == stop:
+            mean_gradient(self.g, self.n_parameters, stop - self.batch_start)
+            self.rule.update(&self.w[0], self.g, &self.moments[0, 0] if self.rule.n_moments else NULL,
+                             self.n_parameters, &self.powers[0] if self.rule.n_powers else NULL, &self.settings[0],
+                             <Span *>&self.trained[0, 0], self.trained.shape[0])
+            self.batch_start = stop
+            work += 8.0 * <double>self.n_parameters
+        return work
+
+    cdef double next_rows(self, const int64_t *order, double work) noexcept nogil:
+        """Plain SGD, row by row, for about so much work; returns what was spent."""
+        cdef Block *block = &self.block
+        cdef const double *t = self.data.y
+        cdef Py_ssize_t n = self.data.n_samples, row = self.row, s
+        cdef double total = self.total, lr = self.settings[0], spent = 0.0
+        while row < n and spent < work:
+            s = row if order == NULL else order[row]
+            if t == NULL:
+                total = total + sgd_row(block, self.loss, &self.data.X[s, 0],
+                                        targets_of(self.data, block, NULL, s, 1), lr, self.train_biases)
+            else:
+                total = total + sgd_row(block, self.loss, &self.data.X[s, 0], t + s * block.n_out, lr,
+                                        self.train_biases)
+            spent += self.row_work
+            row += 1
+        self.row, self.total = row, total
+        return spent
 
     def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):
         """Fill losses[done:until], an epoch each; return how many are filled by now.
 
-        Comes back after about 20 ms of work, at `until`, or after an epoch whose loss is not finite.
+        Comes back after up to 20 ms of work, at `until`, or after an epoch whose loss is not finite.
         """
-        cdef Py_ssize_t n = self.data.n_samples, rows, batch_stop
+        cdef Py_ssize_t n = self.data.n_samples
         cdef const int64_t *order = &self.order[0] if self.words != NULL else NULL
         cdef double work = 0.0
         cdef bp_fpenv saved
@@ -707,16 +753,7 @@ cdef class Trainer(LossPass):
                     self.total, self.batch_start = 0.0, 0
                     if self.words != NULL:
                         shuffled(self.words, <int64_t *>order, n)
-                batch_stop = n if n - self.batch_start < self.batch_size else self.batch_start + self.batch_size
-                rows = min(self.block.rows, batch_stop - self.row)
-                work += self.visit(order, rows, self.row == self.batch_start, not self.one_by_one)
-                if self.row == batch_stop:
-                    if self.one_by_one:
-                        update_from_row(&self.block, self.settings[0], self.train_biases)
-                    else:
-                        self.update()
-                        work += self.step_work
-                    self.batch_start = batch_stop
+                work += self.next_rows(order, PAUSE_AFTER - work) if self.one_by_one else self.next_block(order)
                 if self.row == n:
                     losses[done] = self.total / <double>n
                     done += 1

@@ -1,13 +1,12 @@
 """What the public functions accept, and what they say about the rest.
 
-Each error names the argument, what was given and what is allowed. Values inside arrays are looked at by whoever computes
-with them, the kernel or the reference; the errors about them are made here, so that both say the same.
+Each error names the argument, what was given and what is allowed. Values inside arrays are looked at by whoever
+computes with them, the kernel or the reference; the errors about them are made here, so that both say the same.
 """
 
-import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from . import _kernel
 
 FloatArray = npt.NDArray[np.float64]
-LabelArray = npt.NDArray[np.int64]
 
 # Names that other libraries use, for the hint in an error.
 OTHER_NAMES = {
@@ -69,15 +67,18 @@ def number(argument: str, value: Any, allowed: str) -> float:
     if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray):
         raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}")
     try:
-        real = float(value)
+        real = _kernel.in_contract(float, value) if isinstance(value, np.generic) else float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}") from None
-    low, high = (float(end) for end in allowed[1:-1].split(","))
-    above = real > low or (real == low and allowed[0] == "[")
-    under = real < high or (real == high and allowed[-1] == "]")
-    if not (above and under and math.isfinite(real)):
+    if not within(real, allowed):
         raise ValueError(f"{argument} must be a finite number in {allowed}, got {value!r}")
     return real
+
+
+def within(value: float, interval: str) -> bool:
+    """Whether a number is in an interval such as "[0, 1)"; the host may have set Python's own comparisons otherwise."""
+    low, high = interval[1:-1].split(",")
+    return _kernel.within(value, float(low), float(high), interval[0] == "[", interval[-1] == "]")
 
 
 def flag(argument: str, value: Any) -> bool:
@@ -95,7 +96,15 @@ def sizes(value: Iterable[SupportsIndex]) -> tuple[int, ...]:
         raise TypeError(f"sizes must be a sequence of layer widths such as [4, 10, 3], got {value!r}") from None
     if len(widths) < 2:
         raise ValueError(f"sizes must hold at least an input and an output width, got {list(widths)!r}")
-    return tuple(integer(f"sizes[{index}]", width, 1) for index, width in enumerate(widths))
+    result = tuple(integer(f"sizes[{index}]", width, 1) for index, width in enumerate(widths))
+    if n_parameters(result) > sys.maxsize // 8:
+        raise ValueError(f"sizes must ask for fewer parameters than memory has addresses, got {list(result)}")
+    return result
+
+
+def n_parameters(sizes: tuple[int, ...]) -> int:
+    """The number of weights and biases of a network of these sizes."""
+    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:], strict=False))
 
 
 def activations(n_hidden: int, hidden: str | Sequence[str], output: str) -> tuple[str, ...]:
@@ -143,6 +152,10 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
     if result.dtype.kind == "O":  # DataFrames of mixed columns; lists of Decimal or Fraction
         try:
             result = result.astype(np.float64)
+        except OverflowError as error:
+            raise ValueError(
+                f"{argument} must hold numbers that fit in a float64, got a larger one ({error})"
+            ) from None
         except (TypeError, ValueError) as error:
             raise TypeError(f"{argument} must hold real numbers, got objects that are none ({error})") from None
     if result.dtype.kind not in "fiub":
@@ -170,7 +183,7 @@ def rows(X: Any, n_in: int) -> FloatArray:
     return float64(X)
 
 
-def targets(y: Any, n_samples: int, n_out: int, loss: str) -> FloatArray | LabelArray:
+def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
     """y as (n_samples, n_out), or the classes of a softmax output as integers (n_samples,)."""
     labels = _kernel.LOSSES[loss] == "softmax"
     shape = f"({n_samples}, {n_out})" + (f" or ({n_samples},)" if labels or n_out == 1 else "")
@@ -183,11 +196,16 @@ def targets(y: Any, n_samples: int, n_out: int, loss: str) -> FloatArray | Label
         if y.shape != (n_samples, n_out):
             raise ValueError(f"y must have shape {shape}, got shape {y.shape}")
         return float64(y)
-    wrong = ~((y >= 0) & (y < n_out) & (np.floor(y) == y))
-    if np.any(wrong):
-        s = int(np.argmax(wrong))
+    if y.dtype.kind == "f":
+        classes = np.empty(n_samples, np.int64)
+        s = _kernel.to_classes(float64(y), n_out, classes)
+    else:
+        wrong = (y < 0) | (y >= n_out)
+        s = int(np.argmax(wrong)) if np.any(wrong) else -1
+        classes = np.ascontiguousarray(y, np.int64)
+    if s >= 0:
         raise ValueError(f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {s}")
-    return np.ascontiguousarray(y, np.int64)
+    return classes
 
 
 def not_finite(argument: str, s: int, column: int, value: float) -> ValueError:
@@ -213,42 +231,44 @@ def gradient_not_finite(k: int) -> OverflowError:
     )
 
 
-BIT_GENERATORS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
+def bit_generators() -> tuple[Any, ...]:
+    """The 64-bit generators; a function, since NumPy imports its random module only when that is first used."""
+    return (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
 
 
-def _generator(rng: Any) -> Any:
-    """The bit generator behind rng if it holds one, else None."""
-    return (
-        rng.bit_generator if isinstance(rng, np.random.Generator) else rng if isinstance(rng, BIT_GENERATORS) else None
-    )
+def stream(rng: Any) -> Any:
+    """A random stream of one's own that goes on where rng stands: a bit generator, or the seed of one."""
+    given: Any = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
+    if isinstance(given, bit_generators()):
+        return copy_of_stream(given)
+    if given is None or isinstance(given, np.random.SeedSequence):
+        return np.random.PCG64(given)
+    if isinstance(given, bool | np.bool_) or not hasattr(given, "__index__"):
+        kinds = ", ".join(kind.__name__ for kind in bit_generators())
+        raise TypeError(
+            f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), got {rng!r}"
+        )
+    return integer("rng", given, 0)
 
 
-@contextmanager
-def stream(rng: Any) -> Iterator[Any]:
-    """A bit generator of one's own that goes on where rng stands; if all ends well, rng is left as advanced."""
-    allowed = "an integer >= 0, None, a SeedSequence, or a Generator or bit generator of " + ", ".join(
-        kind.__name__ for kind in BIT_GENERATORS
-    )
-    given = _generator(rng)
-    if given is None:
-        if rng is not None and not isinstance(rng, np.random.SeedSequence):
-            if isinstance(rng, bool | np.bool_) or not hasattr(rng, "__index__"):
-                raise TypeError(f"rng must be {allowed}, got {rng!r}")
-            rng = integer("rng", rng, 0)
-        yield np.random.PCG64(rng)
-        return
-    if not isinstance(given, BIT_GENERATORS):
-        raise TypeError(f"rng must be {allowed}, got a Generator of {type(given).__name__}")
-    own = copy_of_generator(given)
-    yield own
-    with given.lock:
-        given.state = own.state
+def started(stream: Any) -> Any:
+    """The bit generator of a stream. Seeding one takes longer than a step of a small network: not before it is used."""
+    return np.random.PCG64(stream) if isinstance(stream, int) else stream
 
 
-def copy_of_generator(given: Any) -> Any:
-    """Another bit generator of the same kind and state."""
-    kind = next(kind for kind in BIT_GENERATORS if isinstance(given, kind))
-    own = kind(0)
-    with given.lock:
-        own.state = given.state
+def copy_of_stream(stream: Any) -> Any:
+    """Another stream in the same state."""
+    if isinstance(stream, int):
+        return stream
+    own = next(kind for kind in bit_generators() if isinstance(stream, kind))(0)
+    with stream.lock:
+        own.state = stream.state
     return own
+
+
+def advance(rng: Any, stream: Any) -> None:
+    """Leave a generator that was given as rng where the stream stands that was taken from it."""
+    given: Any = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
+    if isinstance(given, bit_generators()):
+        with given.lock:
+            given.state = stream.state

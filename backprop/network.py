@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Self, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, arguments, network_file
+from . import _kernel, arguments
 from .arguments import FloatArray
 
 
@@ -75,15 +75,17 @@ class Network:
     ) -> None:
         widths = arguments.sizes(sizes)
         names = arguments.activations(len(widths) - 2, activation, output_activation)
-        with arguments.stream(rng) as stream:
-            flat = np.empty(count(widths))
-            _kernel.initial_parameters(widths, stream, flat)
+        stream = arguments.started(arguments.stream(rng))
+        flat = np.empty(arguments.n_parameters(widths))
+        _kernel.initial_parameters(widths, stream, flat)
+        arguments.advance(rng, stream)
         self._fill(widths, names, flat)
 
     def _fill(self, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
-        flat.flags.writeable = False
-        for name, value in zip(self.__slots__, (activations, flat, sizes), strict=True):
-            object.__setattr__(self, name, value)
+        flat.setflags(write=False)
+        object.__setattr__(self, "_sizes", sizes)
+        object.__setattr__(self, "_activations", activations)
+        object.__setattr__(self, "_parameters", flat)
 
     @classmethod
     def _of(cls, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> Self:
@@ -121,6 +123,9 @@ class Network:
         >>> backprop.Network.from_arrays([[[1.0], [2.0]]], [[0.5]]).predict([[1.0, 1.0]])
         array([[3.5]])
         """
+        for name, arrays in (("weights", weights), ("biases", biases)):
+            if not hasattr(arrays, "__len__"):
+                raise TypeError(f"{name} must be a sequence of arrays, one for each layer, got {arrays!r}")
         if len(weights) == 0 or len(weights) != len(biases):
             raise ValueError(
                 f"weights and biases must hold one array for each layer, got {len(weights)} weights "
@@ -196,7 +201,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """How many weights and biases there are."""
-        return self._parameters.shape[0]
+        return self._parameters.size
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
@@ -245,7 +250,7 @@ class Network:
         """
         if n_threads is not None:
             arguments.integer("n_threads", n_threads, 1)
-        X = finite("X", arguments.rows(X, self._sizes[0]))
+        X = finite("X", rows_of(self, X))
         out = np.empty((X.shape[0], self._sizes[-1]))
         work = _kernel.Pass(self._sizes, self._activations, self._parameters, X.shape[0], None)
         row = 0
@@ -305,6 +310,8 @@ class Network:
         >>> backprop.Network.load(path) == net
         True
         """
+        from . import network_file
+
         network_file.write(path, self._sizes, self._activations, self._parameters)
 
     @classmethod
@@ -317,7 +324,17 @@ class Network:
             If the file is truncated, altered, of another version, or not a network; it says which.
         OSError
             If it cannot be read.
+
+        Examples
+        --------
+        >>> import backprop, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "net.txt")
+        >>> backprop.Network([1, 1], rng=7).save(path)
+        >>> backprop.Network.load(path)
+        Network([1, 1], activation='tanh', output_activation='identity')
         """
+        from . import network_file
+
         widths, names, flat = network_file.read(path)
         try:
             widths = arguments.sizes(widths)
@@ -365,9 +382,21 @@ def _unpickled(kind: type[Network], sizes: tuple[int, ...], activations: tuple[s
     return kind._of(sizes, activations, np.frombuffer(data, "<f8").astype(np.float64))
 
 
-def count(sizes: tuple[int, ...]) -> int:
-    """The number of parameters of a network of these sizes."""
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+def checked(network: object) -> Network:
+    """The network itself, if it is one."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a backprop.Network, got {network!r}")
+    return network
+
+
+def loss_of(network: Network, loss: str | None) -> str:
+    """The name of the loss, which must go with the network's output."""
+    return arguments.loss_name(loss, checked(network).activations[-1])
+
+
+def rows_of(network: Network, X: npt.ArrayLike) -> FloatArray:
+    """X as (n_samples, n_features), not looked at yet."""
+    return arguments.rows(X, checked(network).sizes[0])
 
 
 def finite(argument: str, matrix: FloatArray) -> FloatArray:
@@ -381,7 +410,7 @@ def finite(argument: str, matrix: FloatArray) -> FloatArray:
 
 def data(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> _kernel.Data:
     """X and y as the kernel takes them, after every check."""
-    X = finite("X", arguments.rows(X, network.sizes[0]))
+    X = finite("X", rows_of(network, X))
     targets = arguments.targets(y, X.shape[0], network.sizes[-1], loss)
     if targets.ndim == 2:
         bad = _kernel.bad_target(loss, finite("y", targets))
@@ -394,7 +423,7 @@ def mean_loss(
     network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | None, gradient: FloatArray | None
 ) -> float:
     """The mean loss; a gradient array, if given, is filled."""
-    name = arguments.loss_name(loss, network.activations[-1])
+    name = loss_of(network, loss)
     rows = data(network, X, y, name)
     work = _kernel.LossPass(
         network.sizes, network.activations, network.parameters, rows.n_samples, gradient, name, rows
@@ -439,7 +468,7 @@ def loss_and_gradient(
     >>> backprop.loss_and_gradient(net, [[1.0], [2.0]], [1.0, 4.0])
     (0.25, array([0.5, 0.5]))
     """
-    gradient = np.empty(network.n_parameters)
+    gradient = np.empty(checked(network).n_parameters)
     value = mean_loss(network, X, y, loss, gradient)
     k = _kernel.first_not_finite(gradient)
     if k >= 0:

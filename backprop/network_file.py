@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -24,13 +24,14 @@ def lengths(sizes: tuple[int, ...]) -> Iterator[tuple[str, int]]:
 
 def write(path: str | os.PathLike[str], sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
     """Write a network; the file at path is replaced as a whole or not at all."""
-    numbers = iter(_kernel.in_contract(list, map(float.hex, flat.tolist())))
+    words: list[str] = _kernel.in_contract(list, map(float.hex, flat.tolist()))
+    numbers = iter(words)
     lines = [f"{MAGIC} {VERSION}", "sizes " + " ".join(map(str, sizes)), "activations " + " ".join(activations)]
     for label, length in lengths(sizes):
         lines.append(" ".join([label, *(next(numbers) for _ in range(length))]))
     body = "\n".join(lines) + "\n"
     path = os.path.realpath(os.fspath(path))
-    beside = f"{path}.{os.getpid()}-{secrets.token_hex(4)}"
+    beside = f"{path}.{os.getpid()}.{threading.get_ident()}"
     try:
         with open(beside, "x", encoding="ascii", newline="\n") as file:
             file.write(body + f"sha256 {hashlib.sha256(body.encode('ascii')).hexdigest()}\n")
@@ -81,7 +82,7 @@ def _parsed(text: str) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
             if len(words) != length:
                 raise ValueError(f"line {label} holds {len(words)} numbers, not {length}")
             numbers += words
-        flat = np.array(_kernel.in_contract(list, map(float.fromhex, numbers)))
+        flat: FloatArray = np.array(_kernel.in_contract(list, map(float.fromhex, numbers)))
     except (ValueError, OverflowError, IndexError) as error:
         raise ValueError(f"is not well formed: {error}") from None
     return sizes, activations, flat

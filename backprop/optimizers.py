@@ -42,18 +42,23 @@ class SGD:
         object.__setattr__(self, "learning_rate", arguments.number("learning_rate", self.learning_rate, "(0, inf)"))
         object.__setattr__(self, "momentum", arguments.number("momentum", self.momentum, "[0, 1)"))
         object.__setattr__(self, "nesterov", arguments.flag("nesterov", self.nesterov))
-        if self.nesterov and self.momentum == 0.0:
+        if self.nesterov and not self._moves_on:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
+
+    @property
+    def _moves_on(self) -> bool:
+        """Whether there is any momentum."""
+        return arguments.within(self.momentum, "(0, 1)")
 
     @property
     def rule(self) -> str:
         """The name of its update rule."""
-        return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
+        return "nesterov" if self.nesterov else "momentum" if self._moves_on else "sgd"
 
     @property
     def settings(self) -> tuple[float, ...]:
         """The numbers that its rule takes, in their order."""
-        return (self.learning_rate, self.momentum) if self.momentum else (self.learning_rate,)
+        return (self.learning_rate, self.momentum) if self._moves_on else (self.learning_rate,)
 
 
 @dataclass(frozen=True)

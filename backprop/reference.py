@@ -17,12 +17,14 @@ from numpy.typing import ArrayLike
 
 from . import arguments
 from .errors import DivergenceError
-from .network import Network
+from .network import Network, loss_of, rows_of
 from .optimizers import Optimizer
 from .training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
 
 Vector = list[float]
-Layer = tuple[list[Vector], Vector]
+Rows = list[Vector]
+Stream = Any  # a NumPy bit generator
+Layer = tuple[Rows, Vector]
 TINY = 5.551115123125783e-17  # 2**-54
 
 # Elementary functions (N3): the double nearest to the real value, from ever more digits until they settle it.
@@ -112,7 +114,7 @@ def softmax_sum(z: Vector) -> tuple[float, Vector, float]:
 # The forward pass: total net input (N2), then squash it.
 
 
-def net_input(x: Vector, W: list[Vector], b: Vector) -> Vector:
+def net_input(x: Vector, W: Rows, b: Vector) -> Vector:
     z = []
     for j in range(len(b)):
         z_j = 0.0
@@ -129,7 +131,7 @@ def squash(name: str, z: Vector) -> Vector:
     return [ACTIVATIONS[name].value(z_j) for z_j in z]
 
 
-def forward(layers: list[Layer], names: tuple[str, ...], x: Vector) -> tuple[list[Vector], Vector]:
+def forward(layers: list[Layer], names: tuple[str, ...], x: Vector) -> tuple[Rows, Vector]:
     """The activations of every layer, the input first; and the net input of the last one."""
     a, z = [x], x
     for (W, b), name in zip(layers, names, strict=True):
@@ -181,7 +183,7 @@ LOSSES = {
 }
 
 
-def check_targets(loss: str, y: list[Vector]) -> None:
+def check_targets(loss: str, y: Rows) -> None:
     row = LOSSES[loss]
     for s in range(len(y)):
         total = 0.0
@@ -202,8 +204,8 @@ def node_deltas(loss: str, name: str, o: Vector, t: Vector) -> Vector:
     return [o[j] - t[j] for j in range(len(o))]
 
 
-def hidden_deltas(name: str, a: Vector, W: list[Vector], delta: Vector) -> Vector:
-    """Deltas of a hidden layer with output a from those of the layer W above it, whose weights are still the old ones."""
+def hidden_deltas(name: str, a: Vector, W: Rows, delta: Vector) -> Vector:
+    """Deltas of a hidden layer with output a from those of the layer W above it; its weights are still the old ones."""
     below = []
     for i in range(len(a)):
         g = 0.0
@@ -231,27 +233,27 @@ def add_gradient(g: Vector, layers: list[Layer], names: tuple[str, ...], loss: s
 # Update rules (N7): w, g and each of the moments are flat; `trained` are the parameters that may move.
 
 
-def sgd(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+def sgd(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
     (lr,) = settings
     for k in trained:
         w[k] = w[k] - lr * g[k]
 
 
-def momentum(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+def momentum(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
     (v,), (lr, mu) = moments, settings
     for k in trained:
         v[k] = mu * v[k] - lr * g[k]
         w[k] = w[k] + v[k]
 
 
-def nesterov(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+def nesterov(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
     (v,), (lr, mu) = moments, settings
     for k in trained:
         v[k] = mu * v[k] - lr * g[k]
         w[k] = w[k] + (mu * v[k] - lr * g[k])
 
 
-def adam(w: Vector, g: Vector, moments: list[Vector], powers: Vector, settings: Vector, trained: list[int]) -> None:
+def adam(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
     """Kingma and Ba 2015, algorithm 1 in the efficient form at the end of their section 2."""
     (m, v), (lr, b1, b2, epsilon) = moments, settings
     powers[0] = powers[0] * b1
@@ -269,19 +271,19 @@ UPDATE_RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": 
 # Randomness (N9): from the raw words of a bit generator alone.
 
 
-def uniform(stream: Any) -> float:
-    return (stream.random_raw() >> 11) * 1.1102230246251565e-16  # 2**-53
+def uniform(stream: Stream) -> float:
+    return float(stream.random_raw() >> 11) * 1.1102230246251565e-16  # 2**-53
 
 
-def below(stream: Any, n: int) -> int:
+def below(stream: Stream, n: int) -> int:
     """Lemire 2019: an unbiased integer below n < 2**32 from the upper half of a word."""
     while True:
-        m = (stream.random_raw() >> 32) * n
+        m: int = (stream.random_raw() >> 32) * n
         if m % 4294967296 >= (4294967296 - n) % n:
             return m >> 32
 
 
-def shuffled(stream: Any, n: int) -> list[int]:
+def shuffled(stream: Stream, n: int) -> list[int]:
     order = list(range(n))
     for i in range(n - 1, 0, -1):
         j = below(stream, i + 1)
@@ -289,7 +291,7 @@ def shuffled(stream: Any, n: int) -> list[int]:
     return order
 
 
-def initial_parameters(sizes: tuple[int, ...], stream: Any) -> Vector:
+def initial_parameters(sizes: tuple[int, ...], stream: Stream) -> Vector:
     """Glorot and Bengio 2010, equation 16: uniform weights, zero biases."""
     parameters = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
@@ -320,16 +322,9 @@ def trained_indices(sizes: tuple[int, ...], train_biases: bool) -> list[int]:
 
 
 def train_epoch(
-    network: Network,
-    w: Vector,
-    moments: list[Vector],
-    powers: Vector,
-    stream: Any,
-    settings: Settings,
-    data: tuple[list[Vector], list[Vector]],
+    network: Network, w: Vector, moments: Rows, powers: Vector, stream: Stream, settings: Settings, X: Rows, y: Rows
 ) -> float:
     """Visit every row once; w, moments and powers move on after each batch. Return the epoch's loss."""
-    X, y = data
     update, total, n = UPDATE_RULES[settings.optimizer.rule], 0.0, len(X)
     order = shuffled(stream, n) if settings.shuffle else list(range(n))
     for first in range(0, n, settings.batch_size):
@@ -343,9 +338,9 @@ def train_epoch(
     return total / float(n)
 
 
-def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str) -> tuple[list[Vector], list[Vector]]:
+def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str) -> tuple[Rows, Rows]:
     """X and y as lists of rows; a class k is the row with 1.0 in column k and 0.0 elsewhere."""
-    rows, n_out = finite("X", arguments.rows(X, network.sizes[0])), network.sizes[-1]
+    rows, n_out = finite("X", rows_of(network, X)), network.sizes[-1]
     targets = arguments.targets(y, len(rows), n_out, loss)
     if targets.ndim == 1:
         return rows, [[1.0 if j == k else 0.0 for j in range(n_out)] for k in targets.tolist()]
@@ -353,9 +348,9 @@ def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str) -> tuple[li
     return rows, targets.tolist()
 
 
-def finite(argument: str, matrix: arguments.FloatArray) -> list[Vector]:
+def finite(argument: str, matrix: arguments.FloatArray) -> Rows:
     """The matrix as a list of rows (N12)."""
-    rows: list[Vector] = matrix.tolist()
+    rows: Rows = matrix.tolist()
     for s, row in enumerate(rows):
         for column, value in enumerate(row):
             if not math.isfinite(value):
@@ -369,7 +364,7 @@ def continue_training(
     """Train for some epochs more; the network stays as it is, the state's stream moves on."""
     data = data_of(network, X, y, settings.loss)
     w, moments, powers = network.parameters.tolist(), state.moments.tolist(), state.powers.tolist()
-    losses, stopped = state.losses.tolist(), "epochs"
+    losses, stream, stopped = state.losses.tolist(), arguments.started(state.stream), "epochs"
 
     def snapshot(*moments: Vector) -> Network:
         if not all(math.isfinite(value) for values in (w, *moments) for value in values):
@@ -378,7 +373,7 @@ def continue_training(
 
     with progress_bar(run) as advance:
         for epoch in range(len(losses), len(losses) + run.epochs):
-            losses.append(train_epoch(network, w, moments, powers, state.stream, settings, data))
+            losses.append(train_epoch(network, w, moments, powers, stream, settings, *data))
             if not math.isfinite(losses[-1]):
                 raise DivergenceError(epoch, losses)
             advance(1, losses[-1])
@@ -387,7 +382,7 @@ def continue_training(
                 break
     last = snapshot(*moments)
     arrays = np.array(losses), np.array(moments).reshape(state.moments.shape), np.array(powers)
-    return Training(last, stopped, settings, RunState(*arrays, state.stream), continue_training)
+    return Training(last, stopped, settings, RunState(*arrays, stream), continue_training)
 
 
 def train(
@@ -407,15 +402,17 @@ def train(
 ) -> Training:
     """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases)
-    run = Run.checked(epochs, callback, progress)
-    with arguments.stream(rng) as stream:
-        return continue_training(network, X, y, settings, start(network, settings, stream), run)
+    state = start(network, settings, arguments.stream(rng))
+    training = continue_training(network, X, y, settings, state, Run.checked(epochs, callback, progress))
+    arguments.advance(rng, training._state.stream)
+    return training
 
 
 def predict(network: Network, X: ArrayLike) -> arguments.FloatArray:
     """`Network.predict` in plain Python."""
-    layers, out = layers_of(network.parameters.tolist(), network.sizes), []
-    for s, x in enumerate(finite("X", arguments.rows(X, network.sizes[0]))):
+    rows, out = finite("X", rows_of(network, X)), []
+    layers = layers_of(network.parameters.tolist(), network.sizes)
+    for s, x in enumerate(rows):
         a, _ = forward(layers, network.activations, x)
         if not all(map(math.isfinite, a[-1])):
             raise arguments.result_not_finite("the prediction", s)
@@ -440,7 +437,7 @@ def loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None) 
 
 
 def mean_loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None) -> tuple[float, Vector]:
-    name = arguments.loss_name(loss, network.activations[-1])
+    name = loss_of(network, loss)
     rows, targets = data_of(network, X, y, name)
     layers, total, g = layers_of(network.parameters.tolist(), network.sizes), 0.0, [0.0] * network.n_parameters
     for s in range(len(rows)):

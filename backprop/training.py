@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,14 @@ import numpy.typing as npt
 from . import _kernel, arguments
 from .arguments import FloatArray
 from .errors import DivergenceError
-from .network import Network, data
+from .network import Network, data, loss_of
 from .optimizers import SGD, Adam, Optimizer
 
+DEFAULT_OPTIMIZER = Adam()
 LOSSES_AT_ONCE = 65536  # the curve grows by so many epochs: a run that is meant to be stopped may ask for any number
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What a run has in common with all that resume it, resolved and checked."""
 
     loss: str
@@ -39,34 +39,31 @@ class Settings:
         train_biases: bool,
     ) -> "Settings":
         """The settings with their defaults filled in."""
-        if not isinstance(network, Network):
-            raise TypeError(f"network must be a backprop.Network, got {network!r}")
+        loss = loss_of(network, loss)
         if optimizer is not None and not isinstance(optimizer, SGD | Adam):
             raise TypeError(f"optimizer must be None, a backprop.SGD(...) or a backprop.Adam(...), got {optimizer!r}")
         return cls(
-            arguments.loss_name(loss, network.activations[-1]),
-            optimizer or Adam(),
+            loss,
+            DEFAULT_OPTIMIZER if optimizer is None else optimizer,
             32 if batch_size is None else arguments.integer("batch_size", batch_size, 1),
             arguments.flag("shuffle", shuffle),
             arguments.flag("train_biases", train_biases),
         )
 
 
-@dataclass(frozen=True)
-class RunState:
+class RunState(NamedTuple):
     """What moves on with the epochs, beside the parameters."""
 
     losses: FloatArray  # (epochs so far,)
     moments: FloatArray  # (n_moments, n_parameters)
     powers: FloatArray  # (n_powers,): running products of Adam's betas
-    stream: Any  # a bit generator
+    stream: Any  # a bit generator, or the seed of one as long as none is needed
 
     def copy(self) -> "RunState":
-        return RunState(self.losses, self.moments.copy(), self.powers.copy(), arguments.copy_of_generator(self.stream))
+        return RunState(self.losses, self.moments.copy(), self.powers.copy(), arguments.copy_of_stream(self.stream))
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What is asked of one run only."""
 
     epochs: int
@@ -151,11 +148,13 @@ class Training:
 
     @property
     def losses(self) -> FloatArray:
-        return self._state.losses
+        losses = self._state.losses.view()
+        losses.setflags(write=False)  # a resumed run goes on from them
+        return losses
 
     @property
     def epochs(self) -> int:
-        return self._state.losses.shape[0]
+        return self._state.losses.size
 
     def resume(
         self,
@@ -199,20 +198,25 @@ class Training:
 def start(network: Network, settings: Settings, stream: Any) -> RunState:
     """The state before the first epoch (N7): moments 0.0, powers 1.0."""
     n_moments, n_powers = _kernel.UPDATE_RULES[settings.optimizer.rule]
-    return RunState(np.empty(0), np.zeros((n_moments, network.n_parameters)), np.ones(n_powers), stream)
+    return RunState(np.empty(0), np.zeros((n_moments, network.n_parameters)), np.array([1.0] * n_powers), stream)
+
+
+def progress_bar(run: Run) -> AbstractContextManager[Callable[[int, float], None]]:
+    """A function to call with the number of epochs done and the last loss; it shows a bar if one was asked for."""
+    return _bar(run.epochs) if run.progress else nullcontext(_no_bar)
+
+
+def _no_bar(done: int, loss: float) -> None:
+    pass
 
 
 @contextmanager
-def progress_bar(run: Run) -> Iterator[Callable[[int, float], None]]:
-    """A function to call with the number of epochs done and the last loss; it shows a bar if progress is asked for."""
-    if not run.progress:
-        yield lambda done, loss: None
-        return
+def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
     try:
         from tqdm import tqdm
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install 'exact-backprop[progress]'") from None
-    with tqdm(total=run.epochs, unit="epoch") as bar:
+    with tqdm(total=epochs, unit="epoch") as bar:
 
         def advance(done: int, loss: float) -> None:
             bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
@@ -226,6 +230,8 @@ def continue_training(
 ) -> Training:
     """Train for some epochs more; the network stays as it is, the state moves on."""
     rows = data(network, X, y, settings.loss)
+    shuffle = settings.shuffle and rows.n_samples > 1
+    stream = arguments.started(state.stream) if shuffle else state.stream
     w = network.parameters.copy()
     trainer = _kernel.Trainer(
         network.sizes,
@@ -239,7 +245,7 @@ def continue_training(
         np.array(settings.optimizer.settings),
         state.moments,
         state.powers,
-        state.stream if settings.shuffle and rows.n_samples > 1 else None,
+        stream if shuffle else None,
         settings.train_biases,
     )
     curve, stopped, last = [state.losses], "epochs", state.losses.shape[0] + run.epochs
@@ -265,8 +271,7 @@ def continue_training(
     losses = np.concatenate(curve)
     if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(state.moments.reshape(-1)) >= 0:
         raise DivergenceError(losses.shape[0] - 1, losses)
-    losses.flags.writeable = False
-    state = RunState(losses, state.moments, state.powers, state.stream)
+    state = RunState(losses, state.moments, state.powers, stream)
     return Training(network._of(network.sizes, network.activations, w), stopped, settings, state, continue_training)
 
 
@@ -310,8 +315,8 @@ def fast_train(
         Targets; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
-        >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]). None takes cross_entropy for a softmax output
-        and squared_error otherwise.
+        >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]). None takes cross_entropy for a softmax
+        output and squared_error otherwise.
     optimizer : SGD, Adam or None
         None is ``Adam()``.
     epochs : int >= 1
@@ -360,6 +365,8 @@ def fast_train(
     [0.0, 1.0, 1.0, 0.0]
     """
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases)
+    state = start(network, settings, arguments.stream(rng))
     run = Run.checked(epochs, callback, progress, n_threads)
-    with arguments.stream(rng) as stream:
-        return continue_training(network, X, y, settings, start(network, settings, stream), run)
+    training = continue_training(network, X, y, settings, state, run)
+    arguments.advance(rng, training._state.stream)
+    return training

@@ -199,9 +199,9 @@ All eight weights change at once. The error was {E_total:.9f}, now it is {E_tota
 
 NOTE = """\
 Where the tutorial's own closing numbers come from. What it derives by hand agrees with the numbers above to its last
-digit (but for dE_o2/dout_h1, where it prints -0.019049119 for -0.019049118). Its closing numbers do not follow from its
+digit, but for dE_o2/dout_h1, where it prints -0.019049119 for -0.019049118. Its closing numbers do not follow from its
 text: 0.291027924 after one step, and the outputs 0.015912196 and 0.984065734 after 10,000, are what comes out if the
 hidden deltas are taken with the already updated w5 to w8. The text says to use the original weights; so does this
-program, and so the error after one step is 0.291027774. The tutorial's 0.0000351085 is the error of the right order after
-9,999 steps.
+program, and so the error after one step is 0.291027774. The tutorial's 0.0000351085 is the error of the right order
+after 9,999 steps.
 """

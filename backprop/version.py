@@ -17,7 +17,7 @@ def show_config() -> None:
     --------
     >>> import backprop
     >>> backprop.show_config()  # doctest: +ELLIPSIS
-    backprop 0.1.0, arithmetic contract 1
+    backprop ..., arithmetic contract 1
     ...
     """
     lines = {

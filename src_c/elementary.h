@@ -26,8 +26,8 @@
 #endif
 
 typedef struct {
-    uint64_t bits;
-    double tail;
+    uint64_t high, nearest; /* the bits of th and t */
+    double tail;            /* tl */
 } bp_exp_row;
 
 typedef struct {
@@ -61,17 +61,17 @@ static inline double bp_upper(double x) {
     return bp_from_bits(bp_bits(x) & UINT64_C(0xfffffffff8000000));
 }
 
-/* The quick phase of exp, |x| <= 690: e^x = s + tail + middle + power up to 2^-69.5*s.
+/* The quick phase of exp, |x| <= 690: e^x = s + tail + middle + power up to 2^-69.3*s.
 
    k = x/(log(2)/256) rounded, |k| < 2^18; r = x - k*log(2)/256 = r1 - r2 with |r| < 2^-9.52. r1 is
    exact: k*STEP_HI is a multiple of 2^-43 below 2^10, and if k != 0, r1 is a multiple of ulp(x) >=
    2^-62 below 2^-9. r2 <= 2^-26 errs by 2^-79. one = 1 + rh has 27 bits, |r1 - rh| <= 2^-27, and th
    26, so s = th*one is exact. With 2^(k/256) = th*(1 + tl) and t its double,
        e^x = t*(1 + rh + rl + q) = s + s*tl + t*rl + t*q,   q = e^r - 1 - r < 2^-20.05.
-   Errors in units of 2^-20*u*s: r (2^-63, times r) 1.4; r*r 0.5; t*r2 1; two sums of the polynomial
-   2; their product 1; the polynomial itself 3.1 (2^-71.4 measured, 2^-71 = 4 asserted); t, 2^-53
-   of q + rl, 1.1; s*tl + t*rl and its sums, all below 2^-24, 0.2; the caller's last sum, below
-   2^-19.9, 1.1: in all 12.3, or 2^-69.3. No product is subnormal enough to matter: s > 2^-997. */
+   Errors in units of 2^-20*u*s: r (2^-63, times r) 1.4; r*r 0.5; t*(r*r) 1; two sums of the
+   polynomial 2; their product 1; the polynomial itself 4 (2^-71); t, 2^-53 of q + rl, 1.1;
+   s*tl + t*rl and its sums, all below 2^-24, 0.2; the caller's last sum, below 2^-19.9, 1.1: in all
+   12.3, or 2^-69.3. Underflow adds nothing: s > 2^-997. */
 typedef struct {
     double s, tail, middle, power;
 } bp_exp_parts;
@@ -90,8 +90,8 @@ static inline bp_exp_parts bp_exp_quick(double x) {
     /* The low bits of shifted hold k; adding k << 44 to a row puts k/256 into the exponent. */
     uint64_t index = bp_bits(shifted);
     const bp_exp_row *row = &bp_exp_table[index & 255];
-    double th = bp_from_bits(row->bits + (index << 44));
-    double t = th + th * row->tail;
+    double th = bp_from_bits(row->high + (index << 44));
+    double t = bp_from_bits(row->nearest + (index << 44));
 
     double square = r * r;
     double sum = (BP_EXP_C_2 + BP_EXP_C_3 * r) + square * (BP_EXP_C_4 + BP_EXP_C_5 * r);
@@ -103,7 +103,7 @@ static inline bp_exp_parts bp_exp_quick(double x) {
     return parts;
 }
 
-/* e^x, correctly rounded. e = 2^-68*s, 2.4 times the bound. */
+/* e^x, correctly rounded. e = 2^-68*s, 2.5 times the bound. */
 static inline double bp_exp(double x) {
     if (!(fabs(x) <= 690.0)) {
         return bp_exp_slow(x);
@@ -117,14 +117,14 @@ static inline double bp_exp(double x) {
 
 /* e^x - 1, correctly rounded.
 
-   For |x| >= 2^-6, s - 1 is hi plus an exact remainder of at most 2^-53*max(s, 1) (Knuth's sum). It
-   joins tail, and adds an error below 2^-106 where s is tiny, hence s + 2^-30 in e; elsewhere the
-   bound is that of exp.
-   For 2^-53 <= |x| < 2^-6, x + x^2/2 + x^3*p with x^2 = xh^2 + xl*(x + xh): xh^2/2 and the sum
-   hi = x + xh^2/2 with its remainder are exact (|x| is the larger). Errors in units of
-   |x|^3/6*u: the three products 3, p's last sum 1, p itself 1.1, its inner terms 0.1, the sum of
-   remainder and x^3*p 1.1: 6.3, below 2^-52.9*|x|^3; and below 2^-81*|x| for the rest (xl < 2^-25*|x|).
-   e is twice as much. */
+   |x| >= 2^-6: s - 1 is hi plus an exact remainder of at most 2^-53*max(s, 1), found by Dekker's
+   sum, as s > 1 if and only if x > 0. It joins tail and adds less than 2^-105*max(s, 1) to the
+   error of exp; e = 2^-68*max(s, 1).
+
+   2^-53 <= |x| < 2^-6: x + x^2/2 + x^3*p with x^2 = xh^2 + xl*(x + xh), |xl| < 2^-25*|x|. xh^2/2
+   and the sum hi = x + xh^2/2 with its remainder are exact. Errors in units of |x|^3/6*u: three
+   products 3, p's two last sums 1.5, p itself 1.1, its inner terms 0.1, the sum of the remainder
+   and x^3*p 1.1: 6.8, or 2^-52.8*|x|^3; all others 2^-81*|x|. e is 1.7 times as much. */
 static inline double bp_expm1(double x) {
     double magnitude = fabs(x);
     if (magnitude < 0x1p-6) {
@@ -150,9 +150,14 @@ static inline double bp_expm1(double x) {
     }
     bp_exp_parts p = bp_exp_quick(x);
     double hi = p.s - 1.0;
-    double part = hi - p.s;
-    double tail = p.tail + ((p.s - (hi - part)) - (1.0 + part));
-    double e = (p.s + 0x1p-30) * 0x1p-68;
+    double tail, e;
+    if (x < 0.0) {
+        tail = p.tail + (p.s - (hi + 1.0));
+        e = 0x1p-68;
+    } else {
+        tail = p.tail - (1.0 + (hi - p.s));
+        e = p.s * 0x1p-68;
+    }
     double below = hi + (p.power + (p.middle + (tail - e)));
     double above = hi + (p.power + (p.middle + (tail + e)));
     return below == above ? below : bp_expm1_slow(x);
@@ -206,7 +211,8 @@ static inline double bp_log_rounded(double s, double tail, int has_tail) {
 }
 
 /* log(1 + x) for 2^-53 <= |x| < 2^-6 or x = 0 if it is decided, else NaN: x - x^2/2 + x^3*p, as in
-   expm1. In units of |x|^3/3*u the error is again 6.3, below 2^-51.9*|x|^3. */
+   expm1. p has three last sums: in units of |x|^3/3*u the error is 7.6, or 2^-51.6*|x|^3, and e 1.5
+   times as much. */
 static inline double bp_log1p_near(double x) {
     double square = x * x;
     double xh = bp_upper(x), xl = x - xh;
@@ -214,9 +220,9 @@ static inline double bp_log1p_near(double x) {
     double hi = x - half;
     double rest = ((x - hi) - half) - 0.5 * (xl * (x + xh));
     double fourth = square * square;
-    double p = ((BP_LOG1P_C_3 + BP_LOG1P_C_4 * x) + square * (BP_LOG1P_C_5 + BP_LOG1P_C_6 * x)) +
-               fourth * ((BP_LOG1P_C_7 + BP_LOG1P_C_8 * x) +
-                         square * (BP_LOG1P_C_9 + BP_LOG1P_C_10 * x));
+    double p =
+        ((BP_LOG1P_C_3 + BP_LOG1P_C_4 * x) + square * (BP_LOG1P_C_5 + BP_LOG1P_C_6 * x)) +
+        fourth * ((BP_LOG1P_C_7 + BP_LOG1P_C_8 * x) + square * (BP_LOG1P_C_9 + BP_LOG1P_C_10 * x));
     double cube = (x * square) * p;
     double e = fabs(x) * (square * 0x1p-51 + 0x1p-80);
     double below = hi + (cube + (rest - e));
@@ -235,7 +241,7 @@ static inline double bp_log(double x) {
     return result == result ? result : bp_log_slow(x);
 }
 
-/* log(1 + x), correctly rounded; beyond 2^-6 by 1 + x = s + tail, exactly (Knuth's sum). */
+/* log(1 + x), correctly rounded; beyond 2^-6 by 1 + x = s + tail, exactly (Dekker's sum). */
 static inline double bp_log1p(double x) {
     double result = (double)NAN;
     double magnitude = fabs(x);
@@ -246,8 +252,7 @@ static inline double bp_log1p(double x) {
         result = bp_log1p_near(x);
     } else if (x > -1.0 && x <= 0x1p+1000) {
         double s = x + 1.0;
-        double part = s - x;
-        double tail = (x - (s - part)) + (1.0 - part);
+        double tail = x < 1.0 ? x - (s - 1.0) : 1.0 - (s - x);
         result = bp_log_rounded(s, tail, 1);
     }
     return result == result ? result : bp_log1p_slow(x);

@@ -1,8 +1,9 @@
-/* The floating-point environment the contract is written for (N1): round to nearest, subnormals kept, traps masked.
+/* The floating-point environment the contract is written for (N1): round to nearest, subnormals
+ * kept, traps masked.
  *
- * bp_fpenv_enter() sets it in the calling thread and returns what was there; bp_fpenv_leave() puts that back, the
- * sticky flags included. Writing the control register costs 7 to 9 ns where fesetenv costs 190, so the processors that
- * matter get the register and the others <fenv.h>. */
+ * bp_fpenv_enter() sets it in the calling thread and returns what was there; bp_fpenv_leave() puts
+ * that back, the sticky flags included. Writing the control register costs 7 to 9 ns where fesetenv
+ * costs 190, so the processors that matter get the register and the others <fenv.h>. */
 #ifndef BP_FPENV_H
 #define BP_FPENV_H
 
@@ -12,17 +13,14 @@
 
 typedef unsigned int bp_fpenv;
 
-static inline bp_fpenv bp_fpenv_enter(void)
-{
+static inline bp_fpenv bp_fpenv_enter(void) {
     bp_fpenv saved = _mm_getcsr();
-    _mm_setcsr(0x1F80); /* all exceptions masked, nearest, neither flush-to-zero nor denormals-are-zero */
+    /* All exceptions masked, nearest, neither flush-to-zero nor denormals-are-zero. */
+    _mm_setcsr(0x1F80);
     return saved;
 }
 
-static inline void bp_fpenv_leave(bp_fpenv saved)
-{
-    _mm_setcsr(saved);
-}
+static inline void bp_fpenv_leave(bp_fpenv saved) { _mm_setcsr(saved); }
 
 #elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 
@@ -30,16 +28,14 @@ static inline void bp_fpenv_leave(bp_fpenv saved)
 
 typedef uint64_t bp_fpenv;
 
-static inline bp_fpenv bp_fpenv_enter(void)
-{
+static inline bp_fpenv bp_fpenv_enter(void) {
     bp_fpenv saved;
     __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
     __asm__ volatile("msr fpcr, %0" : : "r"((bp_fpenv)0));
     return saved;
 }
 
-static inline void bp_fpenv_leave(bp_fpenv saved)
-{
+static inline void bp_fpenv_leave(bp_fpenv saved) {
     __asm__ volatile("msr fpcr, %0" : : "r"(saved));
 }
 
@@ -49,18 +45,14 @@ static inline void bp_fpenv_leave(bp_fpenv saved)
 
 typedef fenv_t bp_fpenv;
 
-static inline bp_fpenv bp_fpenv_enter(void)
-{
+static inline bp_fpenv bp_fpenv_enter(void) {
     bp_fpenv saved;
     fegetenv(&saved);
     fesetenv(FE_DFL_ENV);
     return saved;
 }
 
-static inline void bp_fpenv_leave(bp_fpenv saved)
-{
-    fesetenv(&saved);
-}
+static inline void bp_fpenv_leave(bp_fpenv saved) { fesetenv(&saved); }
 
 #endif
 

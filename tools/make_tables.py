@@ -170,7 +170,7 @@ def exp_constants():
 
 
 def exp_rows():
-    """2^(j/256) = th*(1 + tl), th of 26 bits; the exponent field of th is lowered by j/256."""
+    """2^(j/256) = t nearly, and th*(1 + tl), th of 26 bits; the exponent fields of both are lowered by j/256."""
     rows = []
     for j in range(EXP_ROWS):
         value = (LN2 * j / EXP_ROWS).exp()
@@ -178,8 +178,8 @@ def exp_rows():
         tail = to_double(value / high - 1)
         assert 1 <= high < 2
         assert abs(tail) <= power(-26)
-        bits = (1023 << 52) + to_integer((high - 1) * power(52)) - (j << 44)
-        rows.append(f"    {{UINT64_C(0x{bits:016x}), {hexadecimal(tail)}}},")
+        fields = [(1023 << 52) + to_integer((part - 1) * power(52)) - (j << 44) for part in (high, to_double(value))]
+        rows.append("    {{UINT64_C(0x{:016x}), UINT64_C(0x{:016x}), {}}},".format(*fields, hexadecimal(tail)))
     return rows
 
 

@@ -1,0 +1,183 @@
+"""Print the figures that the project holds itself to, beside their targets: python benchmarks/targets.py.
+
+Needs a C compiler (cc, or CC). What is compared is taken in turn, and the median of the ratios is shown; a machine that
+is busy otherwise spoils them. With Numba installed (the extra "peers"), it is compared too.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import workloads
+
+import backprop
+from backprop import SGD, Adam, fast_train
+
+HERE = Path(__file__).parent
+ROUNDS = 15
+
+
+def show(what: str, figure: str, target: str) -> None:
+    print(f"{what:58s} {figure:34s} target {target}", flush=True)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def compiled(folder: str, source: str, *more: str) -> str:
+    """A program built from a file beside this one, optimised for this processor, without contraction."""
+    program = os.path.join(folder, source.removesuffix(".c"))
+    command = [
+        os.environ.get("CC", "cc"),
+        "-std=c11",
+        "-O3",
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        f"-I{HERE.parent / 'src_c'}",
+    ]
+    subprocess.run([*command, *more, "-o", program, str(HERE / source), "-lm"], check=True)
+    return program
+
+
+def tutorial(folder: str) -> None:
+    program = compiled(folder, "tutorial_plain.c", "-march=native")
+    network, data = workloads.tutorial_data()
+    ours, plain = [], []
+    for _ in range(ROUNDS):
+        *times, _ = subprocess.run([program, "10000", "20"], check=True, capture_output=True, text=True).stdout.split()
+        plain.append(statistics.median(map(float, times)))
+        ours.append(
+            statistics.median(
+                seconds(
+                    lambda: fast_train(
+                        network, *data, optimizer=SGD(0.5), epochs=10_000, batch_size=1, train_biases=False
+                    )
+                )
+                for _ in range(20)
+            )
+        )
+    ratio = statistics.median(a / b for a, b in zip(ours, plain, strict=True))
+    figure = f"{statistics.median(ours) * 1e3:.3f} ms, {ratio:.2f} x plain C"
+    show("10,000 updates of the tutorial's network", figure, "1.5 x plain C")
+
+
+def online() -> None:
+    try:
+        import numba
+    except ImportError:
+        show("30,000 updates of 4-10-3", "not compared: Numba is not installed", "1.5 x Numba fastmath")
+        return
+
+    @numba.njit(fastmath=True)
+    def by_hand(X, y, W1, b1, W2, b2, lr, epochs):
+        h, delta = np.empty(W1.shape[0]), np.empty(W2.shape[0])
+        for _ in range(epochs):
+            for s in range(X.shape[0]):
+                for i in range(W1.shape[0]):
+                    z = b1[i]
+                    for k in range(X.shape[1]):
+                        z += W1[i, k] * X[s, k]
+                    h[i] = 1 / (1 + np.exp(-z))
+                for j in range(W2.shape[0]):
+                    z = b2[j]
+                    for i in range(W1.shape[0]):
+                        z += W2[j, i] * h[i]
+                    o = 1 / (1 + np.exp(-z))
+                    delta[j] = (o - y[s, j]) * o * (1 - o)
+                for i in range(W1.shape[0]):
+                    g = 0.0
+                    for j in range(W2.shape[0]):
+                        g += delta[j] * W2[j, i]
+                        W2[j, i] -= lr * delta[j] * h[i]
+                    g *= h[i] * (1 - h[i])
+                    for k in range(X.shape[1]):
+                        W1[i, k] -= lr * g * X[s, k]
+                    b1[i] -= lr * g
+                for j in range(W2.shape[0]):
+                    b2[j] -= lr * delta[j]
+
+    network, (X, y) = workloads.online_data()
+
+    def fresh() -> list[np.ndarray]:
+        (W1, W2), (b1, b2) = network.weights, network.biases
+        return [W1.T.copy(), b1.copy(), W2.T.copy(), b2.copy()]
+
+    weights = fresh()
+    by_hand(X, y, *weights, 0.1, 200)
+    run = fast_train(network, X, y, optimizer=SGD(0.1), epochs=200, batch_size=1, shuffle=False)
+    assert np.allclose(run.network.weights[0], weights[0].T, rtol=1e-6), "both must have done the same work"
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        weights = fresh()
+        theirs.append(seconds(lambda weights=weights: by_hand(X, y, *weights, 0.1, 200)))
+        ours.append(
+            seconds(lambda: fast_train(network, X, y, optimizer=SGD(0.1), epochs=200, batch_size=1, shuffle=False))
+        )
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+    figure = f"{statistics.median(ours) * 1e3:.2f} ms, {ratio:.2f} x Numba"
+    show("30,000 updates of 4-10-3, one sample at a time", figure, "1.5 x Numba fastmath")
+
+
+def exponential(folder: str) -> None:
+    elementary = str(HERE.parent / "src_c" / "elementary.c")
+    program = compiled(folder, "exp_speed.c", elementary)
+    output = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    rounds = [[float(word) for word in line.split()] for line in output.splitlines()]
+    for what, a, target in (("throughput", 0, "1.3"), ("latency", 2, "1.6")):
+        ratio = statistics.median(row[a + 1] / row[a] for row in rounds)
+        nanoseconds = statistics.median(row[a + 1] for row in rounds)
+        show(f"scalar exp, {what}", f"{nanoseconds:.2f} ns, {ratio:.2f} x the platform's", f"{target} x glibc's")
+
+
+def one_call() -> None:
+    network, data = workloads.tutorial_data()
+    microseconds = statistics.median(seconds(lambda: fast_train(network, *data, epochs=1)) for _ in range(5000)) * 1e6
+    show("fast_train on one sample and one epoch", f"{microseconds:.1f} us", "25 us")
+
+
+def import_time() -> None:
+    script = "import numpy, time; t = time.perf_counter(); import backprop; print(time.perf_counter() - t)"
+    times = [
+        float(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True).stdout) for _ in range(11)
+    ]
+    show("import backprop, beyond NumPy", f"{statistics.median(times) * 1e3:.1f} ms", "20 ms")
+
+
+def memory() -> None:
+    X = np.random.default_rng(0).normal(size=(1_000_000, 30))
+    y = X[:, :1].copy()
+    network = backprop.Network([30, 20, 1])
+    for batch_size, what in ((32, "batches of 32"), (1_000_000, "one full batch")):
+        for shuffle in (True, False):
+            tracemalloc.start()
+            fast_train(network, X, y, optimizer=Adam(), epochs=1, batch_size=batch_size, shuffle=shuffle)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            order = 8 * len(X) if shuffle else 0
+            what_all = f"memory, 10**6 rows of 30, {what}, {'shuffled' if shuffle else 'in order'}"
+            figure = f"{peak / 1e6:.3f} MB, {(peak - order) / 1e3:.0f} kB beyond the order"
+            show(what_all, figure, "8 bytes a row, parameters, state, one block")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tutorial(folder)
+        exponential(folder)
+    online()
+    one_call()
+    import_time()
+    memory()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""exp, expm1, log and log1p, by the value."""
+
+import numpy as np
+import pytest
+
+from backprop import _kernel
+
+COUNT = 100_000
+RANGES = {"exp": (-8.0, 8.0), "expm1": (-8.0, 0.0), "log": (1.0, 100.0), "log1p": (0.0, 1.0)}
+
+
+@pytest.mark.parametrize("exact_phase", [False, True], ids=["quick", "exact phase"])
+@pytest.mark.parametrize("name", _kernel.ELEMENTARY)
+def test_elementary(benchmark, name, exact_phase):
+    x = np.random.default_rng(0).uniform(*RANGES[name], COUNT // 100 if exact_phase else COUNT)
+    out = np.empty_like(x)
+    benchmark(_kernel.elementary, name, x, out, exact_phase=exact_phase)
+    if benchmark.stats is not None:
+        benchmark.extra_info["ns a value"] = round(benchmark.stats.stats.median / len(x) * 1e9, 2)

@@ -1,0 +1,52 @@
+"""One suite, two engines: the reference and the kernel behind the same few functions."""
+
+import os
+
+import hypothesis
+import pytest
+
+import backprop
+from backprop import reference
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+class ReferenceEngine:
+    train = staticmethod(reference.train)
+    predict = staticmethod(reference.predict)
+    loss = staticmethod(reference.loss)
+    loss_and_gradient = staticmethod(reference.loss_and_gradient)
+
+
+class KernelEngine:
+    train = staticmethod(backprop.fast_train)
+    predict = staticmethod(backprop.Network.predict)
+    loss = staticmethod(backprop.Network.loss)
+    loss_and_gradient = staticmethod(backprop.loss_and_gradient)
+
+
+ENGINES = {"reference": ReferenceEngine, "kernel": KernelEngine}
+
+
+@pytest.fixture(params=ENGINES.values(), ids=ENGINES, scope="session")
+def engine(request):
+    """Behaviour tests run once with each engine."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def engines():
+    """(reference, kernel), for tests that compare them."""
+    return tuple(ENGINES.values())
+
+
+def pytest_collection_modifyitems(config, items):
+    """The long run is asked for: pytest -m long."""
+    if config.option.markexpr:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]

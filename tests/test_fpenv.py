@@ -1,0 +1,282 @@
+"""What the host has done to the floating-point environment reaches no result, and is still there afterwards (N1)."""
+
+import json
+import platform
+import subprocess
+import sys
+
+import pytest
+
+CHILD = r'''
+import ctypes, ctypes.util, json, pickle, signal, struct, sys, tempfile, threading
+import numpy as np
+import backprop
+from backprop import _kernel
+
+mode, action, system, machine = sys.argv[1:]
+
+# Where the control word lies in fenv_t, and its bits: round upward, flush subnormals, masks or enables of the traps.
+if system == "Windows":
+    crt = ctypes.CDLL("ucrtbase")
+    BITS = {"plain": (0, 0), "upward": (0x200, 0x300), "flush": (0x01000000, 0x03000000), "traps": (0, 0x1E)}
+
+    def control():
+        return crt._controlfp(0, 0)
+
+    def set_mode(mode):
+        crt._controlfp(*BITS[mode])
+
+else:
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    x86 = machine == "x86_64"
+    OFFSET = {("Linux", True): 28, ("Darwin", True): 4, ("Linux", False): 0, ("Darwin", False): 8}[system, x86]
+    if x86:
+        CLEAR, SET = {"traps": 0xE80}, {"upward": 0x4000, "flush": 0x8040}
+    else:
+        CLEAR, SET = {}, {"upward": 1 << 22, "flush": 1 << 24, "traps": 0xF00}
+
+    def environment():
+        buffer = ctypes.create_string_buffer(256)
+        libm.fegetenv(buffer)
+        return buffer
+
+    def control():
+        (word,) = struct.unpack_from("<I", environment(), OFFSET)
+        return word & ~0x3F if x86 else word  # without the sticky flags
+
+    def set_mode(mode):
+        buffer = environment()
+        (word,) = struct.unpack_from("<I", buffer, OFFSET)
+        struct.pack_into("<I", buffer, OFFSET, word & ~CLEAR.get(mode, 0) | SET.get(mode, 0))
+        libm.fesetenv(buffer)
+
+
+one, small, tiny = float("1.0"), float("1e-30"), float("5e-324")
+
+
+def felt():
+    """What the host's own arithmetic feels of the mode; under traps it must not feel."""
+    return [] if mode == "traps" else [one + small > one, tiny + tiny == 0.0]
+
+
+# All data is made before the mode is set.
+X = np.linspace(-2.0, 2.0, 60).reshape(20, 3)
+Y = np.linspace(0.0, 1.0, 40).reshape(20, 2)
+CLASSES = np.arange(20) % 2
+SUBNORMAL, SUBNORMAL_Y = X * 1e-308, Y * 1e-308
+ROWS = [X, SUBNORMAL, X * 400.0, X.astype(np.float32), SUBNORMAL.astype(np.longdouble)]
+CONVERTED = [np.full((1, 3), 1e-42, np.float32), np.full((1, 3), 2**53 + 1, np.int64)]
+CONVERTED.append(np.array([[5e-324, -5e-324, 1.0]]))
+HUGE_X, INFINITE_X = X * 1e200, np.full((2, 3), np.inf)
+SMALL = [5e-324, -1e-310, 2.2250738585072014e-308, 1.0 / 3.0]
+SINGLE = np.array([[1e-42, 1.0]], np.float32)
+POINTS = np.concatenate([np.linspace(-745.0, 709.0, 3001), np.linspace(-1.0, 1.0, 3001), SMALL])
+POSITIVE = np.abs(POINTS)
+STRAIGHT = backprop.Network([3, 2]).with_parameters([1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+LINEAR = backprop.Network([3, 4, 2], "identity", "identity", rng=1)
+LINEAR = LINEAR.with_parameters(LINEAR.parameters * 1e-3)
+LARGE = backprop.Network([3, 3]).with_parameters(np.full(12, 1e200))
+REFUSED = [
+    ("logistic", [[-5e-324, 1.0]], "binary_cross_entropy"),
+    ("logistic", [[0.0, 1.0000000000000002]], "binary_cross_entropy"),
+    ("softmax", [[-5e-324, 1.0]], None),
+    ("softmax", [[0.5, 0.5 + 2e-9]], None),
+]
+folder = tempfile.mkdtemp()
+
+
+def initial_weights():
+    yield backprop.Network([3, 7, 2], rng=5).parameters
+    yield backprop.Network([3, 300, 2], rng=np.random.Philox(5)).parameters
+
+
+def training():
+    for optimizer in (backprop.SGD(0.1), backprop.SGD(0.1, 0.9), backprop.SGD(0.1, 0.9, True), backprop.Adam(0.01)):
+        for hidden, output, y in (("tanh", "identity", Y), ("softplus", "softmax", CLASSES), ("elu", "logistic", Y)):
+            network = backprop.Network([3, 5, 2], hidden, output, rng=1)
+            run = backprop.fast_train(network, X, y, epochs=3, batch_size=3, optimizer=optimizer)
+            run = run.resume(X, y, epochs=2)
+            yield from (run.network.parameters, run.losses, run._state.moments)
+
+
+def subnormal_training():
+    for optimizer in (backprop.SGD(0.1), backprop.SGD(1e-3, 0.5), backprop.Adam(1e-300)):
+        run = backprop.fast_train(LINEAR, SUBNORMAL, SUBNORMAL_Y, epochs=3, batch_size=2, optimizer=optimizer)
+        yield from (run.network.parameters, run.losses, run._state.moments)
+
+
+def passes():
+    network = backprop.Network([3, 5, 2], "logistic", "softmax", rng=2)
+    for rows in ROWS:
+        yield network.predict(rows)
+        yield np.array(network.loss(rows, CLASSES))
+        value, gradient = backprop.loss_and_gradient(network, rows, CLASSES)
+        yield from (np.array(value), gradient)
+    for rows in CONVERTED:
+        yield STRAIGHT.predict(rows)
+
+
+def elementary():
+    for name in _kernel.ELEMENTARY:
+        for exact_phase in (False, True):
+            out = np.empty_like(POINTS)
+            _kernel.elementary(name, POSITIVE if name == "log" else POINTS, out, exact_phase=exact_phase)
+            yield out.view(np.uint64)
+
+
+def files():
+    network = backprop.Network([1, 2]).with_parameters(SMALL)
+    network.save(folder + "/net")
+    with open(folder + "/net", "rb") as file:
+        yield np.frombuffer(file.read(), np.uint8)
+    yield backprop.Network.load(folder + "/net").parameters
+    yield pickle.loads(pickle.dumps(network)).parameters
+    yield backprop.Network.from_arrays([[SMALL[:2]]], [SMALL[2:]]).parameters
+    yield backprop.Network.from_arrays([SINGLE], [[0.0, 0.0]]).parameters
+
+
+def refusals():
+    """Checks of values are the same: the smallest step outside of a range is seen."""
+    for output, y, loss in REFUSED:
+        try:
+            backprop.Network([3, 2], output_activation=output).loss(X[:1], y, loss)
+            yield np.array([0])
+        except ValueError as error:  # of the message the words before the number, which Python may print otherwise
+            yield np.frombuffer(str(error).partition("got")[0].encode(), np.uint8)
+    try:
+        backprop.fast_train(backprop.Network([3, 2]), X, Y, epochs=90, optimizer=backprop.SGD(1e100))
+    except backprop.DivergenceError as error:
+        yield from (np.array(error.epoch), error.losses[:-1])
+
+
+def tiny_class():
+    try:
+        backprop.Network([3, 2], output_activation="softmax").loss(X[:1], [5e-324])
+        yield np.array([0])
+    except ValueError:
+        yield np.array([1])
+
+
+def settings():
+    """The smallest numbers that an optimizer takes."""
+    yield np.array([backprop.SGD(5e-324).learning_rate, backprop.Adam(5e-324, 5e-324, 5e-324, 5e-324).epsilon])
+    yield np.array([ord(letter) for letter in backprop.SGD(0.1, 5e-324).rule])
+    yield np.array(backprop.SGD(0.1, 5e-324).settings)
+
+
+seen = []
+
+
+def host_code():
+    """The mode is the host's in callbacks, in signal handlers, in threads that it starts, and after each call."""
+
+    def look(*arguments):
+        seen.append((control(), felt()))
+
+    network = backprop.Network([3, 5, 2], rng=1)
+    backprop.fast_train(network, X, Y, epochs=3, callback=look)
+    look()
+
+    class Enough(Exception):
+        pass
+
+    def handler(number, frame):
+        look()
+        raise Enough
+
+    signal.signal(signal.SIGINT, handler)
+    timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    try:
+        timer.start()
+        backprop.fast_train(network, X, Y, epochs=10**9)
+    except Enough:
+        look()
+    timer.join()
+    for call in (
+        lambda: network.predict(X),
+        lambda: network.predict(INFINITE_X),
+        lambda: LARGE.predict(HUGE_X),
+        lambda: backprop.fast_train(network, X, Y, epochs=99, optimizer=backprop.SGD(1e100)),
+        lambda: network.loss(X, Y),
+        lambda: backprop.loss_and_gradient(network, X, Y),
+        lambda: backprop.Network([3, 3]),
+        lambda: network.save(folder + "/other"),
+        lambda: backprop.Network.load(folder + "/other"),
+        lambda: backprop.Network.load(folder + "/none"),
+    ):
+        try:
+            call()
+        except (ValueError, ArithmeticError, OSError):
+            pass
+        look()
+    results = []
+    thread = threading.Thread(target=lambda: results.append(backprop.fast_train(network, X, Y, epochs=3)))
+    thread.start()
+    thread.join()
+    look()
+    yield results[0].network.parameters
+
+
+before = control()
+set_mode(mode)
+during, felt_during = control(), felt()
+try:
+    parts = list(globals()[action]())
+finally:
+    after = control()
+    libm_or_crt = set_mode if system == "Windows" else None
+    if libm_or_crt is None:
+        plain = environment()
+        struct.pack_into("<I", plain, OFFSET, before)
+        libm.fesetenv(plain)
+    else:
+        crt._controlfp(before, 0xFFFFFFFF)
+changed = [entry for entry in seen if entry != (during, felt_during)]
+print(json.dumps({"bits": [part.tobytes().hex() for part in parts], "kept": after == during, "changed": changed,
+                  "seen": len(seen), "felt": felt_during, "set": during != before}))
+'''
+
+MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
+ACTIONS = ["initial_weights", "training", "subnormal_training", "passes", "elementary", "files", "refusals"]
+ACTIONS += ["tiny_class", "settings"]
+
+
+def child(mode, action):
+    arguments = [sys.executable, "-c", CHILD, mode, action, platform.system(), MACHINE]
+    shown = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    return json.loads(shown.stdout)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """The results of an action in a process that has left the environment alone."""
+    return {action: child("plain", action) for action in (*ACTIONS, "host_code")}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("mode", ["upward", "flush", "traps"])
+def test_results_are_the_same(plain, mode, action):
+    found = child(mode, action)
+    assert found["kept"]
+    assert found["bits"]
+    assert found["bits"] == plain[action]["bits"]
+
+
+@pytest.mark.parametrize("mode", ["upward", "flush", "traps"])
+def test_mode_is_the_hosts_in_its_own_code(plain, mode):
+    found = child(mode, "host_code")
+    assert found["changed"] == []
+    assert found["kept"]
+    assert found["seen"] >= 17
+    assert found["bits"] == plain["host_code"]["bits"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "felt"), [("plain", [False, False]), ("upward", [True, False]), ("flush", [False, True])]
+)
+def test_the_modes_are_real(mode, felt):
+    """Python's own additions go wrong under them, so the other tests here test something."""
+    found = child(mode, "initial_weights")
+    assert found["felt"] == felt
+    assert found["set"] == (mode != "plain")

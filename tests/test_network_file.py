@@ -1,0 +1,236 @@
+"""Network files: exact, checked, replaced as a whole."""
+
+import hashlib
+import os
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+import backprop
+
+SPECIAL = [0.0, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1e-310, 1.7976931348623157e308, 1.0 / 3.0, -0.1, 1e22]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """(network, the path of its file): 3-2-2 with every kind of number."""
+    network = backprop.Network([3, 2, 2], "leaky_relu", "softmax", rng=1)
+    network = network.with_parameters([*SPECIAL, *network.parameters[10:]])
+    path = tmp_path / "net.txt"
+    network.save(path)
+    return network, path
+
+
+def signed(body):
+    """A file with this body, as `save` would end it."""
+    return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode("ascii") + b"\n"
+
+
+def refused(path, *words):
+    """Loading raises a ValueError that names the file and holds the words; what was there stays there."""
+    before = path.read_bytes()
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        backprop.Network.load(path)
+    assert type(caught.value) is ValueError
+    for word in (os.fspath(path), *words):
+        assert word in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_round_trip_is_exact(saved):
+    network, path = saved
+    again = backprop.Network.load(path)
+    assert again == network
+    assert again.parameters.tobytes() == network.parameters.tobytes()
+    assert again.parameters[:10].tobytes() == np.array(SPECIAL).tobytes()
+    assert (again.sizes, again.activations) == (network.sizes, network.activations)
+    assert not again.parameters.flags.writeable
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [2, 3, 4, 5, 6], [40, 1, 40]])
+def test_shapes_of_network(tmp_path, sizes):
+    network = backprop.Network(sizes, ["tanh", "relu", "elu"][: len(sizes) - 2], "softsign", rng=2)
+    network.save(tmp_path / "a")
+    assert backprop.Network.load(tmp_path / "a") == network
+
+
+def test_same_network_same_bytes(saved, tmp_path):
+    network, path = saved
+    pickle.loads(pickle.dumps(network)).save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    assert b"\r" not in path.read_bytes()
+    assert path.read_bytes().startswith(
+        b"backprop-network 1\nsizes 3 2 2\nactivations leaky_relu softmax\nW1[0] 0x0.0p+0 -0x0.0p+0\n"
+    )
+
+
+def test_path_as_text_or_pathlib(saved):
+    network, path = saved
+    network.save(str(path) + "2")
+    assert backprop.Network.load(str(path) + "2") == backprop.Network.load(path)
+
+
+def test_line_ends_of_windows(saved):
+    network, path = saved
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert backprop.Network.load(path) == network
+
+
+def test_truncated(saved):
+    _, path = saved
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        refused(path)
+    path.write_bytes(whole[:-100])
+    refused(path, "truncated")
+
+
+def test_every_bit_altered(saved):
+    _, path = saved
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for bit in (place % 8, (place + 5) % 8):
+            altered = bytearray(whole)
+            altered[place] ^= 1 << bit
+            path.write_bytes(altered)
+            refused(path)
+    path.write_bytes(whole.replace(b"0x1.", b"0x2.", 1))
+    refused(path, "altered")
+
+
+def test_lines_exchanged_or_added(saved):
+    _, path = saved
+    lines = path.read_bytes().splitlines(keepends=True)
+    for other in (
+        [*lines[:3], lines[4], lines[3], *lines[5:]],
+        [*lines, b"\n"],
+        [*lines, lines[-1]],
+        [b"\n", *lines],
+        lines[1:],
+        [*lines[:4], *lines[5:]],
+    ):
+        path.write_bytes(b"".join(other))
+        refused(path)
+
+
+@pytest.mark.parametrize("version", [b"2", b"0", b"1.1", b"", b"1 2", b"x" * 1000])
+def test_other_version(saved, version):
+    _, path = saved
+    body = path.read_bytes().rpartition(b"sha256 ")[0]
+    path.write_bytes(signed(body.replace(b"backprop-network 1", b"backprop-network " + version, 1)))
+    refused(path, "version", "reads version '1'")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+        b'{"sizes": [2, 3, 1]}',
+        b"a,b,c\n1,2,3\n",
+        pickle.dumps([1.0, 2.0]),
+        "backprop-network 1\nsizes 1 1\nñ".encode("latin-1"),
+        "backprop-network 1\n".encode("utf-16"),
+        b"\xef\xbb\xbfbackprop-network 1\n",
+        b"Backprop-Network 1\n",
+    ],
+)
+def test_not_a_network_file(tmp_path, content):
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    refused(path, "not a network file")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"sizes 3 2 2", b"sizes 3 2 0"),
+        (b"sizes 3 2 2", b"sizes 3 2"),
+        (b"sizes 3 2 2", b"sizes -3 2 2"),
+        (b"sizes 3 2 2", b"sizes 99999999999999 2 2"),
+        (b"sizes 3 2 2", b"sizes 3 2.0 2"),
+        (b"sizes 3 2 2", b"sizes"),
+        (b"sizes 3 2 2", b"size 3 2 2"),
+        (b"leaky_relu softmax", b"softmax leaky_relu"),
+        (b"leaky_relu softmax", b"sigmoid softmax"),
+        (b"leaky_relu softmax", b"softmax"),
+        (b"leaky_relu softmax", b"leaky_relu leaky_relu softmax"),
+        (b"activations leaky_relu softmax", b"activations"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] nan"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] inf"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] 0x1.0p+1024"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] zero"),
+        (b"W1[0] 0x0.0p+0", b"W1[0]"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] 0x0.0p+0 0x0.0p+0"),
+        (b"W1[0]", b"W1[1]"),
+        (b"b2 ", b"b3 "),
+        (b"b2 ", b"\nb2 "),
+        (b"\nb2 ", b" "),
+    ],
+)
+def test_well_signed_but_wrong(saved, old, new):
+    """A sum that fits is no proof: what is in the file is checked as well."""
+    _, path = saved
+    body = path.read_bytes().rpartition(b"sha256 ")[0]
+    assert old in body
+    path.write_bytes(signed(body.replace(old, new, 1)))
+    refused(path)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        backprop.Network.load(tmp_path / "nowhere")
+    with pytest.raises((IsADirectoryError, PermissionError)):  # the second on Windows
+        backprop.Network.load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        backprop.Network([1, 1]).save(tmp_path / "no_folder" / "net.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", [None, 1.5, 7, ["net"]])
+def test_path_of_another_kind(bad):
+    with pytest.raises(TypeError):
+        backprop.Network([1, 1]).save(bad)
+    if bad != 7:  # open() takes a number as a file that is open already
+        with pytest.raises(TypeError):
+            backprop.Network.load(bad)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=repr)
+def test_a_failed_save_leaves_the_old_file(saved, monkeypatch, step, failure):
+    network, path = saved
+    before = path.read_bytes()
+
+    def fail(*arguments):
+        raise failure
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(type(failure)):
+        network.with_parameters(-network.parameters).save(path)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    network.with_parameters(-network.parameters).save(path)
+    assert backprop.Network.load(path) != network
+
+
+def test_save_over_a_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        backprop.Network([1, 1]).save(tmp_path / "folder")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+if sys.platform != "win32":  # where making a link takes a right of its own
+
+    def test_save_through_a_link(saved, tmp_path):
+        network, path = saved
+        os.symlink(path, tmp_path / "link")
+        network.with_parameters(-network.parameters).save(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert backprop.Network.load(path) == network.with_parameters(-network.parameters)

@@ -1,0 +1,425 @@
+"""The kernel equals the reference, bit for bit, in every result and every error."""
+
+import dataclasses
+import itertools
+import math
+import typing
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+import backprop
+from backprop import _kernel, arguments, reference
+from backprop.optimizers import Optimizer
+
+HIDDEN = tuple(reference.ACTIVATIONS)
+OUTPUTS = (*reference.ACTIVATIONS, *{row.output for row in reference.LOSSES.values()} - {"", *reference.ACTIVATIONS})
+SCALES = (5e-324, 1e-310, 1e-160, 1e-8, 1.0, 1.0, 1.0, 1.0, 30.0, 800.0, 1e9, 1e150)
+SPECIAL = (0.0, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, -1e-310, 1.0, -1.0, 709.5, -745.0, 1e150, -1e150)
+GENERATORS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
+
+
+def losses_for(output):
+    """The losses that go with an output activation, by the reference's table."""
+    alone = {row.output for row in reference.LOSSES.values()} - {"", *reference.ACTIVATIONS}
+    return [
+        name for name, row in reference.LOSSES.items() if row.output == output or not (row.output or output in alone)
+    ]
+
+
+def optimizers_by_rule():
+    """One optimizer for each update rule, found by trying settings of every optimizer class."""
+    found = {}
+    for kind in typing.get_args(Optimizer):
+        fields = dataclasses.fields(kind)
+        for values in itertools.product(
+            *((False, True) if field.type in (bool, "bool") else (0.05, 0.0) for field in fields)
+        ):
+            try:
+                optimizer = kind(*values)
+            except ValueError:
+                continue
+            found.setdefault(optimizer.rule, optimizer)
+    return found
+
+
+@st.composite
+def optimizers(draw):
+    kind = draw(st.sampled_from(typing.get_args(Optimizer)))
+    number = st.one_of(
+        st.sampled_from((0.0, 1e-3, 0.1, 0.5, 0.9, 0.999)),
+        st.floats(0.0, 1.0, exclude_max=True, allow_subnormal=True),
+        st.sampled_from((5e-324, 1e3, 1e300)),
+    )
+    values = [draw(st.booleans() if field.type in (bool, "bool") else number) for field in dataclasses.fields(kind)]
+    try:
+        return kind(*values)
+    except ValueError:
+        hypothesis.reject()
+
+
+def draw_numbers(draw, shape):
+    """Numbers of one magnitude, with a few special ones among them; their bulk comes from a seed, which is faster."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    values = generator.uniform(-1.0, 1.0, shape) * draw(st.sampled_from(SCALES))
+    for place, value in draw(
+        st.lists(st.tuples(st.integers(0, values.size - 1), st.sampled_from(SPECIAL)), max_size=3)
+    ):
+        values.flat[place] = value
+    return values
+
+
+def draw_targets(draw, loss, n_samples, n_out):
+    row = reference.LOSSES[loss]
+    if row.distribution:
+        if draw(st.booleans()):
+            return np.array(draw(st.lists(st.integers(0, n_out - 1), min_size=n_samples, max_size=n_samples)))
+        values = np.abs(draw_numbers(draw, (n_samples, n_out)))
+        sums = values.sum(axis=1, keepdims=True)
+        usable = (sums > 1e-300) & np.isfinite(sums)
+        return np.where(usable, values / np.where(usable, sums, 1.0), np.eye(1, n_out))
+    values = draw_numbers(draw, (n_samples, n_out))
+    if math.isfinite(row.high):
+        values = row.low + np.abs(np.remainder(values, row.high - row.low))
+    return values[:, 0] if n_out == 1 and draw(st.booleans()) else values
+
+
+@dataclasses.dataclass
+class Problem:
+    network: backprop.Network
+    loss: str
+    settings: dict
+    seed: int
+    generator: typing.Any  # a kind of bit generator, or None: rng is the seed itself
+    pieces: (
+        list  # of (X, y, epochs, the call of the callback that returns True): the first is trained, the rest resumed
+    )
+
+
+@st.composite
+def problems(draw):
+    sizes = draw(st.lists(st.integers(1, 40), min_size=2, max_size=6))
+    output = draw(st.sampled_from(OUTPUTS))
+    hidden = [draw(st.sampled_from(HIDDEN)) for _ in sizes[2:]]
+    network = backprop.Network(sizes, hidden, output, rng=draw(st.integers(0, 2**64)))
+    if draw(st.booleans()):
+        network = network.with_parameters(draw_numbers(draw, (network.n_parameters,)))
+    loss = draw(st.sampled_from(losses_for(output)))
+    pieces = []
+    for _ in range(draw(st.integers(1, 3))):
+        n = draw(st.integers(1, 12))
+        X, y = draw_numbers(draw, (n, sizes[0])), draw_targets(draw, loss, n, sizes[-1])
+        pieces.append((X, y, draw(st.integers(1, 3)), draw(st.sampled_from((None, None, 0, 1, 2)))))
+    settings = {
+        "loss": draw(st.sampled_from((loss, None))) if loss == losses_for(output)[0] else loss,
+        "optimizer": draw(st.one_of(st.none(), optimizers())),
+        "batch_size": draw(st.one_of(st.none(), st.integers(1, 15))),
+        "shuffle": draw(st.booleans()),
+        "train_biases": draw(st.booleans()),
+    }
+    return Problem(
+        network, loss, settings, draw(st.integers(0, 2**70)), draw(st.sampled_from((None, *GENERATORS))), pieces
+    )
+
+
+def bits(array):
+    """An array's type, shape and bytes; NaNs, which only errors can hold, are all alike."""
+    array = np.asarray(array)
+    if array.dtype == np.float64:
+        array = np.where(np.isnan(array), math.nan, array)
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+def outcome(action, *arguments, **settings):
+    """What an action returns, or what it raises with all that the error holds."""
+    try:
+        return action(*arguments, **settings)
+    except Exception as error:
+        return type(error), str(error), {name: bits(value) for name, value in vars(error).items()}
+
+
+def result_bits(engine, name, *arguments):
+    """Every bit of a prediction, a loss or a loss with its gradient."""
+    result = outcome(getattr(engine, name), *arguments)
+    if isinstance(result, tuple) and isinstance(result[0], type):
+        return result
+    return [bits(part) for part in result] if isinstance(result, tuple) else bits(result)
+
+
+def run_bits(run):
+    """Every bit of a Training: what the user sees, the optimizer's state and the random stream."""
+    if not isinstance(run, backprop.Training):
+        return run
+    state, stream = run._state, arguments.started(run._state.stream)
+    return {
+        "parameters": bits(run.network.parameters),
+        "losses": bits(run.losses),
+        "moments": bits(state.moments),
+        "powers": bits(state.powers),
+        "stream": (type(stream), repr(stream.state)),
+        "rest": (run.network, run.epochs, run.stopped, run.settings),
+    }
+
+
+def everything(engine, problem):
+    """All results of an engine on a problem, in an order that both share."""
+    found, seen = [], []
+
+    def callback_stopping_at(stop):
+        calls = itertools.count()
+
+        def callback(state):
+            seen.append((state.epoch, state.loss, bits(state.network.parameters)))
+            return next(calls) == stop
+
+        return callback
+
+    rng = problem.generator(problem.seed) if problem.generator else problem.seed
+    run = None
+    for X, y, epochs, stop in problem.pieces:
+        callback = None if stop is None else callback_stopping_at(stop)
+        if run is None:
+            run = outcome(
+                engine.train, problem.network, X, y, epochs=epochs, callback=callback, rng=rng, **problem.settings
+            )
+        else:
+            run = outcome(run.resume, X, y, epochs=epochs, callback=callback)
+        found.append(run_bits(run))
+        if not isinstance(run, backprop.Training):
+            break
+        found.append(result_bits(engine, "predict", run.network, X))
+    if problem.generator:
+        found.append(repr(rng.state))
+    X, y = problem.pieces[0][:2]
+    found.append(result_bits(engine, "predict", problem.network, X))
+    found.append(result_bits(engine, "loss", problem.network, X, y, problem.loss))
+    found.append(result_bits(engine, "loss_and_gradient", problem.network, X, y, problem.loss))
+    return found, seen
+
+
+@hypothesis.settings(max_examples=800)
+@hypothesis.given(problem=problems())
+def test_every_bit(engines, problem):
+    assert everything(engines[0], problem) == everything(engines[1], problem)
+
+
+@pytest.mark.long
+@hypothesis.settings(max_examples=10_000)
+@hypothesis.given(problem=problems())
+def test_every_bit_at_length(engines, problem):
+    assert everything(engines[0], problem) == everything(engines[1], problem)
+
+
+def test_tables():
+    """Names and their order are the same in both, and each rule can be asked for."""
+    assert OUTPUTS == _kernel.ACTIVATIONS
+    assert list(_kernel.LOSSES.items()) == [(name, row.output) for name, row in reference.LOSSES.items()]
+    assert tuple(_kernel.UPDATE_RULES) == tuple(reference.UPDATE_RULES)
+    assert set(optimizers_by_rule()) == set(reference.UPDATE_RULES)
+    big = np.finfo(np.float64).max
+    limits = {name: (max(row.low, -big), min(row.high, big)) for name, row in reference.LOSSES.items()}
+    assert limits == _kernel.TARGETS
+
+
+def some_problem(output, loss, optimizer, *, hidden="tanh", sizes=(3, 5, 4), n_samples=11, epochs=3, batch_size=4):
+    """A problem of moderate numbers, where nothing overflows."""
+    generator = np.random.default_rng(len(output) + len(loss) + n_samples)
+    X = generator.uniform(-2.0, 2.0, (n_samples, sizes[0]))
+    row, n_out = reference.LOSSES[loss], sizes[-1]
+    y = generator.uniform(0.0, 1.0, (n_samples, n_out))
+    if row.distribution:
+        y = y / y.sum(axis=1, keepdims=True)
+    network = backprop.Network(sizes, hidden, output, rng=n_samples)
+    settings = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size}
+    pieces = [(X, y, epochs, None), (X[: n_samples // 2 + 1], y[: n_samples // 2 + 1], 1, None)]
+    return Problem(network, loss, settings, 5, None, pieces)
+
+
+@pytest.mark.parametrize("rule", reference.UPDATE_RULES)
+@pytest.mark.parametrize(("output", "loss"), [(output, loss) for output in OUTPUTS for loss in losses_for(output)])
+def test_every_output_loss_and_rule(engines, output, loss, rule):
+    problem = some_problem(output, loss, optimizers_by_rule()[rule])
+    expected = everything(engines[0], problem)
+    assert expected == everything(engines[1], problem)
+    assert isinstance(expected[0][-1], list)  # and no error on the way
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("n_hidden", [1, 4])
+def test_every_hidden_activation(engines, hidden, n_hidden):
+    optimizer = backprop.SGD(0.05, 0.9)
+    problem = some_problem("identity", "squared_error", optimizer, hidden=hidden, sizes=(3, *[6] * n_hidden, 2))
+    expected = everything(engines[0], problem)
+    assert expected == everything(engines[1], problem)
+    assert isinstance(expected[0][-1], list)
+
+
+@pytest.mark.parametrize("optimizer", [backprop.SGD(0.01), backprop.Adam()], ids=repr)
+@pytest.mark.parametrize("batch_size", [1, 3, 127, 128, 129, 300, 1000])
+@pytest.mark.parametrize("n_samples", [128, 129, 300])
+def test_batches_larger_than_a_block(engines, n_samples, batch_size, optimizer):
+    problem = some_problem(
+        "softmax", "cross_entropy", optimizer, hidden="relu", n_samples=n_samples, batch_size=batch_size, epochs=1
+    )
+    assert everything(engines[0], problem) == everything(engines[1], problem)
+
+
+@pytest.mark.parametrize("sizes", [(300, 3, 2), (3, 300, 2), (2, 3, 300), (70, 60, 50, 40)])
+def test_wide_layers(engines, sizes):
+    """Wide rows make blocks of fewer rows."""
+    problem = some_problem(
+        "identity",
+        "squared_error",
+        backprop.Adam(),
+        hidden="softsign",
+        sizes=sizes,
+        n_samples=66,
+        batch_size=64,
+        epochs=1,
+    )
+    assert everything(engines[0], problem) == everything(engines[1], problem)
+
+
+@pytest.mark.parametrize("width", range(1, 19))
+def test_every_width(engines, width):
+    problem = some_problem(
+        "identity", "squared_error", backprop.SGD(0.01), hidden="softsign", sizes=(width, width, width), n_samples=9
+    )
+    assert everything(engines[0], problem) == everything(engines[1], problem)
+
+
+def test_bounded_integers_are_drawn_alike():
+    """The order of every small number of rows."""
+    network = backprop.Network([1, 1])
+    for n in range(2, 40):
+        X = np.arange(float(n)).reshape(n, 1)
+        runs = [train(network, X, X, epochs=1, batch_size=1) for train in (reference.train, backprop.fast_train)]
+        assert run_bits(runs[0]) == run_bits(runs[1])
+
+
+def test_classes_that_are_not_meant_cost_nothing(engine):
+    """Where a target is 0 there is no term: not 0 times infinity, even if z[j] - m overflows (N4)."""
+    network = backprop.Network([1, 3], output_activation="softmax")
+    network = network.with_parameters([1.5e308, -1.5e308, 0.0, 0.0, 0.0, 0.0])
+    for y in ([[1.0, 0.0, 0.0]], [0], [[1.0, -0.0, 0.0]]):
+        assert engine.loss(network, [[1.0]], y) == 0.0
+        value, gradient = engine.loss_and_gradient(network, [[1.0]], y)
+        assert (value, gradient.tolist()) == (0.0, [0.0] * 6)
+    with pytest.raises(OverflowError, match="the loss of row 0 "):
+        engine.loss(network, [[1.0]], [1])
+
+
+@pytest.mark.parametrize("rule", reference.UPDATE_RULES)
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_signs_of_zero(engines, rule, batch_size):
+    """-0.0 in weights, data and gradients, in every combination: a sum from 0.0 is never -0.0, a product may be."""
+    optimizer = optimizers_by_rule()[rule]
+    for hidden, signs in itertools.product(("identity", "relu"), itertools.product((0.0, -0.0, -1.0), repeat=3)):
+        network = backprop.Network([1, 1, 1], hidden).with_parameters([signs[0], signs[1], signs[2], -0.0])
+        for x, t in itertools.product((0.0, -0.0, -1.0), (0.0, -0.0, 1.0)):
+            settings = {"optimizer": optimizer, "epochs": 2, "batch_size": batch_size, "shuffle": False}
+            runs = [engine.train(network, [[x], [-x]], [t, -t], **settings) for engine in engines]
+            assert run_bits(runs[0]) == run_bits(runs[1])
+            assert result_bits(engines[0], "predict", network, [[x]]) == result_bits(
+                engines[1], "predict", network, [[x]]
+            )
+
+
+def stream_with_word(word):
+    """A PCG64 whose next word is this one: a step back from a state whose output (O'Neill's XSL-RR) rotates by 0."""
+    stream = np.random.PCG64(1)
+    state = stream.state
+    multiplier, increment = 0x2360ED051FC65DA44385DF649FCCF645, state["state"]["inc"]
+    high = 12345
+    after = (high << 64) | (high ^ word)
+    state["state"]["state"] = (after - increment) * pow(multiplier, -1, 2**128) % 2**128
+    stream.state = state
+    return stream
+
+
+def test_a_word_that_is_rejected(engine):
+    """Below 3, a word whose upper half is 0 is drawn again, and the lower half does not matter (N9)."""
+    for word, n_words in ((0xFFFFFFFF, 3), (0x1FFFFFFFF, 2)):
+        stream, raw = stream_with_word(word), stream_with_word(word)
+        assert raw.random_raw() == word
+        raw.random_raw(n_words - 1)
+        engine.train(backprop.Network([1, 1]), [[0.0], [1.0], [2.0]], [0.0] * 3, epochs=1, rng=stream)
+        assert stream.state == raw.state
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_nan_is_passed_on(engines, hidden, output):
+    """inf - inf in the first layer's net input of row 1 is never hidden by what comes after it."""
+    flat = [1e200, 1.0, -1e200, 1.0, 0.0, 0.0, 0.0, 1.0, 0.5, 1.0, 0.0, 0.0]
+    network = backprop.Network([2, 2, 2], hidden, output).with_parameters(flat)
+    X = [[0.0, 0.0], [1e200, 1e200], [0.0, 0.0]]
+    y = [[0.0, 1.0]] * 3
+    for engine in engines:
+        for name, data in (("predict", [X]), ("loss", [X, y]), ("loss_and_gradient", [X, y])):
+            with pytest.raises(OverflowError, match="of row 1 is not finite"):
+                getattr(engine, name)(network, *data)
+        with pytest.raises(backprop.DivergenceError) as caught:
+            engine.train(network, X, y, epochs=3)
+        assert np.isnan(caught.value.losses).tolist() == [True]
+
+
+def test_classes_are_one_hot_rows(engine):
+    problem = some_problem("softmax", "cross_entropy", backprop.Adam(0.01))
+    X = problem.pieces[0][0]
+    labels = np.arange(len(X)) % 4
+    rows = np.eye(4)[labels]
+    settings = problem.settings | {"epochs": 4}
+    by_class = engine.train(problem.network, X, labels, **settings)
+    assert run_bits(by_class) == run_bits(engine.train(problem.network, X, rows, **settings))
+    assert engine.loss(problem.network, X, labels) == engine.loss(problem.network, X, rows)
+    pair = [engine.loss_and_gradient(problem.network, X, y) for y in (labels, rows)]
+    assert [bits(part) for part in pair[0]] == [bits(part) for part in pair[1]]
+
+
+def test_flat_targets_of_one_output(engine):
+    problem = some_problem("identity", "squared_error", backprop.Adam(0.01), sizes=(3, 5, 1))
+    X, y = problem.pieces[0][:2]
+    settings = problem.settings | {"epochs": 4}
+    flat = engine.train(problem.network, X, y[:, 0], **settings)
+    assert run_bits(flat) == run_bits(engine.train(problem.network, X, y, **settings))
+    assert engine.loss(problem.network, X, y[:, 0]) == engine.loss(problem.network, X, y)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_row_alone(engine, output):
+    """predict(X)[k] equals predict(X[k:k+1])[0], also where tiles and blocks end (N10)."""
+    problem = some_problem(output, losses_for(output)[0], None, n_samples=131, hidden="softsign")
+    X = problem.pieces[0][0]
+    together = engine.predict(problem.network, X)
+    for k in [*range(9), 126, 127, 128, 129, 130]:
+        assert bits(together[k]) == bits(engine.predict(problem.network, X[k : k + 1])[0])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 64])
+def test_threads_change_no_bit(n_threads):
+    problem = some_problem("softmax", "cross_entropy", backprop.Adam(), n_samples=300, batch_size=128)
+    X, y = problem.pieces[0][:2]
+    network = problem.network
+    assert bits(network.predict(X, n_threads)) == bits(network.predict(X))
+    assert network.loss(X, y, n_threads=n_threads) == network.loss(X, y)
+    alone = backprop.fast_train(network, X, y, epochs=2)
+    threaded = backprop.fast_train(network, X, y, epochs=2, n_threads=n_threads)
+    assert run_bits(threaded) == run_bits(alone)
+    again = threaded.resume(X, y, epochs=2, n_threads=n_threads)
+    assert run_bits(again) == run_bits(alone.resume(X, y, epochs=2))
+
+
+@pytest.mark.parametrize("optimizer", [backprop.Adam(1e-3, 0.75, 0.75), backprop.SGD(1e-3, 0.75)], ids=repr)
+def test_subnormal_state_runs_on(engines, optimizer):
+    """The state of units that died ends in subnormal numbers that never reach zero."""
+    network = backprop.Network([1, 2, 1], "relu").with_parameters([1.0, 2.0, 0.0, 0.0, 0.5, 0.5, 0.0])
+    X, y = np.array([[1.0], [2.0]]), [1.0, 0.0]
+    settings = {"optimizer": optimizer, "epochs": 2, "batch_size": 2}
+    runs = [engine.train(network, X, y, **settings).resume(-X, y, epochs=2700) for engine in engines]
+    assert run_bits(runs[0]) == run_bits(runs[1])
+    of_units = np.abs(runs[1]._state.moments[0, :6])
+    assert (of_units > 0.0).all()
+    assert (of_units < np.finfo(float).tiny).all()
