@@ -53,6 +53,7 @@ cdef extern from "activations.h":
         void (*forward_row)(const bp_layer *layer, double *scale) noexcept nogil
         void (*node_deltas)(const bp_layer *layer, Py_ssize_t rows, const double *t) noexcept nogil
         void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, Py_ssize_t rows) noexcept nogil
+        void (*first_step)(const bp_layer *layer, const bp_layer *above, double lr, bint train_biases) noexcept nogil
     const bp_activation *bp_activations
     const Py_ssize_t bp_n_activations
     void bp_sgd_row(const bp_layer *layer, double lr, bint train_biases) noexcept nogil
@@ -368,9 +369,12 @@ cdef double sgd_row(Block *block, const Loss *loss, const double *x, const doubl
     forward(block, x, 1)
     L = loss.value(last.n_out, last.z, last.a, t, block.scale)
     node_deltas(last, loss, t, 1)
-    for l in range(block.n_layers - 1, 0, -1):
+    for l in range(block.n_layers - 1, 1, -1):
         hidden_deltas(&layers[l - 1], &layers[l], 1)
         bp_sgd_row(&layers[l], lr, train_biases)
+    if block.n_layers > 1:
+        layers.activation.first_step(layers, &layers[1], lr, train_biases)
+        layers += 1
     bp_sgd_row(layers, lr, train_biases)
     return L
 

@@ -33,7 +33,8 @@ static inline double bp_softplus(double z) {
 
 typedef struct bp_activation bp_activation;
 
-/* A layer, and its part of the work space of a block of rows. */
+/* A layer, and its part of the work space of a block of rows.
+ * first_step: for the first layer and one row, its deltas and the step of plain SGD at once. */
 typedef struct {
     ptrdiff_t n_in, n_out;
     const bp_activation *activation;
@@ -59,21 +60,26 @@ struct bp_activation {
     void (*forward_row)(const bp_layer *layer, double *scale);
     void (*node_deltas)(const bp_layer *layer, ptrdiff_t rows, const double *t);
     void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, ptrdiff_t rows);
+    void (*first_step)(const bp_layer *layer, const bp_layer *above, double lr, int train_biases);
 };
+
+/* Plain SGD on a layer after one row. */
+static inline void bp_sgd_row(const bp_layer *layer, double lr, int train_biases) {
+    const ptrdiff_t n_in = layer->n_in, n_out = layer->n_out;
+    for (ptrdiff_t i = 0; i < n_in; i++)
+        bp_sgd_weights(lr, n_out, layer->x[i], layer->delta, layer->W + i * n_out);
+    if (train_biases)
+        bp_sgd_weights(lr, n_out, 1.0, layer->delta, layer->b);
+}
 
 /* Values and deltas are stored two at a time, since they are loaded so: a load that spans two
  * stores has to wait until both have left the store buffer. */
 #define BP_FUNCTIONS(name, value, derivative)                                                      \
     static inline double bp_##name##_of(double z) { return (value); }                              \
     static inline double bp_##name##_derivative(double a) { return (void)a, (derivative); }        \
-    static inline void bp_##name##_row(ptrdiff_t n_in, ptrdiff_t n_out, const double *x,           \
-                                       const double *W, const double *b, double *z, double *a) {   \
-        ptrdiff_t j = 0;                                                                           \
-        for (; j + 8 <= n_out; j += 8) {                                                           \
-            bp_net_input_tile(1, 4, n_in, n_out, x, W + j, b + j, z + j);                          \
-            for (ptrdiff_t k = j; k < j + 8; k += 2)                                               \
-                bp_store(a + k, BP_PAIR(bp_##name##_of(z[k]), bp_##name##_of(z[k + 1])));          \
-        }                                                                                          \
+    static inline void bp_##name##_outputs(ptrdiff_t j, ptrdiff_t n_in, ptrdiff_t n_out,           \
+                                           const double *x, const double *W, const double *b,      \
+                                           double *z, double *a) {                                 \
         for (; j + 2 <= n_out; j += 2) {                                                           \
             bp_pair z_j = bp_net_input_pair(n_in, n_out, x, W + j, b + j);                         \
             bp_store(z + j, z_j);                                                                  \
@@ -84,11 +90,6 @@ struct bp_activation {
             z[j] = bp_net_input_one(n_in, n_out, x, W + j, b + j);                                 \
             a[j] = bp_##name##_of(z[j]);                                                           \
         }                                                                                          \
-    }                                                                                              \
-    static void bp_forward_row_##name(const bp_layer *layer, double *scale) {                      \
-        (void)scale;                                                                               \
-        bp_##name##_row(layer->n_in, layer->n_out, layer->x, layer->W, layer->b, layer->z,         \
-                        layer->a);                                                                 \
     }                                                                                              \
     static void bp_forward_##name(const bp_layer *layer, ptrdiff_t rows, double *scale) {          \
         const ptrdiff_t n_in = layer->n_in, n_out = layer->n_out;                                  \
@@ -101,8 +102,22 @@ struct bp_activation {
                 a[k] = bp_##name##_of(z[k]);                                                       \
             x += BP_ROWS * n_in, z += BP_ROWS * n_out, a += BP_ROWS * n_out;                       \
         }                                                                                          \
-        for (; rows > 0; rows--, x += n_in, z += n_out, a += n_out)                                \
-            bp_##name##_row(n_in, n_out, x, layer->W, layer->b, z, a);                             \
+        for (; rows > 0; rows--, x += n_in, z += n_out, a += n_out) {                              \
+            ptrdiff_t j = 0;                                                                       \
+            for (; j + 8 <= n_out; j += 8) {                                                       \
+                bp_net_input_tile(1, 4, n_in, n_out, x, layer->W + j, layer->b + j, z + j);        \
+                for (ptrdiff_t k = j; k < j + 8; k += 2)                                           \
+                    bp_store(a + k, BP_PAIR(bp_##name##_of(z[k]), bp_##name##_of(z[k + 1])));      \
+            }                                                                                      \
+            bp_##name##_outputs(j, n_in, n_out, x, layer->W, layer->b, z, a);                      \
+        }                                                                                          \
+    }                                                                                              \
+    static void bp_forward_row_##name(const bp_layer *layer, double *scale) {                      \
+        if (layer->n_out >= 8)                                                                     \
+            bp_forward_##name(layer, 1, scale);                                                    \
+        else                                                                                       \
+            bp_##name##_outputs(0, layer->n_in, layer->n_out, layer->x, layer->W, layer->b,        \
+                                layer->z, layer->a);                                               \
     }                                                                                              \
     static void bp_node_deltas_##name(const bp_layer *layer, ptrdiff_t rows, const double *t) {    \
         const double *a = layer->a;                                                                \
@@ -140,6 +155,35 @@ struct bp_activation {
                 delta[i] = sum[0] * bp_##name##_derivative(a[i]);                                  \
             }                                                                                      \
         }                                                                                          \
+    }                                                                                              \
+    static void bp_first_step_##name(const bp_layer *layer, const bp_layer *above, double lr,      \
+                                     int train_biases) {                                           \
+        const ptrdiff_t n_in = layer->n_in, n = layer->n_out, n_above = above->n_out;              \
+        const double *x = layer->x, *a = layer->a, *W_above = above->W;                            \
+        double sum[2];                                                                             \
+        ptrdiff_t j = 0;                                                                           \
+        if (n >= 8) {                                                                              \
+            bp_hidden_deltas_##name(layer, above, 1);                                              \
+            bp_sgd_row(layer, lr, train_biases);                                                   \
+            return;                                                                                \
+        }                                                                                          \
+        for (; j + 2 <= n; j += 2, W_above += 2 * n_above) {                                       \
+            bp_hidden_sum_tile(2, n_above, above->delta, W_above, sum);                            \
+            bp_pair delta = BP_PAIR(sum[0] * bp_##name##_derivative(a[j]),                         \
+                                    sum[1] * bp_##name##_derivative(a[j + 1]));                    \
+            for (ptrdiff_t i = 0; i < n_in; i++)                                                   \
+                bp_sgd_pair(lr, x[i], delta, layer->W + i * n + j);                                \
+            if (train_biases)                                                                      \
+                bp_sgd_pair(lr, 1.0, delta, layer->b + j);                                         \
+        }                                                                                          \
+        if (j < n) {                                                                               \
+            bp_hidden_sum_tile(1, n_above, above->delta, W_above, sum);                            \
+            double delta = sum[0] * bp_##name##_derivative(a[j]);                                  \
+            for (ptrdiff_t i = 0; i < n_in; i++)                                                   \
+                bp_sgd_one(lr, x[i], delta, layer->W + i * n + j);                                 \
+            if (train_biases)                                                                      \
+                bp_sgd_one(lr, 1.0, delta, layer->b + j);                                          \
+        }                                                                                          \
     }
 BP_ACTIVATIONS(BP_FUNCTIONS)
 #undef BP_FUNCTIONS
@@ -171,22 +215,17 @@ static void bp_forward_row_softmax(const bp_layer *layer, double *scale) {
 
 static const bp_activation bp_activations[] = {
 #define BP_ENTRY(name, value, derivative)                                                          \
-    {#name, bp_forward_##name, bp_forward_row_##name, bp_node_deltas_##name,                       \
-     bp_hidden_deltas_##name},
+    {#name,                                                                                        \
+     bp_forward_##name,                                                                            \
+     bp_forward_row_##name,                                                                        \
+     bp_node_deltas_##name,                                                                        \
+     bp_hidden_deltas_##name,                                                                      \
+     bp_first_step_##name},
     BP_ACTIVATIONS(BP_ENTRY)
 #undef BP_ENTRY
-        {"softmax", bp_forward_softmax, bp_forward_row_softmax, NULL, NULL},
+        {"softmax", bp_forward_softmax, bp_forward_row_softmax, NULL, NULL, NULL},
 };
 
 enum { bp_n_activations = sizeof bp_activations / sizeof bp_activations[0] };
-
-/* Plain SGD on a layer after one row. */
-static inline void bp_sgd_row(const bp_layer *layer, double lr, int train_biases) {
-    const ptrdiff_t n_in = layer->n_in, n_out = layer->n_out;
-    for (ptrdiff_t i = 0; i < n_in; i++)
-        bp_sgd_weights(lr, n_out, layer->x[i], layer->delta, layer->W + i * n_out);
-    if (train_biases)
-        bp_sgd_weights(lr, n_out, 1.0, layer->delta, layer->b);
-}
 
 #endif

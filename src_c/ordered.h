@@ -62,21 +62,26 @@ static inline void bp_net_input_tile(ptrdiff_t n_rows, ptrdiff_t n_pairs, ptrdif
             bp_store(z + s * n_out + 2 * p, BP_ADD(sum[s][p], bp_load(b + 2 * p)));
 }
 
-/* The same for one row and two outputs, or one: the net inputs are returned. */
+/* The same for one row and two outputs, or one: the net inputs are returned. The sum begins with
+ * its first product, not with 0.0, which is an addition less to wait for. That could only make a
+ * -0.0 of a sum that is zero, and b + 0.0, which is never -0.0, makes +0.0 of either. */
 static inline bp_pair bp_net_input_pair(ptrdiff_t n_in, ptrdiff_t n_out, const double *x,
                                         const double *W, const double *b) {
-    bp_pair sum = BP_PAIR(0.0, 0.0);
-    for (ptrdiff_t i = 0; i < n_in; i++, W += n_out)
+    bp_pair bias = BP_ADD(bp_load(b), BP_PAIR(0.0, 0.0));
+    bp_pair sum = BP_MUL(BP_PAIR(x[0], x[0]), bp_load(W));
+    for (ptrdiff_t i = 1; i < n_in; i++) {
+        W += n_out;
         sum = BP_ADD(sum, BP_MUL(BP_PAIR(x[i], x[i]), bp_load(W)));
-    return BP_ADD(sum, bp_load(b));
+    }
+    return BP_ADD(sum, bias);
 }
 
 static inline double bp_net_input_one(ptrdiff_t n_in, ptrdiff_t n_out, const double *x,
                                       const double *W, const double *b) {
-    double sum = 0.0;
-    for (ptrdiff_t i = 0; i < n_in; i++, W += n_out)
-        sum = sum + x[i] * W[0];
-    return sum + b[0];
+    double bias = b[0] + 0.0, sum = x[0] * W[0];
+    for (ptrdiff_t i = 1; i < n_in; i++)
+        sum = sum + x[i] * W[i * n_out];
+    return sum + bias;
 }
 
 /* BP_ROWS rows. */
@@ -92,13 +97,15 @@ static inline void bp_net_input(ptrdiff_t n_in, ptrdiff_t n_out, const double *r
         z[s * n_out + j] = bp_net_input_one(n_in, n_out, x + s * n_in, W + j, b + j);
 }
 
-/* sum[i] = sum over j increasing of delta[j]*W[i][j], for one row and height inputs. */
+/* sum[i] = sum over j increasing of delta[j]*W[i][j], for one row and height inputs. It begins with
+ * its first product: whether a delta that is zero is -0.0 shows nowhere, since every sum that it
+ * enters begins with 0.0. */
 static inline void bp_hidden_sum_tile(ptrdiff_t height, ptrdiff_t n_out,
                                       const double *restrict delta, const double *restrict W,
                                       double *restrict sum) {
     for (ptrdiff_t i = 0; i < height; i++)
-        sum[i] = 0.0;
-    for (ptrdiff_t j = 0; j < n_out; j++)
+        sum[i] = delta[0] * W[i * n_out];
+    for (ptrdiff_t j = 1; j < n_out; j++)
         for (ptrdiff_t i = 0; i < height; i++)
             sum[i] = sum[i] + delta[j] * W[i * n_out + j];
 }
@@ -147,18 +154,25 @@ static inline void bp_gradient(int first, ptrdiff_t rows, ptrdiff_t n_in, ptrdif
     bp_gradient_row(first, rows, 0, n_out, &one, delta, db);
 }
 
-/* w[j] = w[j] - lr*(0.0 + x*delta[j]), n weights. Adding 0.0 makes +0.0 of a product that is -0.0,
- * as a sum from 0.0 does. */
+/* w - lr*(0.0 + x*delta). Adding 0.0 makes +0.0 of a product that is -0.0, as a sum from 0.0 does.
+ */
+static inline void bp_sgd_pair(double lr, double x, bp_pair delta, double *w) {
+    bp_pair g = BP_ADD(BP_PAIR(0.0, 0.0), BP_MUL(BP_PAIR(x, x), delta));
+    bp_store(w, BP_SUB(bp_load(w), BP_MUL(BP_PAIR(lr, lr), g)));
+}
+
+static inline void bp_sgd_one(double lr, double x, double delta, double *w) {
+    w[0] = w[0] - lr * (0.0 + x * delta);
+}
+
+/* The same for n weights that share x. */
 static inline void bp_sgd_weights(double lr, ptrdiff_t n, double x, const double *delta,
                                   double *w) {
-    const bp_pair lr_pair = BP_PAIR(lr, lr), x_pair = BP_PAIR(x, x), zero = BP_PAIR(0.0, 0.0);
     ptrdiff_t j = 0;
-    for (; j + 2 <= n; j += 2) {
-        bp_pair g = BP_ADD(zero, BP_MUL(x_pair, bp_load(delta + j)));
-        bp_store(w + j, BP_SUB(bp_load(w + j), BP_MUL(lr_pair, g)));
-    }
+    for (; j + 2 <= n; j += 2)
+        bp_sgd_pair(lr, x, bp_load(delta + j), w + j);
     if (j < n)
-        w[j] = w[j] - lr * (0.0 + x * delta[j]);
+        bp_sgd_one(lr, x, delta[j], w + j);
 }
 
 #endif
