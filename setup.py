@@ -20,7 +20,7 @@ extension = Extension(
     sources=["backprop/_kernel.pyx", "src_c/elementary.c"],
     include_dirs=["src_c", np.get_include()],
     depends=[os.path.join("src_c", name) for name in sorted(os.listdir("src_c")) if name.endswith(".h")],
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION")],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION"), ("BP_FLAGS", f'"{" ".join(flags)}"')],
     extra_compile_args=flags,
 )
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Neural networks in double precision, with the same bits on every machine.",
     )
     parser.add_argument("--version", action="version", version=f"backprop {__version__}")
-    commands = parser.add_subparsers(metavar="command", required=True)
+    commands = parser.add_subparsers(metavar="tutorial", required=True)
     help_text = "one step of backpropagation, number by number, then 10,000 of them"
     commands.add_parser("tutorial", help=help_text, description=help_text).set_defaults(command=show_tutorial)
     parser.parse_args(arguments).command()

@@ -11,6 +11,7 @@ _Labels = npt.NDArray[np.int64]  # (n_samples,), C-contiguous
 _T = TypeVar("_T")
 
 COMPILER: str
+FLAGS: str
 ELEMENTARY: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 LOSSES: dict[str, str]  # the output activation that the loss needs; "": any that has a derivative

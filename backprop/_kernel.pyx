@@ -75,8 +75,10 @@ cdef extern from *:
     """
     const double DBL_MAX
     const char *BP_COMPILER
+    const char *BP_FLAGS
 
 COMPILER = BP_COMPILER.decode()
+FLAGS = BP_FLAGS.decode()
 
 # Work is counted in multiply-adds; this much of it takes up to 20 ms, and then Python may look at its signals.
 cdef double PAUSE_AFTER = 2e7

@@ -68,7 +68,9 @@ def number(argument: str, value: Any, allowed: str) -> float:
         raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}")
     try:
         real = _kernel.in_contract(float, value) if isinstance(value, np.generic) else float(value)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        raise ValueError(f"{argument} must be a finite number in {allowed}, got one too large for a float") from None
+    except (TypeError, ValueError):
         raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}") from None
     if not within(real, allowed):
         raise ValueError(f"{argument} must be a finite number in {allowed}, got {value!r}")

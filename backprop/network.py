@@ -341,7 +341,7 @@ class Network:
             names = arguments.activations(len(widths) - 2, names[:-1], names[-1] if names else "")
             return cls._of(widths, names, flat).with_parameters(flat)
         except ValueError as error:
-            raise ValueError(f"{os.fspath(path)!r} does not hold a network: {error}") from None
+            raise ValueError(f"{os.fsdecode(path)!r} does not hold a network: {error}") from None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):

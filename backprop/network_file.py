@@ -30,7 +30,7 @@ def write(path: str | os.PathLike[str], sizes: tuple[int, ...], activations: tup
     for label, length in lengths(sizes):
         lines.append(" ".join([label, *(next(numbers) for _ in range(length))]))
     body = "\n".join(lines) + "\n"
-    path = os.path.realpath(os.fspath(path))
+    path = os.path.realpath(os.fsdecode(path))
     beside = f"{path}.{os.getpid()}.{threading.get_ident()}"
     try:
         with open(beside, "x", encoding="ascii", newline="\n") as file:
@@ -46,7 +46,7 @@ def write(path: str | os.PathLike[str], sizes: tuple[int, ...], activations: tup
 
 def read(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
     """Sizes, activations and flat parameters of the network in a file; ValueError says what is wrong with it."""
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     try:
         with open(path, encoding="ascii") as file:
             text = file.read()

@@ -13,7 +13,7 @@ from . import _kernel, arguments
 from .arguments import FloatArray
 from .errors import DivergenceError
 from .network import Network, data, loss_of
-from .optimizers import SGD, Adam, Optimizer
+from .optimizers import Adam, Optimizer
 
 DEFAULT_OPTIMIZER = Adam()
 LOSSES_AT_ONCE = 65536  # the curve grows by so many epochs: a run that is meant to be stopped may ask for any number
@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     ) -> "Settings":
         """The settings with their defaults filled in."""
         loss = loss_of(network, loss)
-        if optimizer is not None and not isinstance(optimizer, SGD | Adam):
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be None, a backprop.SGD(...) or a backprop.Adam(...), got {optimizer!r}")
         return cls(
             loss,

@@ -23,6 +23,7 @@ def show_config() -> None:
     lines = {
         f"backprop {__version__}, arithmetic contract {contract_version}": "",
         "compiler": _kernel.COMPILER,
+        "flags": _kernel.FLAGS,
         "instruction set": f"baseline of {platform.machine() or 'this processor'}",
         "threads": "1",
         "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}",

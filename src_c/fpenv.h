@@ -3,11 +3,12 @@
  *
  * bp_fpenv_enter() sets it in the calling thread and returns what was there; bp_fpenv_leave() puts
  * that back, the sticky flags included. Writing the control register costs 7 to 9 ns where fesetenv
- * costs 190, so the processors that matter get the register and the others <fenv.h>. */
+ * costs 190, so the processors that matter get the register and the others <fenv.h>; BP_PLAIN_C
+ * asks for that where it is not needed, to test it. */
 #ifndef BP_FPENV_H
 #define BP_FPENV_H
 
-#if defined(__x86_64__) || defined(_M_X64) || defined(__SSE2_MATH__)
+#if !defined(BP_PLAIN_C) && (defined(__x86_64__) || defined(_M_X64) || defined(__SSE2_MATH__))
 
 #include <xmmintrin.h>
 
@@ -22,7 +23,7 @@ static inline bp_fpenv bp_fpenv_enter(void) {
 
 static inline void bp_fpenv_leave(bp_fpenv saved) { _mm_setcsr(saved); }
 
-#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#elif !defined(BP_PLAIN_C) && defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 
 #include <stdint.h>
 

@@ -13,7 +13,7 @@
 
 /* Two neighbouring outputs. Left to itself gcc 12 vectorises along the sum instead, and spends more
  * on bringing the products back into order than it gains. */
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(BP_PLAIN_C)
 typedef double bp_pair __attribute__((vector_size(16)));
 #define BP_PAIR(a, b) ((bp_pair){(a), (b)})
 #define BP_AT(pair, k) ((pair)[k])

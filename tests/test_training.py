@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import gc
 import pickle
 import signal
 import sys
@@ -366,10 +367,12 @@ def interruption():
     """A timer that sends SIGINT to this process soon after it is started; the block must end in KeyboardInterrupt."""
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # hypothesis hooks into the collector, and what is raised in such a hook is lost
     try:
         with pytest.raises(KeyboardInterrupt):
             yield timer
     finally:
+        gc.enable()
         timer.join()
         signal.signal(signal.SIGINT, handler)
 
