@@ -112,6 +112,10 @@ def n_parameters(sizes: tuple[int, ...]) -> int:
 def activations(n_hidden: int, hidden: str | Sequence[str], output: str) -> tuple[str, ...]:
     """The name of each layer's activation, the output's last."""
     in_hidden = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
+    if "softmax" in ([hidden] if isinstance(hidden, str) else hidden if isinstance(hidden, list | tuple) else []):
+        raise ValueError(
+            f"activation 'softmax' is for the output only; known for hidden layers: {', '.join(in_hidden)}"
+        )
     if isinstance(hidden, str):
         names = [known_name("activation", hidden, in_hidden)] * n_hidden
     else:

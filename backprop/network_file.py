@@ -38,10 +38,11 @@ def write(path: str | os.PathLike[str], sizes: tuple[int, ...], activations: tup
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    finally:
+        with suppress(OSError):  # it is gone if all went well
             os.unlink(beside)
-        raise
 
 
 def read(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
