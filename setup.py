@@ -8,8 +8,9 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # The contract's arithmetic: no fused or reassociated operation, in the generated C too. They come after the user's
-# CFLAGS, so that a -ffast-math there is taken back. -fno-math-errno lets sqrt be one instruction; -g0 because an
-# interpreter built with -g passes it on and makes wheels five times larger.
+# CFLAGS, so that a -ffast-math there is taken back, for the linker too, which would otherwise add what sets
+# flush-to-zero when the module is loaded. -fno-math-errno lets sqrt be one instruction; -g0 because an interpreter
+# built with -g passes it on and makes wheels five times larger.
 if sys.platform == "win32":
     flags = ["/O2", "/std:c11", "/fp:precise"]
 else:
@@ -22,6 +23,7 @@ extension = Extension(
     depends=[os.path.join("src_c", name) for name in sorted(os.listdir("src_c")) if name.endswith(".h")],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION"), ("BP_FLAGS", f'"{" ".join(flags)}"')],
     extra_compile_args=flags,
+    extra_link_args=[] if sys.platform == "win32" else flags,
 )
 
 setup(

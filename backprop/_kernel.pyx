@@ -18,6 +18,13 @@ cdef extern from "numpy/random/bitgen.h":
         void *state
         uint64_t (*next_uint64)(void *state) noexcept nogil
 
+cdef extern from "<fenv.h>":
+    ctypedef struct fenv_t:
+        pass
+    const fenv_t *FE_DFL_ENV
+    int fegetenv(fenv_t *saved)
+    int fesetenv(const fenv_t *saved)
+
 cdef extern from "fpenv.h":
     ctypedef struct bp_fpenv:
         pass
@@ -86,6 +93,9 @@ cdef double PAUSE_AFTER = 2e7
 cdef Py_ssize_t BLOCK_ROWS = 128
 cdef Py_ssize_t BLOCK_DOUBLES = 32768
 
+# So many steps of a shuffle are one piece of work.
+cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
+
 cdef uint64_t TWO_32 = 1ULL << 32
 
 
@@ -109,6 +119,11 @@ cdef struct Span:
 
 ctypedef double (*Elementary)(double x) noexcept nogil
 
+cdef check_length(Py_ssize_t length, Py_ssize_t needed):
+    if length != needed:
+        raise ValueError(f"the output must have length {needed}, got {length}")
+
+
 ELEMENTARY = ("exp", "expm1", "log", "log1p")
 cdef Elementary *quick = [cr_exp, cr_expm1, cr_log, cr_log1p]
 cdef Elementary *slow = [bp_exp_slow, bp_expm1_slow, bp_log_slow, bp_log1p_slow]
@@ -119,6 +134,7 @@ def elementary(str name not None, const double[::1] x not None, double[::1] out 
     cdef Py_ssize_t code = ELEMENTARY.index(name), k
     cdef Elementary function = slow[code] if exact_phase else quick[code]
     cdef bp_fpenv saved
+    check_length(out.shape[0], x.shape[0])
     with nogil:
         saved = bp_fpenv_enter()
         for k in range(x.shape[0]):
@@ -403,13 +419,13 @@ cdef inline uint64_t below(bitgen_t *stream, uint64_t n) noexcept nogil:
     return m >> 32
 
 
-cdef void shuffled(bitgen_t *stream, int64_t *order, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i, j
-    for i in range(n):
-        order[i] = i
-    for i in range(n - 1, 0, -1):
+cdef Py_ssize_t shuffled(bitgen_t *stream, int64_t *order, Py_ssize_t i, Py_ssize_t steps) noexcept nogil:
+    """So many steps of a shuffle, with i from where it stands down to 1; returns where it then stands."""
+    cdef Py_ssize_t j, stop = max(i - steps, 0)
+    for i in range(i, stop, -1):
         j = below(stream, i + 1)
         order[i], order[j] = order[j], order[i]
+    return stop
 
 
 def initial_parameters(tuple sizes not None, stream, double[::1] out not None):
@@ -472,12 +488,20 @@ def to_classes(const double[::1] y not None, Py_ssize_t n_classes, int64_t[::1] 
 
 
 def in_contract(function, *arguments):
-    """function(*arguments) in the contract's floating-point environment; for code that runs nothing of the host's."""
-    cdef bp_fpenv saved = bp_fpenv_enter()
+    """function(*arguments) in the contract's floating-point environment; for code that runs nothing of the host's.
+
+    <fenv.h> is asked too, for units that do not compute here but convert: x87 rounds a long double.
+    """
+    cdef bp_fpenv saved
+    cdef fenv_t whole
+    fegetenv(&whole)
+    fesetenv(FE_DFL_ENV)
+    saved = bp_fpenv_enter()
     try:
         return function(*arguments)
     finally:
         bp_fpenv_leave(saved)
+        fesetenv(&whole)
 
 
 cdef class Pass:
@@ -686,6 +710,7 @@ cdef class Trainer(LossPass):
     cdef int64_t[::1] order         # (n_samples,): the visiting order, where it is not the identity
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t batch_start
+    cdef Py_ssize_t to_shuffle      # where the epoch's shuffle stands; -1: the epoch has not begun
     cdef bint one_by_one            # plain SGD, one row a batch
     cdef bint train_biases
     cdef Py_ssize_t[:, ::1] trained  # (n_spans, 2): the parameters that may move, from .. to
@@ -696,7 +721,7 @@ cdef class Trainer(LossPass):
         cdef Py_ssize_t l, k = 0
         self.rule = &update_rules[update_names.index(rule)]
         self.w, self.settings, self.moments, self.powers = parameters, settings, moments, powers
-        self.batch_size, self.batch_start, self.train_biases = rows, 0, train_biases
+        self.batch_size, self.batch_start, self.to_shuffle, self.train_biases = rows, 0, -1, train_biases
         self.one_by_one = rows == 1 and self.rule.update == sgd
         self.words, self.stream = NULL, stream
         if stream is not None:
@@ -709,6 +734,20 @@ cdef class Trainer(LossPass):
             k = self.trained[l, 1] + sizes[l + 1]
         if train_biases:
             self.trained[0, 1] = self.n_parameters
+
+    cdef double begin_epoch(self) noexcept nogil:
+        """The identity order, and its shuffle piece by piece; returns the work."""
+        cdef Py_ssize_t k
+        if self.to_shuffle < 0:
+            self.row, self.batch_start, self.total, self.to_shuffle = 0, 0, 0.0, 0
+            if self.words == NULL:
+                return 0.0
+            for k in range(self.data.n_samples):
+                self.order[k] = k
+            self.to_shuffle = self.data.n_samples - 1
+        k = self.to_shuffle
+        self.to_shuffle = shuffled(self.words, &self.order[0], k, SHUFFLE_STEPS)
+        return 16.0 * <double>(k - self.to_shuffle)
 
     cdef double next_block(self, const int64_t *order) noexcept nogil:
         """The next rows of a batch; after its last ones the update. Returns the multiply-adds spent."""
@@ -755,15 +794,14 @@ cdef class Trainer(LossPass):
         with nogil:
             saved = bp_fpenv_enter()
             while done < until and work < PAUSE_AFTER:
-                if self.row == 0:
-                    self.total, self.batch_start = 0.0, 0
-                    if self.words != NULL:
-                        shuffled(self.words, <int64_t *>order, n)
+                if self.to_shuffle != 0:
+                    work += self.begin_epoch()
+                    continue
                 work += self.next_rows(order, PAUSE_AFTER - work) if self.one_by_one else self.next_block(order)
                 if self.row == n:
                     losses[done] = self.total / <double>n
                     done += 1
-                    self.row = 0
+                    self.to_shuffle = -1
                     if not fabs(losses[done - 1]) <= DBL_MAX:
                         break
             bp_fpenv_leave(saved)

@@ -34,13 +34,17 @@ OTHER_NAMES = {
 }
 
 
+# What float() or a cast would take, but is no real number.
+NOT_REAL = str | bytes | bytearray | memoryview | complex | np.complexfloating
+
+
 def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
     """The name itself if it is known; else an error that suggests the nearest one."""
     known = tuple(known)
     if not isinstance(name, str):
         raise TypeError(f"{argument} must be a name (str), got {name!r}; known: {', '.join(known)}")
     if name in known:
-        return name
+        return known[known.index(name)]
     import difflib
 
     plain = name.lower().replace("-", "_").replace(" ", "_")
@@ -64,7 +68,7 @@ def integer(argument: str, value: SupportsIndex, low: int) -> int:
 
 def number(argument: str, value: Any, allowed: str) -> float:
     """A finite real number in an interval that is written as in mathematics, such as "(0, inf)" or "[0, 1)"."""
-    if isinstance(value, bool | np.bool_ | str | bytes | np.ndarray):
+    if isinstance(value, NOT_REAL | bool | np.bool_ | np.ndarray):
         raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}")
     try:
         real = _kernel.in_contract(float, value) if isinstance(value, np.generic) else float(value)
@@ -100,7 +104,7 @@ def sizes(value: Iterable[SupportsIndex]) -> tuple[int, ...]:
         raise ValueError(f"sizes must hold at least an input and an output width, got {list(widths)!r}")
     result = tuple(integer(f"sizes[{index}]", width, 1) for index, width in enumerate(widths))
     if n_parameters(result) > sys.maxsize // 8:
-        raise ValueError(f"sizes must ask for fewer parameters than memory has addresses, got {list(result)}")
+        raise ValueError("sizes must ask for fewer parameters than memory has addresses")
     return result
 
 
@@ -134,11 +138,9 @@ def loss_name(loss: str | None, output: str) -> str:
     if loss is None:
         return "cross_entropy" if output == "softmax" else "squared_error"
     name = known_name("loss", loss, _kernel.LOSSES)
-    needed = _kernel.LOSSES[name]
-    if needed != output and (needed or output == "softmax"):
-        fitting = [
-            one for one, needs in _kernel.LOSSES.items() if needs == output or not (needs or output == "softmax")
-        ]
+    needs = _kernel.LOSSES
+    fitting = [one for one in needs if needs[one] == output or (needs[one] == "" and output != "softmax")]
+    if name not in fitting:
         raise ValueError(f"loss {name!r} does not go with output_activation {output!r}; allowed: {', '.join(fitting)}")
     return name
 
@@ -147,7 +149,7 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
     """An array of numbers with so many dimensions; nothing is copied that is an array already."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument} must be an array without a mask, got a masked array; fill or drop what is masked")
-    if hasattr(value, "toarray"):
+    if callable(getattr(value, "toarray", None)):
         raise TypeError(f"{argument} must be a dense array, got a sparse {type(value).__name__}; use its toarray()")
     try:
         result = np.asarray(value)
@@ -157,6 +159,9 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
         ) from None
     if result.dtype.kind == "O":  # DataFrames of mixed columns; lists of Decimal or Fraction
         try:
+            odd = next((element for element in result.flat if isinstance(element, NOT_REAL)), None)
+            if odd is not None:
+                raise TypeError(f"one of them is {odd!r}")
             result = result.astype(np.float64)
         except OverflowError as error:
             raise ValueError(
@@ -176,7 +181,8 @@ def float64(value: npt.NDArray[Any]) -> FloatArray:
     """The array itself if it is C-contiguous, aligned float64 already, else such a copy."""
     if value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
         return value
-    return _kernel.in_contract(value.astype, np.float64, "C")
+    with np.errstate(over="ignore"):  # of a long double; the infinity gets its error where it is seen
+        return _kernel.in_contract(value.astype, np.float64, "C")
 
 
 def rows(X: Any, n_in: int) -> FloatArray:
@@ -184,8 +190,8 @@ def rows(X: Any, n_in: int) -> FloatArray:
     X = array("X", X, (2,), f"(n_samples, {n_in})")
     if X.shape[1] != n_in:
         raise ValueError(f"X must have {n_in} columns, the width of the network's input, got shape {X.shape}")
-    if X.shape[0] == 0:
-        raise ValueError(f"X must have at least one row, got shape {X.shape}")
+    if not 0 < X.shape[0] < 2**32:
+        raise ValueError(f"X must have at least one row and fewer than 2**32, got shape {X.shape}")
     return float64(X)
 
 

@@ -24,6 +24,8 @@ class DivergenceError(ArithmeticError, ValueError):
         super().__init__(epoch, self.losses)
 
     def __str__(self) -> str:
+        if self.losses.size == 0:
+            return f"training diverged after epoch {self.epoch}"
         what = "a parameter or the optimizer's state" if math.isfinite(self.losses[-1]) else "the loss"
         return (
             f"training diverged: {what} is not finite after epoch {self.epoch} (loss {self.losses[-1]}); "

@@ -85,7 +85,7 @@ class Network:
         flat.setflags(write=False)
         object.__setattr__(self, "_sizes", sizes)
         object.__setattr__(self, "_activations", activations)
-        object.__setattr__(self, "_parameters", flat)
+        object.__setattr__(self, "_parameters", flat.view())  # a view of what is read-only cannot be made writable
 
     @classmethod
     def _of(cls, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> Self:
@@ -124,7 +124,7 @@ class Network:
         array([[3.5]])
         """
         for name, arrays in (("weights", weights), ("biases", biases)):
-            if not hasattr(arrays, "__len__"):
+            if not isinstance(arrays, Sequence) and np.ndim(arrays) == 0:
                 raise TypeError(f"{name} must be a sequence of arrays, one for each layer, got {arrays!r}")
         if len(weights) == 0 or len(weights) != len(biases):
             raise ValueError(

@@ -1,7 +1,9 @@
 """The text form of a network: versioned, exact, checked. docs/network-file.md describes it."""
 
+import errno
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,13 +32,21 @@ def write(path: str | os.PathLike[str], sizes: tuple[int, ...], activations: tup
     for label, length in lengths(sizes):
         lines.append(" ".join([label, *(next(numbers) for _ in range(length))]))
     body = "\n".join(lines) + "\n"
-    path = os.path.realpath(os.fsdecode(path))
+    path = os.fsdecode(path)
+    if not path:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    path = os.path.realpath(path)
+    there = os.path.exists(path)
+    if there and not os.path.isfile(path) and not os.path.isdir(path):
+        raise OSError(errno.EINVAL, "not a regular file", path)
     beside = f"{path}.{os.getpid()}.{threading.get_ident()}"
     try:
         with open(beside, "x", encoding="ascii", newline="\n") as file:
             file.write(body + f"sha256 {hashlib.sha256(body.encode('ascii')).hexdigest()}\n")
             file.flush()
             os.fsync(file.fileno())
+        if there:
+            shutil.copymode(path, beside)
         os.replace(beside, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
@@ -49,8 +59,8 @@ def read(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], tuple[str, ...]
     """Sizes, activations and flat parameters of the network in a file; ValueError says what is wrong with it."""
     name = os.fsdecode(path)
     try:
-        with open(path, encoding="ascii") as file:
-            text = file.read()
+        with open(path, encoding="ascii", newline="") as file:
+            text = file.read().replace("\r\n", "\n")  # what transfers between systems do
     except UnicodeDecodeError:
         raise ValueError(f"{name!r} is not a network file: it is not plain text") from None
     try:

@@ -49,7 +49,7 @@ def _nearest(function: Callable[[Context], Decimal], plus: int = 0) -> float:
 def exp(x: float) -> float:
     if not -746.0 <= x <= 710.0:
         return x if x != x else math.inf if x > 0.0 else 0.0
-    return _nearest(lambda context: context.exp(Decimal(x)))
+    return _nearest(lambda context: context.exp(Decimal.from_float(x)))
 
 
 def expm1(x: float) -> float:
@@ -57,19 +57,21 @@ def expm1(x: float) -> float:
         return x
     if not -746.0 <= x <= 710.0:
         return x if x != x else math.inf if x > 0.0 else -1.0
-    return _nearest(lambda context: context.exp(Decimal(x)), plus=-1)
+    return _nearest(lambda context: context.exp(Decimal.from_float(x)), plus=-1)
 
 
 def log(x: float) -> float:
     if not 0.0 < x < math.inf or x == 1.0:
         return 0.0 if x == 1.0 else -math.inf if x == 0.0 else math.nan if x < 0.0 else x
-    return _nearest(lambda context: context.ln(Decimal(x)))
+    return _nearest(lambda context: context.ln(Decimal.from_float(x)))
 
 
 def log1p(x: float) -> float:
     if abs(x) < TINY or not -1.0 < x < math.inf:
         return -math.inf if x == -1.0 else math.nan if x < -1.0 else x
-    one_plus_x = _context(800).add(Decimal(1), Decimal(x))  # exact: at most 309 digits before and 106 after the point
+    one_plus_x = _context(800).add(
+        Decimal(1), Decimal.from_float(x)
+    )  # exact: at most 309 digits before and 106 after the point
     return _nearest(lambda context: context.ln(one_plus_x))
 
 

@@ -148,9 +148,8 @@ class Training:
 
     @property
     def losses(self) -> FloatArray:
-        losses = self._state.losses.view()
-        losses.setflags(write=False)  # a resumed run goes on from them
-        return losses
+        self._state.losses.setflags(write=False)  # a resumed run goes on from them
+        return self._state.losses.view()
 
     @property
     def epochs(self) -> int:
@@ -310,7 +309,8 @@ def fast_train(
     network : Network
         Where to start; it stays as it is.
     X : array_like of shape (n_samples, n_features)
-        Finite numbers. C-contiguous float64 is used where it lies, anything else is converted once.
+        Finite numbers. C-contiguous float64 is used where it lies, and must not change meanwhile (in a callback, or
+        by another thread); anything else is converted once.
     y : array_like of shape (n_samples, n_outputs), or (n_samples,)
         Targets; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None

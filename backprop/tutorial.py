@@ -4,10 +4,11 @@ The network has two inputs, two hidden and two output units, all logistic; the b
 Step by Step Backpropagation Example", 2015.
 """
 
+import numpy as np
 import numpy.typing as npt
 
 from . import arguments, reference
-from .network import Network, loss_and_gradient
+from .network import Network, checked, loss_and_gradient
 from .optimizers import SGD
 from .training import fast_train
 
@@ -73,11 +74,10 @@ def walk(
     >>> f"{numbers['out_o1']:.8f} {numbers['E_total']:.9f} {numbers['w5+']:.8f}"
     '0.75136507 0.298371109 0.35891648'
     """
-    if not isinstance(network, Network) or len(network.sizes) != 3:
-        raise ValueError(f"network must be a Network with one hidden layer, got {network!r}")
+    if len(checked(network).sizes) != 3:
+        raise ValueError(f"network must have one hidden layer, got {network!r}")
     (n_in, n_hidden, n_out), (hidden, output) = network.sizes, network.activations
-    x = arguments.array("x", x, (1,), f"({n_in},)")
-    t = arguments.array("t", t, (1,), f"({n_out},)")
+    x, t = _vector("x", x, n_in), _vector("t", t, n_out)
     loss = arguments.loss_name(loss, output)
     optimizer = SGD(learning_rate)
 
@@ -134,6 +134,16 @@ def walk(
         numbers |= {f"{name}+": new[name] for name in (*b_h, *b_o)}
     numbers["E_total+"] = step.loss([x], [t], loss)
     return numbers
+
+
+def _vector(argument: str, values: npt.ArrayLike, length: int) -> arguments.FloatArray:
+    """A sample's inputs or targets."""
+    vector = arguments.float64(arguments.array(argument, values, (1,), f"({length},)"))
+    if vector.shape != (length,):
+        raise ValueError(f"{argument} must have shape ({length},), got {vector.shape}")
+    if not np.isfinite(vector).all():
+        raise ValueError(f"{argument} must be finite, got {vector.tolist()}")
+    return vector
 
 
 def _error_of(loss: str, z: list[float], o: list[float], t: list[float], j: int) -> float:

@@ -20,7 +20,7 @@ def measure(benchmark: Any) -> Callable[..., Any]:
         if benchmark.stats is not None:  # None under --benchmark-disable
             seconds = benchmark.stats.stats.median
             benchmark.extra_info["rows/s"] = round(rows / seconds)
-            benchmark.extra_info["GFLOP/s"] = round(rows * operations(network, training) / seconds / 1e9, 3)
+            benchmark.extra_info["GFLOP/s"] = float(f"{rows * operations(network, training) / seconds / 1e9:.3g}")
             if updates:
                 benchmark.extra_info["updates/s"] = round(updates / seconds)
         return result

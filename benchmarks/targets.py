@@ -141,6 +141,14 @@ def exponential(folder: str) -> None:
         show(f"scalar exp, {what}", f"{nanoseconds:.2f} ns, {ratio:.2f} x the platform's", f"{target} x glibc's")
 
 
+def definition() -> None:
+    network, data = workloads.tutorial_data()
+    settings = {"optimizer": SGD(0.5), "batch_size": 1, "train_biases": False}
+    slow = seconds(lambda: backprop.reference.train(network, *data, epochs=1000, **settings)) / 1000
+    fast = seconds(lambda: fast_train(network, *data, epochs=100_000, **settings)) / 100_000
+    show("the definition in plain Python, an update", f"{slow * 1e6:.1f} us, {slow / fast:.0f} x the kernel's", "none")
+
+
 def one_call() -> None:
     network, data = workloads.tutorial_data()
     microseconds = statistics.median(seconds(lambda: fast_train(network, *data, epochs=1)) for _ in range(5000)) * 1e6
@@ -196,6 +204,7 @@ def main() -> None:
         tutorial(folder)
         exponential(folder)
     online()
+    definition()
     one_call()
     import_time()
     interrupt()

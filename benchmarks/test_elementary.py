@@ -16,4 +16,6 @@ def test_elementary(benchmark, name, exact_phase):
     out = np.empty_like(x)
     benchmark(_kernel.elementary, name, x, out, exact_phase=exact_phase)
     if benchmark.stats is not None:
-        benchmark.extra_info["ns a value"] = round(benchmark.stats.stats.median / len(x) * 1e9, 2)
+        seconds = benchmark.stats.stats.median / len(x)
+        benchmark.extra_info |= {"ns a value": round(seconds * 1e9, 2), "rows/s": round(1 / seconds)}
+        benchmark.extra_info["GFLOP/s"] = float(f"{1e-9 / seconds:.3g}")  # a function counted as one operation

@@ -41,7 +41,7 @@ typedef struct {
     double *W; /* (n_in, n_out) */
     double *b; /* (n_out) */
     double *dW,
-        *db; /* the gradient of the batch so far, shaped alike; NULL without a backward pass */
+        *db; /* the gradient of the batch so far, shaped alike; unset without a backward pass */
     const double *x; /* (rows, n_in): the a of the layer below */
     double *z, *a;   /* (rows, n_out); z is a itself, except in the last layer */
     double *delta;   /* (rows, n_out) */

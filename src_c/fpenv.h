@@ -2,7 +2,7 @@
  * kept, traps masked.
  *
  * bp_fpenv_enter() sets it in the calling thread and returns what was there; bp_fpenv_leave() puts
- * that back, the sticky flags included. Writing the control register costs 7 to 9 ns where fesetenv
+ * that back. Writing the control register costs 7 to 9 ns where fesetenv
  * costs 190, so the processors that matter get the register and the others <fenv.h>; BP_PLAIN_C
  * asks for that where it is not needed, to test it. */
 #ifndef BP_FPENV_H

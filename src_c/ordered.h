@@ -98,8 +98,9 @@ static inline void bp_net_input(ptrdiff_t n_in, ptrdiff_t n_out, const double *r
 }
 
 /* sum[i] = sum over j increasing of delta[j]*W[i][j], for one row and height inputs. It begins with
- * its first product: whether a delta that is zero is -0.0 shows nowhere, since every sum that it
- * enters begins with 0.0. */
+ * its first product, not with 0.0. That could only change the sign of a delta that is zero; such a
+ * sign can reach a delta further down only as the sign of another zero, and ends in the gradient's
+ * sums, which do begin with 0.0. */
 static inline void bp_hidden_sum_tile(ptrdiff_t height, ptrdiff_t n_out,
                                       const double *restrict delta, const double *restrict W,
                                       double *restrict sum) {

@@ -1,5 +1,6 @@
 """exp, expm1, log and log1p are correctly rounded: the definition by integers, the kernel by the definition."""
 
+import decimal
 import gzip
 import math
 import pathlib
@@ -229,3 +230,11 @@ if WORST_CASES.is_dir():
     @pytest.mark.parametrize("file", sorted(WORST_CASES.glob("*_all.txt.gz")), ids=lambda file: file.name)
     def test_all_published_cases(file):
         check(file.name.partition("_")[0], worst_cases(file))
+
+
+def test_the_definition_does_not_depend_on_the_decimal_context():
+    plain = [reference.exp(0.3), reference.expm1(0.3), reference.log(0.3), reference.log1p(0.3)]
+    with decimal.localcontext() as context:
+        context.prec, context.rounding = 3, decimal.ROUND_UP
+        context.traps[decimal.FloatOperation] = context.traps[decimal.Inexact] = True
+        assert [reference.exp(0.3), reference.expm1(0.3), reference.log(0.3), reference.log1p(0.3)] == plain

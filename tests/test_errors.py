@@ -481,3 +481,31 @@ def test_what_is_at_the_edge_is_allowed(engine):
     assert backprop.SGD(1, 0) == backprop.SGD(np.float32(1.0), 0.0)
     assert backprop.Adam(beta_1=0.0, beta_2=0, epsilon=5e-324).settings == (1e-3, 0.0, 0.0, 5e-324)
     assert engine.train(NETWORK, X, Y, epochs=10**30, callback=lambda state: True).epochs == 1
+
+
+NOT_REAL = ["0.1", b"0.1", bytearray(b"0.1"), memoryview(b"0.1"), 1j, np.complex128(1 + 5j)]
+
+
+@pytest.mark.parametrize("bad", NOT_REAL, ids=lambda bad: type(bad).__name__)
+def test_what_is_no_real_number(bad):
+    check(caught(backprop.SGD, bad), TypeError, ["learning_rate must be a real number"])
+    if not isinstance(bad, bytearray | memoryview):
+        rows = np.array([[1.0, bad]], object)
+        errors = [caught(reference.predict, NETWORK, rows), caught(NETWORK.predict, rows)]
+        check(errors[0], TypeError, ["X must hold real numbers"])
+        alike(errors)
+
+
+def test_softmax_is_for_the_output():
+    check(caught(backprop.Network, [2, 3, 1], "softmax"), ValueError, ["activation 'softmax' is for the output only"])
+
+
+def test_a_long_double_out_of_range_is_an_error_not_a_warning():
+    too_large = np.array([[np.longdouble("1e400"), 1.0]])
+    if np.isinf(np.longdouble("1e400")):  # where a long double is a double
+        return
+    check(caught(NETWORK.predict, too_large), ValueError, ["X must be finite, got inf in row 0, column 0"])
+
+
+def test_divergence_without_losses_can_be_shown():
+    assert "epoch 0" in str(backprop.DivergenceError(0, []))

@@ -67,6 +67,7 @@ SUBNORMAL, SUBNORMAL_Y = X * 1e-308, Y * 1e-308
 ROWS = [X, SUBNORMAL, X * 400.0, X.astype(np.float32), SUBNORMAL.astype(np.longdouble)]
 CONVERTED = [np.full((1, 3), 1e-42, np.float32), np.full((1, 3), 2**53 + 1, np.int64)]
 CONVERTED.append(np.array([[5e-324, -5e-324, 1.0]]))
+CONVERTED.append(np.full((1, 3), np.longdouble(1) / 3))
 HUGE_X, INFINITE_X = X * 1e200, np.full((2, 3), np.inf)
 SMALL = [5e-324, -1e-310, 2.2250738585072014e-308, 1.0 / 3.0]
 SINGLE = np.array([[1e-42, 1.0]], np.float32)

@@ -316,3 +316,14 @@ def test_gradient_not_finite(engine):
     network = backprop.Network([1, 1]).with_parameters([1e-60, 0.0])
     with pytest.raises(OverflowError, match="gradient is not finite at parameter 0"):
         engine.loss_and_gradient(network, [[1e200]], [0.0])
+
+
+def test_parameters_cannot_be_made_writable():
+    network = backprop.Network([2, 3, 1])
+    for array in (network.parameters, network.weights[0], network.biases[1], copy.deepcopy(network).parameters):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.setflags(write=True)
+
+
+def test_repr_of_names_that_are_numpys():
+    assert repr(backprop.Network([2, 3, 1], np.str_("relu"))) == repr(backprop.Network([2, 3, 1], "relu"))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import stat
 import sys
 
 import numpy as np
@@ -234,3 +235,38 @@ if sys.platform != "win32":  # where making a link takes a right of its own
         network.with_parameters(-network.parameters).save(tmp_path / "link")
         assert (tmp_path / "link").is_symlink()
         assert backprop.Network.load(path) == network.with_parameters(-network.parameters)
+
+
+def test_what_is_no_file_is_left_alone(tmp_path):
+    if os.name == "nt":  # which has no such files
+        return
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        backprop.Network([1, 1]).save(pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+    with pytest.raises(FileNotFoundError):
+        backprop.Network([1, 1]).save("")
+
+
+def test_the_mode_of_a_replaced_file_is_kept(tmp_path):
+    path = tmp_path / "net"
+    backprop.Network([1, 1]).save(path)
+    path.chmod(0o600)
+    backprop.Network([1, 2]).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_bytes_path(tmp_path):
+    path = os.fsencode(tmp_path / "net")
+    backprop.Network([1, 1]).save(path)
+    assert backprop.Network.load(path) == backprop.Network([1, 1])
+
+
+@pytest.mark.parametrize("path", ["missing/net", "."])
+def test_errors_name_the_path_that_was_asked_for(tmp_path, path):
+    with pytest.raises(OSError, match=r"[Dd]irectory") as caught:
+        backprop.Network([1, 1]).save(tmp_path / path)
+    assert caught.value.filename == os.path.realpath(tmp_path / path)
+    assert caught.value.filename2 is None

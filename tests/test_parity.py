@@ -206,7 +206,7 @@ def test_every_bit(engines, problem):
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=10_000)
+@hypothesis.settings(max_examples=3_000)
 @hypothesis.given(problem=problems())
 def test_every_bit_at_length(engines, problem):
     assert everything(engines[0], problem) == everything(engines[1], problem)

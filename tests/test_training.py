@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import backprop
+from backprop import reference
 
 X = (np.arange(40.0).reshape(20, 2) % 11.0 - 5.0) / 5.0
 Y = (np.arange(20.0) % 7.0) / 6.0
@@ -469,3 +470,29 @@ def test_signal_handler_may_use_the_package():
         timer.join()
         signal.signal(signal.SIGINT, previous)
     assert found == [expected]
+
+
+def test_losses_cannot_be_made_writable(engine):
+    run = engine.train(NETWORK, X, Y, epochs=2)
+    for training in (run, pickle.loads(pickle.dumps(run))):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            training.losses.setflags(write=True)
+        with pytest.raises(ValueError, match="read-only"):
+            training.losses.base[0] = 0.0
+
+
+def test_a_long_shuffle_is_one_shuffle():
+    """It is done in pieces of 2**20 steps; here, one row at a time, every place in the order shows in the weights."""
+    n = 2**20 + 5000
+    x, t = np.sin(np.arange(n)).tolist(), np.cos(np.arange(n)).tolist()
+    network = backprop.Network([1, 1])
+    run = backprop.fast_train(
+        network, np.array(x)[:, None], t, optimizer=backprop.SGD(0.1), epochs=1, batch_size=1, rng=3
+    )
+    stream = np.random.PCG64(3)
+    w, b = network.parameters.tolist()
+    for s in reference.shuffled(stream, n):
+        delta = ((0.0 + x[s] * w) + b) - t[s]
+        w, b = w - 0.1 * (0.0 + x[s] * delta), b - 0.1 * (0.0 + delta)
+    assert run.network.parameters.tolist() == [w, b]
+    assert run._state.stream.state == stream.state

@@ -111,7 +111,7 @@ def test_where_the_closing_numbers_come_from():
         outputs.append(o)
     assert f"{errors[0]:.9f}" == PRINTED["E_total"]
     assert f"{errors[1]:.9f}" == "0.291027924"
-    assert f"{0.29102777369359933:.9f}" != "0.291027924"
+    assert f"{tutorial.walk()['E_total+']:.9f}" == "0.291027774"
     assert [f"{o:.9f}" for o in outputs[10_000]] == ["0.015912196", "0.984065734"]
 
 
@@ -192,13 +192,13 @@ def test_walk_with_another_loss(output, loss):
         ({"network": backprop.Network([2, 2])}, "network"),
         ({"network": backprop.Network([2, 2, 2, 2])}, "network"),
         ({"network": "2-2-2"}, "network"),
-        ({"x": [1.0]}, "X must have 2 columns"),
-        ({"t": [1.0, 2.0, 3.0]}, "y must have shape"),
+        ({"x": [1.0]}, "x must have shape"),
+        ({"t": [1.0, 2.0, 3.0]}, "t must have shape"),
         ({"learning_rate": -0.5}, "learning_rate"),
     ],
 )
 def test_walk_of_bad_input(arguments, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         tutorial.walk(**arguments)
 
 
