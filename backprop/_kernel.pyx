@@ -710,7 +710,7 @@ cdef class Trainer(LossPass):
     cdef int64_t[::1] order         # (n_samples,): the visiting order, where it is not the identity
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t batch_start
-    cdef Py_ssize_t to_shuffle      # where the epoch's shuffle stands; -1: the epoch has not begun
+    cdef Py_ssize_t to_shuffle      # where the epoch's shuffle stands; -1: not begun; 0: nothing left
     cdef bint one_by_one            # plain SGD, one row a batch
     cdef bint train_biases
     cdef Py_ssize_t[:, ::1] trained  # (n_spans, 2): the parameters that may move, from .. to
@@ -721,7 +721,8 @@ cdef class Trainer(LossPass):
         cdef Py_ssize_t l, k = 0
         self.rule = &update_rules[update_names.index(rule)]
         self.w, self.settings, self.moments, self.powers = parameters, settings, moments, powers
-        self.batch_size, self.batch_start, self.to_shuffle, self.train_biases = rows, 0, -1, train_biases
+        self.batch_size, self.batch_start, self.train_biases = rows, 0, train_biases
+        self.to_shuffle = 0 if stream is None else -1
         self.one_by_one = rows == 1 and self.rule.update == sgd
         self.words, self.stream = NULL, stream
         if stream is not None:
@@ -735,13 +736,10 @@ cdef class Trainer(LossPass):
         if train_biases:
             self.trained[0, 1] = self.n_parameters
 
-    cdef double begin_epoch(self) noexcept nogil:
-        """The identity order, and its shuffle piece by piece; returns the work."""
+    cdef double shuffle_on(self) noexcept nogil:
+        """Shuffle the identity order for this epoch, piece by piece; returns the work."""
         cdef Py_ssize_t k
         if self.to_shuffle < 0:
-            self.row, self.batch_start, self.total, self.to_shuffle = 0, 0, 0.0, 0
-            if self.words == NULL:
-                return 0.0
             for k in range(self.data.n_samples):
                 self.order[k] = k
             self.to_shuffle = self.data.n_samples - 1
@@ -789,20 +787,23 @@ cdef class Trainer(LossPass):
         """
         cdef Py_ssize_t n = self.data.n_samples
         cdef const int64_t *order = &self.order[0] if self.words != NULL else NULL
-        cdef double work = 0.0
+        cdef double work = 0.0, loss
         cdef bp_fpenv saved
         with nogil:
             saved = bp_fpenv_enter()
             while done < until and work < PAUSE_AFTER:
                 if self.to_shuffle != 0:
-                    work += self.begin_epoch()
+                    work += self.shuffle_on()
                     continue
                 work += self.next_rows(order, PAUSE_AFTER - work) if self.one_by_one else self.next_block(order)
                 if self.row == n:
-                    losses[done] = self.total / <double>n
+                    loss = self.total / <double>n
+                    losses[done] = loss
                     done += 1
-                    self.to_shuffle = -1
-                    if not fabs(losses[done - 1]) <= DBL_MAX:
+                    self.row, self.batch_start, self.total = 0, 0, 0.0
+                    if self.words != NULL:
+                        self.to_shuffle = -1
+                    if not fabs(loss) <= DBL_MAX:
                         break
             bp_fpenv_leave(saved)
         return done
