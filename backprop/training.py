@@ -247,7 +247,7 @@ def continue_training(
         stream if shuffle else None,
         settings.train_biases,
     )
-    curve, stopped, last = [state.losses], "epochs", state.losses.shape[0] + run.epochs
+    curve, stopped, last = [state.losses] if state.losses.size else [], "epochs", state.losses.shape[0] + run.epochs
     first = state.losses.shape[0]  # the epoch at which the newest piece of the curve begins
     with progress_bar(run) as advance:
         while first < last and stopped == "epochs":
@@ -265,9 +265,9 @@ def continue_training(
                     run.callback
                 ):
                     stopped = "callback"
-            curve.append(piece[:done])
+            curve.append(piece if done == piece.shape[0] else piece[:done].copy())
             first += done
-    losses = np.concatenate(curve)
+    losses = curve[0] if len(curve) == 1 else np.concatenate(curve)
     if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(state.moments.reshape(-1)) >= 0:
         raise DivergenceError(losses.shape[0] - 1, losses)
     state = RunState(losses, state.moments, state.powers, stream)
