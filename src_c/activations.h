@@ -33,15 +33,14 @@ static inline double bp_softplus(double z) {
 
 typedef struct bp_activation bp_activation;
 
-/* A layer, and its part of the work space of a block of rows.
- * first_step: for the first layer and one row, its deltas and the step of plain SGD at once. */
+/* A layer, and its part of the work space of a block of rows. */
 typedef struct {
     ptrdiff_t n_in, n_out;
     const bp_activation *activation;
-    double *W; /* (n_in, n_out) */
-    double *b; /* (n_out) */
-    double *dW,
-        *db; /* the gradient of the batch so far, shaped alike; unset without a backward pass */
+    double *W;       /* (n_in, n_out) */
+    double *b;       /* (n_out) */
+    double *dW;      /* like W: the gradient of the batch so far; unset without a backward pass */
+    double *db;      /* like b */
     const double *x; /* (rows, n_in): the a of the layer below */
     double *z, *a;   /* (rows, n_out); z is a itself, except in the last layer */
     double *delta;   /* (rows, n_out) */
@@ -53,7 +52,7 @@ typedef struct {
  * forward: z = x W + b, a = value(z). forward_row: the same for one row.
  * node_deltas: delta = (a - t)*derivative(a); NULL for softmax, whose loss needs no derivative.
  * hidden_deltas: delta[s][i] = (sum over j of delta_above[s][j]*W_above[i][j])*derivative(a[s][i]).
- */
+ * first_step: for the first layer and one row, its deltas and the step of plain SGD at once. */
 struct bp_activation {
     const char *name;
     void (*forward)(const bp_layer *layer, ptrdiff_t rows, double *scale);

@@ -2,9 +2,9 @@
  * kept, traps masked.
  *
  * bp_fpenv_enter() sets it in the calling thread and returns what was there; bp_fpenv_leave() puts
- * that back. Writing the control register costs 7 to 9 ns where fesetenv
- * costs 190, so the processors that matter get the register and the others <fenv.h>; BP_PLAIN_C
- * asks for that where it is not needed, to test it. */
+ * that back. Writing the control register costs 7 to 9 ns where fesetenv costs 190, so the
+ * processors that matter get the register and the others <fenv.h>; BP_PLAIN_C asks for that where
+ * it is not needed, to test it. */
 #ifndef BP_FPENV_H
 #define BP_FPENV_H
 
