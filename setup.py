@@ -1,5 +1,7 @@
 """What pyproject.toml cannot say: the extension, its flags, and Cython's directives."""
 
+import glob
+import glob
 import os
 import sys
 
@@ -15,10 +17,11 @@ if sys.platform == "win32":
     flags = ["/O2", "/std:c11", "/fp:precise"]
 else:
     flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fno-trapping-math", "-g0"]
+    flags += ["-fopenmp"] if sys.platform == "linux" else []
 
 extension = Extension(
     "backprop._kernel",
-    sources=["backprop/_kernel.pyx", "src_c/elementary.c"],
+    sources=["backprop/_kernel.pyx", *sorted(glob.glob("src_c/*.c"))],
     include_dirs=["src_c", np.get_include()],
     depends=[os.path.join("src_c", name) for name in sorted(os.listdir("src_c")) if name.endswith(".h")],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION"), ("BP_FLAGS", f'"{" ".join(flags)}"')],

@@ -12,19 +12,33 @@ _T = TypeVar("_T")
 
 COMPILER: str
 FLAGS: str
+TARGETS: tuple[str, ...]  # the instruction sets that can be chosen here, the widest first
+TARGET: str
+THREAD_WORK: float
+WAKING_WORK: float
 ELEMENTARY: tuple[str, ...]
+FORMS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 LOSSES: dict[str, str]  # the output activation that the loss needs; "": any that has a derivative
-TARGETS: dict[str, tuple[float, float]]  # the lowest and the highest target
+TARGET_RANGES: dict[str, tuple[float, float]]  # the lowest and the highest target
 UPDATE_RULES: dict[str, tuple[int, int]]  # n_moments, n_powers
 __test__: dict[str, str]
 
-def elementary(name: str, x: _Vector, out: _Vector, *, exact_phase: bool = False) -> None: ...
+def max_threads() -> int: ...
+def elementary(name: str, x: _Vector, out: _Vector, form: str = "vector") -> None: ...
 def bad_target(loss: str, y: _Matrix) -> tuple[int, int, float] | None: ...
 def initial_parameters(sizes: tuple[int, ...], stream: Any, out: _Vector) -> None: ...
 def first_not_finite(values: _Vector) -> int: ...
 def within(value: float, low: float, high: float, or_low: bool, or_high: bool) -> bool: ...
 def to_classes(y: _Vector, n_classes: int, out: _Labels) -> int: ...
+def predict(
+    sizes: tuple[int, ...],
+    names: tuple[str, ...],
+    parameters: _Vector,
+    X: _Matrix,
+    out: _Matrix,
+    n_threads: int,
+) -> int: ...
 def in_contract(function: Callable[..., _T], *arguments: Any) -> _T: ...
 
 @disjoint_base
@@ -38,21 +52,26 @@ class Pass:
     def __new__(
         cls,
         sizes: tuple[int, ...],
-        activations: tuple[str, ...],
+        names: tuple[str, ...],
         parameters: _Vector,
         rows: int,
+        n_threads: int,
         gradient: _Vector | None = None,
     ) -> Self: ...
-    def predict(self, X: _Matrix, out: _Matrix, row: int) -> int: ...
+
+@disjoint_base
+class Predictor(Pass):
+    def predict(self, X: Any) -> npt.NDArray[np.float64] | None: ...
 
 @disjoint_base
 class LossPass(Pass):
     def __new__(
         cls,
         sizes: tuple[int, ...],
-        activations: tuple[str, ...],
+        names: tuple[str, ...],
         parameters: _Vector,
         rows: int,
+        n_threads: int,
         gradient: _Vector | None,
         loss: str,
         data: Data,
@@ -68,9 +87,10 @@ class Trainer(LossPass):
     def __new__(
         cls,
         sizes: tuple[int, ...],
-        activations: tuple[str, ...],
+        names: tuple[str, ...],
         parameters: _Vector,
         rows: int,
+        n_threads: int,
         gradient: _Vector,
         loss: str,
         data: Data,

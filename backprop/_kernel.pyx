@@ -7,11 +7,19 @@ allocated without the GIL. Every entry sets the floating-point environment and p
 Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport fabs, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+import os
 
 import numpy as np
+
+cnp.import_array()
 
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:
@@ -41,33 +49,88 @@ cdef extern from "elementary.h":
     double bp_log_slow(double x) noexcept nogil
     double bp_log1p_slow(double x) noexcept nogil
 
-cdef extern from "activations.h":
+cdef extern from "kernel.h":
+    const Py_ssize_t BP_PANEL
+    const Py_ssize_t BP_RATES
     ctypedef struct bp_layer:
         Py_ssize_t n_in
-        Py_ssize_t n_out
+        Py_ssize_t n
+        const bp_activation *activation
+        const double *W
+        const double *b
+        double *Wt
+        double *dW
+        const double *x
+        double *z
+        double *a
+        double *delta
+        double *panel
+    ctypedef struct bp_row_layer:
+        Py_ssize_t n_in
+        Py_ssize_t n
+        Py_ssize_t stride
+        const bp_kernel *kernel
         const bp_activation *activation
         double *W
         double *b
-        double *dW
-        double *db
+        double *Wt
         const double *x
         double *z
         double *a
         double *delta
     ctypedef struct bp_activation:
         const char *name
-        void (*forward)(const bp_layer *layer, Py_ssize_t rows, double *scale) noexcept nogil
-        void (*forward_row)(const bp_layer *layer, double *scale) noexcept nogil
-        void (*node_deltas)(const bp_layer *layer, Py_ssize_t rows, const double *t) noexcept nogil
-        void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, Py_ssize_t rows) noexcept nogil
-        void (*first_step)(const bp_layer *layer, const bp_layer *above, double lr, bint train_biases) noexcept nogil
-    const bp_activation *bp_activations
+        void (*node_deltas)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
+        void (*row_forward)(const bp_row_layer *layer, double *scale) noexcept nogil
+        void (*row_node_deltas)(const bp_row_layer *layer, const double *t) noexcept nogil
+        void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above) noexcept nogil
+        void (*row_first_step)(const bp_row_layer *layer, const bp_row_layer *above, double lr,
+                               bint train_biases) noexcept nogil
+    ctypedef struct bp_loss:
+        const char *name
+        void (*values)(Py_ssize_t rows, Py_ssize_t n, const double *z, const double *o, const double *t,
+                       const double *scale, double *L) noexcept nogil
+        bint through_activation
+        double low
+        double high
+        bint distribution
+        const char *output
+    ctypedef struct bp_update_rule:
+        const char *name
+        int n_moments
+        int n_powers
+        void (*begin)(const double *settings, double *powers, double *rates) noexcept nogil
+        void (*update)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n_parameters, Py_ssize_t batch,
+                       const double *rates, double *w, const double *g, double *moments) noexcept nogil
+    ctypedef struct bp_kernel:
+        const char *name
+        Py_ssize_t lanes
+        const bp_kernel *narrower
+        const bp_activation *activations
+        const bp_loss *losses
+        const bp_update_rule *update_rules
+        void (**elementary)(Py_ssize_t n, const double *x, double *out) noexcept nogil
+        void (*forward)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop, double *scale) noexcept nogil
+        void (*differences)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
+        void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, Py_ssize_t start,
+                              Py_ssize_t stop) noexcept nogil
+        void (*gradient)(const bp_layer *layer, bint first, Py_ssize_t rows, Py_ssize_t start,
+                         Py_ssize_t stop) noexcept nogil
+        void (*mean_gradient)(Py_ssize_t n, Py_ssize_t batch, double *g) noexcept nogil
+        void (*transpose)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop) noexcept nogil
+        void (*row_differences)(const bp_row_layer *layer, const double *t) noexcept nogil
+        void (*row_step)(const bp_row_layer *layer, double lr, bint train_biases) noexcept nogil
+        void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr) noexcept nogil
     const Py_ssize_t bp_n_activations
-    void bp_sgd_row(const bp_layer *layer, double lr, bint train_biases) noexcept nogil
+    const Py_ssize_t bp_n_losses
+    const Py_ssize_t bp_n_update_rules
+    const bp_kernel **bp_kernels
+    bint bp_runs_here(const bp_kernel *kernel)
 
-cdef extern from "ordered.h":
-    void bp_gradient(bint first, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, const double *x,
-                     const double *delta, double *dW, double *db) noexcept nogil
+cdef extern from "threads.h":
+    int bp_max_threads() nogil
+    void bp_run(int n_threads, void (*task)(void *argument, int thread) noexcept nogil, void *argument) noexcept nogil
+    void bp_barrier() noexcept nogil
 
 cdef extern from *:
     """
@@ -87,11 +150,29 @@ cdef extern from *:
 COMPILER = BP_COMPILER.decode()
 FLAGS = BP_FLAGS.decode()
 
-# Work is counted in multiply-adds; this much of it takes up to 20 ms, and then Python may look at its signals.
-cdef double PAUSE_AFTER = 2e7
-# A block of rows and its work space stay in the second-level cache.
-cdef Py_ssize_t BLOCK_ROWS = 128
-cdef Py_ssize_t BLOCK_DOUBLES = 32768
+cdef list kernels_here():
+    """The kernels that this processor can run, as codes of bp_kernels, the widest first."""
+    cdef Py_ssize_t k = 0
+    found = []
+    while bp_kernels[k] != NULL:
+        if bp_runs_here(bp_kernels[k]):
+            found.append(k)
+        k += 1
+    return found
+
+
+TARGETS = tuple([bp_kernels[<Py_ssize_t>k].name.decode() for k in kernels_here()])
+TARGET = os.environ.get("BACKPROP_TARGET") or TARGETS[0]
+if TARGET not in TARGETS:
+    raise ImportError(f"BACKPROP_TARGET is {TARGET!r}; this machine has: {', '.join(TARGETS)}")
+cdef const bp_kernel *kernel = bp_kernels[<Py_ssize_t>kernels_here()[TARGETS.index(TARGET)]]
+
+# Work is counted in multiply-adds; this much of it takes a thread up to 20 ms, and then Python may look at its signals.
+cdef double PAUSE_AFTER = 1e8
+# Rows of a block. Its work space stays in the second-level cache where that leaves enough rows to share a packed panel.
+cdef Py_ssize_t BLOCK_ROWS = 512
+cdef Py_ssize_t BLOCK_DOUBLES = 65536
+cdef Py_ssize_t FEWEST_ROWS = 128
 
 # So many steps of a shuffle are one piece of work.
 cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
@@ -99,20 +180,15 @@ cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
 cdef uint64_t TWO_32 = 1ULL << 32
 
 
-cdef struct Block:
-    bp_layer *layers
-    Py_ssize_t n_layers
-    Py_ssize_t n_in
-    Py_ssize_t n_out
-    Py_ssize_t rows    # the most that it holds
-    double *x          # (rows, n_in): rows gathered in visiting order
-    double *t          # (rows, n_out): their targets
-    double *scale      # (rows, 2): softmax's largest z and sum
+# Between two times that threads wait for each other each should have so much to do, in multiply-adds; and so much in all,
+# or they are not woken.
+THREAD_WORK = 1e5
+WAKING_WORK = 1e6
 
 
-cdef struct Span:
-    Py_ssize_t start
-    Py_ssize_t stop
+def max_threads():
+    """How many threads OpenMP would use; 1 without it, and in a child made by fork."""
+    return bp_max_threads()
 
 
 # Elementary functions, by the value: for tests and benchmarks.
@@ -125,111 +201,140 @@ cdef check_length(Py_ssize_t length, Py_ssize_t needed):
 
 
 ELEMENTARY = ("exp", "expm1", "log", "log1p")
-cdef Elementary *quick = [cr_exp, cr_expm1, cr_log, cr_log1p]
-cdef Elementary *slow = [bp_exp_slow, bp_expm1_slow, bp_log_slow, bp_log1p_slow]
+FORMS = ("vector", "scalar", "exact")
+cdef Elementary *scalar_forms = [cr_exp, cr_expm1, cr_log, cr_log1p]
+cdef Elementary *exact_forms = [bp_exp_slow, bp_expm1_slow, bp_log_slow, bp_log1p_slow]
 
 
-def elementary(str name not None, const double[::1] x not None, double[::1] out not None, *, bint exact_phase=False):
-    """Apply exp, expm1, log or log1p to each x; `exact_phase` sends all of them through the exact slow phase."""
-    cdef Py_ssize_t code = ELEMENTARY.index(name), k
-    cdef Elementary function = slow[code] if exact_phase else quick[code]
+def elementary(str name not None, const double[::1] x not None, double[::1] out not None, str form not None="vector"):
+    """exp, expm1, log or log1p of each x, by all lanes of a vector, one by one, or all through the exact slow phase."""
+    cdef Py_ssize_t code = ELEMENTARY.index(name), k, way = FORMS.index(form)
+    cdef Elementary function = exact_forms[code] if way == 2 else scalar_forms[code]
     cdef bp_fpenv saved
     check_length(out.shape[0], x.shape[0])
+    if x.shape[0] == 0:
+        return
     with nogil:
         saved = bp_fpenv_enter()
-        for k in range(x.shape[0]):
-            out[k] = function(x[k])
+        if way == 0:
+            kernel.elementary[code](x.shape[0], &x[0], &out[0])
+        else:
+            for k in range(x.shape[0]):
+                out[k] = function(x[k])
         bp_fpenv_leave(saved)
 
 
-# Activations: the table is in activations.h.
+# Names and codes: the tables are in src_c/.
 
-ACTIVATIONS = tuple([bp_activations[code].name.decode() for code in range(bp_n_activations)])
+cdef const bp_activation *activations = kernel.activations
+cdef const bp_loss *losses = kernel.losses
+cdef const bp_update_rule *update_rules = kernel.update_rules
+
+ACTIVATIONS = tuple([activations[code].name.decode() for code in range(bp_n_activations)])
+cdef tuple loss_names = tuple([losses[code].name.decode() for code in range(bp_n_losses)])
+LOSSES = {name: losses[code].output.decode() for code, name in enumerate(loss_names)}
+TARGET_RANGES = {name: (losses[code].low, losses[code].high) for code, name in enumerate(loss_names)}
+cdef tuple update_names = tuple([update_rules[code].name.decode() for code in range(bp_n_update_rules)])
+UPDATE_RULES = {name: (update_rules[code].n_moments, update_rules[code].n_powers)
+                for code, name in enumerate(update_names)}
+
+
+# What all threads of a pass share, and what each of them has: a Block.
+
+
+cdef struct Block:
+    bp_layer *layers   # (n_layers,), bound to the shared work space and to this thread's panel
+    double *rates      # (BP_RATES,): of the update rule
+    double *powers     # (2,)
+
+
+cdef struct Shared:
+    int n_threads
+    Block *blocks      # (n_threads,)
+    Py_ssize_t n_layers
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    Py_ssize_t n_parameters
+    Py_ssize_t rows    # the most that a block holds
+    double *x          # (rows, n_in): rows gathered in visiting order
+    double *t          # (rows, n_out): their targets
+    double *scale      # (rows, 2): softmax's largest z and sum
+    double *L          # (rows,): their losses
+    double row_work    # multiply-adds a row
+
+    const double *X    # (n_samples, n_in)
+    const double *y    # (n_samples, n_out), or NULL: classes
+    const int64_t *labels
+    Py_ssize_t n_samples
+    const bp_loss *loss
+    double *g          # (n_parameters,), or NULL
+    double total       # of the epoch's losses so far
+    double before      # what it was before the last block
+    Py_ssize_t row     # the next row, in visiting order
+
+    const bp_update_rule *rule
+    double *w
+    double *moments
+    double *powers
+    const double *settings
+    bint train_biases
+    bitgen_t *words
+    int64_t *order     # (n_samples,): the visiting order, or NULL: that of X
+    Py_ssize_t batch_size
+    Py_ssize_t batch_start
+    Py_ssize_t to_shuffle  # where the epoch's shuffle stands; -1: not begun; 0: nothing left
+    double *losses     # the epochs' losses, with the next to fill and the one to stop before
+    Py_ssize_t done
+    Py_ssize_t until
+
+
+cdef struct Span:
+    Py_ssize_t start
+    Py_ssize_t stop
+
+
+cdef inline Span share(Py_ssize_t n, int thread, int n_threads) noexcept nogil:
+    """A thread's part of n things: neighbours, and as many as the others have."""
+    return Span(n * thread // n_threads, n * (thread + 1) // n_threads)
+
+
+cdef inline void barrier(Shared *shared) noexcept nogil:
+    if shared.n_threads > 1:
+        bp_barrier()
 
 
 # The forward pass.
 
 
-cdef void forward(Block *block, const double *x, Py_ssize_t rows) noexcept nogil:
-    """The activations of every layer for a block of rows x (rows, n_in)."""
+cdef void forward(Shared *shared, Block *block, const double *x, Span rows) noexcept nogil:
+    """The activations of every layer for these rows of a block x."""
     cdef Py_ssize_t l
-    cdef bp_layer *layer
+    if rows.start == rows.stop:
+        return
     block.layers[0].x = x
-    for l in range(block.n_layers):
-        layer = &block.layers[l]
-        if rows == 1:
-            layer.activation.forward_row(layer, block.scale)
-        else:
-            layer.activation.forward(layer, rows, block.scale)
+    for l in range(shared.n_layers):
+        kernel.forward(&block.layers[l], rows.start, rows.stop, shared.scale)
 
 
-# The total error of one sample, and its output deltas. scale: softmax's largest z and sum.
+cdef void losses_of(Shared *shared, Block *block, const double *t, Span rows) noexcept nogil:
+    """The loss of each of these rows of a block."""
+    cdef bp_layer *last = &block.layers[shared.n_layers - 1]
+    cdef Py_ssize_t at = rows.start * last.n
+    shared.loss.values(rows.stop - rows.start, last.n, last.z + at, last.a + at, t + at,
+                       shared.scale + 2 * rows.start, shared.L + rows.start)
 
 
-cdef double squared_error(Py_ssize_t n, const double *z, const double *o, const double *t,
-                          const double *scale) noexcept nogil:
-    cdef double L = 0.0, d
-    cdef Py_ssize_t j
-    for j in range(n):
-        d = t[j] - o[j]
-        L = L + 0.5 * (d * d)
-    return L
-
-
-cdef double cross_entropy(Py_ssize_t n, const double *z, const double *o, const double *t,
-                          const double *scale) noexcept nogil:
-    cdef double L = 0.0, log_S = cr_log(scale[1])
-    cdef Py_ssize_t j
-    for j in range(n):
-        if t[j] != 0.0:
-            L = L + -(t[j] * ((z[j] - scale[0]) - log_S))
-    return L
-
-
-cdef double binary_cross_entropy(Py_ssize_t n, const double *z, const double *o, const double *t,
-                                 const double *scale) noexcept nogil:
-    cdef double L = 0.0
-    cdef Py_ssize_t j
-    for j in range(n):
-        L = L + (((0.0 if z[j] <= 0.0 else z[j]) - z[j] * t[j]) + cr_log1p(cr_exp(-fabs(z[j]))))
-    return L
-
-
-ctypedef double (*LossValue)(Py_ssize_t n, const double *z, const double *o, const double *t,
-                             const double *scale) noexcept nogil
-
-cdef struct Loss:
-    const char *name
-    LossValue value
-    bint through_activation  # whether the output delta is multiplied by the activation's derivative
-    double low               # what a target may be
-    double high
-    bint distribution        # whether a row of targets must sum to 1
-    const char *output       # the output activation it needs; "": any that has a derivative
-
-cdef Loss[3] losses = [
-    Loss("squared_error", squared_error, True, -DBL_MAX, DBL_MAX, False, ""),
-    Loss("cross_entropy", cross_entropy, False, 0.0, DBL_MAX, True, "softmax"),
-    Loss("binary_cross_entropy", binary_cross_entropy, False, 0.0, 1.0, False, "logistic"),
-]
-cdef tuple loss_names = tuple([losses[code].name.decode() for code in range(sizeof(losses) // sizeof(Loss))])
-LOSSES = {name: losses[code].output.decode() for code, name in enumerate(loss_names)}
-TARGETS = {name: (losses[code].low, losses[code].high) for code, name in enumerate(loss_names)}
-
-
-cdef double add_losses(Block *block, const Loss *loss, const double *t, Py_ssize_t rows,
-                       double total) noexcept nogil:
+cdef double add_losses(Shared *shared, Py_ssize_t rows, double total) noexcept nogil:
     """Add the losses of a block, row after row, to the epoch's total."""
-    cdef bp_layer *last = &block.layers[block.n_layers - 1]
-    cdef Py_ssize_t s, n = block.n_out
+    cdef Py_ssize_t s
     for s in range(rows):
-        total = total + loss.value(n, last.z + s * n, last.a + s * n, t + s * n, block.scale + 2 * s)
+        total = total + shared.L[s]
     return total
 
 
 def bad_target(str loss not None, const double[:, ::1] y not None):
     """The first target out of its range: (s, j, value), or (s, -1, sum) for a row's sum; None if all are right."""
-    cdef Loss *row = &losses[loss_names.index(loss)]
+    cdef const bp_loss *row = &losses[loss_names.index(loss)]
     cdef Py_ssize_t s = 0, j = -1
     cdef double value = 0.0, total
     cdef bint bad = False
@@ -258,142 +363,94 @@ def bad_target(str loss not None, const double[:, ::1] y not None):
 # The backward pass.
 
 
-cdef void node_deltas(bp_layer *last, const Loss *loss, const double *t, Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t k
-    if loss.through_activation:
-        last.activation.node_deltas(last, rows, t)
+cdef void node_deltas(Shared *shared, bp_layer *last, const double *t, Span rows) noexcept nogil:
+    cdef Py_ssize_t at = rows.start * last.n, n = (rows.stop - rows.start) * last.n
+    if shared.loss.through_activation:
+        last.activation.node_deltas(n, last.a + at, t + at, last.delta + at)
     else:
-        for k in range(rows * last.n_out):
-            last.delta[k] = last.a[k] - t[k]
+        kernel.differences(n, last.a + at, t + at, last.delta + at)
 
 
-cdef void hidden_deltas(bp_layer *layer, const bp_layer *above, Py_ssize_t rows) noexcept nogil:
-    layer.activation.hidden_deltas(layer, above, rows)
+cdef void hidden_deltas(bp_layer *layer, const bp_layer *above, Span rows) noexcept nogil:
+    kernel.hidden_deltas(layer, above, rows.start, rows.stop)
 
 
-cdef void backward(Block *block, const Loss *loss, const double *t, Py_ssize_t rows) noexcept nogil:
+cdef void backward(Shared *shared, Block *block, const double *t, Span rows) noexcept nogil:
     """The deltas of every layer; all weights are still the old ones."""
     cdef Py_ssize_t l
-    node_deltas(&block.layers[block.n_layers - 1], loss, t, rows)
-    for l in range(block.n_layers - 2, -1, -1):
+    if rows.start == rows.stop:
+        return
+    node_deltas(shared, &block.layers[shared.n_layers - 1], t, rows)
+    for l in range(shared.n_layers - 2, -1, -1):
         hidden_deltas(&block.layers[l], &block.layers[l + 1], rows)
 
 
-cdef void add_gradient(Block *block, bint first, Py_ssize_t rows) noexcept nogil:
-    """Add a block's gradient to the batch's; the first block of a batch starts from 0.0."""
+cdef void add_gradient(Shared *shared, Block *block, int thread, bint first, Py_ssize_t rows) noexcept nogil:
+    """Add this thread's part of a block's gradient to the batch's; the first block of a batch starts from 0.0."""
     cdef Py_ssize_t l
+    cdef Span inputs
+    for l in range(shared.n_layers):
+        inputs = share(block.layers[l].n_in + 1, thread, shared.n_threads)
+        kernel.gradient(&block.layers[l], first, rows, inputs.start, inputs.stop)
+
+
+cdef void transpose(Shared *shared, Block *block, int thread) noexcept nogil:
+    """This thread's part of every Wt."""
+    cdef Py_ssize_t l
+    cdef Span inputs
+    for l in range(1, shared.n_layers):
+        inputs = share(block.layers[l].n_in + 1, thread, shared.n_threads)
+        kernel.transpose(&block.layers[l], inputs.start, inputs.stop)
+
+
+cdef void update(Shared *shared, Block *block, int thread, Py_ssize_t batch) noexcept nogil:
+    """This thread's part of a step, by the mean gradient of a batch."""
+    cdef Py_ssize_t l, k = 0
+    cdef Span inputs
     cdef bp_layer *layer
-    for l in range(block.n_layers):
+    shared.rule.begin(shared.settings, block.powers, block.rates)
+    for l in range(shared.n_layers):
         layer = &block.layers[l]
-        bp_gradient(first, rows, layer.n_in, layer.n_out, layer.x, layer.delta, layer.dW, layer.db)
+        inputs = share(layer.n_in + 1, thread, shared.n_threads)
+        if not shared.train_biases:
+            inputs.stop = min(inputs.stop, layer.n_in)
+        if inputs.start < inputs.stop:
+            shared.rule.update(k + inputs.start * layer.n, k + inputs.stop * layer.n, shared.n_parameters, batch,
+                               block.rates, shared.w, shared.g, shared.moments)
+        k += (layer.n_in + 1) * layer.n
+    transpose(shared, block, thread)
 
 
-cdef void mean_gradient(double *g, Py_ssize_t n_parameters, Py_ssize_t batch) noexcept nogil:
-    """g/B; with B a power of two g*(1/B) is the same number."""
-    cdef double B = <double>batch, reciprocal = 1.0 / B
-    cdef Py_ssize_t k
-    if batch == 1:
-        return
-    if batch & (batch - 1) == 0:
-        for k in range(n_parameters):
-            g[k] = g[k] * reciprocal
-    else:
-        for k in range(n_parameters):
-            g[k] = g[k] / B
+# Plain SGD with batches of one row: layers in the form that suits that.
 
 
-# Update rules: w, g and each row of the moments (n_moments, n_parameters) are flat.
-
-
-cdef void sgd(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
-              const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
-    cdef double lr = settings[0]
-    cdef Py_ssize_t span, k
-    for span in range(n_spans):
-        for k in range(trained[span].start, trained[span].stop):
-            w[k] = w[k] - lr * g[k]
-
-
-cdef void momentum(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
-                   const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
-    cdef double lr = settings[0], mu = settings[1]
-    cdef double *v = moments
-    cdef Py_ssize_t span, k
-    for span in range(n_spans):
-        for k in range(trained[span].start, trained[span].stop):
-            v[k] = mu * v[k] - lr * g[k]
-            w[k] = w[k] + v[k]
-
-
-cdef void nesterov(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
-                   const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
-    cdef double lr = settings[0], mu = settings[1]
-    cdef double *v = moments
-    cdef Py_ssize_t span, k
-    for span in range(n_spans):
-        for k in range(trained[span].start, trained[span].stop):
-            v[k] = mu * v[k] - lr * g[k]
-            w[k] = w[k] + (mu * v[k] - lr * g[k])
-
-
-cdef void adam(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
-               const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil:
-    cdef double lr = settings[0], b1 = settings[1], b2 = settings[2], epsilon = settings[3]
-    cdef double c1 = 1.0 - b1, c2 = 1.0 - b2, rate
-    cdef double *m = moments
-    cdef double *v = moments + n_parameters
-    cdef Py_ssize_t span, k
-    powers[0] = powers[0] * b1
-    powers[1] = powers[1] * b2
-    rate = (lr * sqrt(1.0 - powers[1])) / (1.0 - powers[0])
-    for span in range(n_spans):
-        for k in range(trained[span].start, trained[span].stop):
-            m[k] = b1 * m[k] + c1 * g[k]
-            v[k] = b2 * v[k] + c2 * (g[k] * g[k])
-            w[k] = w[k] - (rate * m[k]) / (sqrt(v[k]) + epsilon)
-
-
-ctypedef void (*Update)(double *w, const double *g, double *moments, Py_ssize_t n_parameters, double *powers,
-                        const double *settings, const Span *trained, Py_ssize_t n_spans) noexcept nogil
-
-cdef struct UpdateRule:
-    const char *name
-    Update update
-    int n_moments
-    int n_powers
-
-cdef UpdateRule[4] update_rules = [
-    UpdateRule("sgd", sgd, 0, 0),
-    UpdateRule("momentum", momentum, 1, 0),
-    UpdateRule("nesterov", nesterov, 1, 0),
-    UpdateRule("adam", adam, 2, 2),
-]
-cdef tuple update_names = tuple([update_rules[code].name.decode()
-                                 for code in range(sizeof(update_rules) // sizeof(UpdateRule))])
-UPDATE_RULES = {name: (update_rules[code].n_moments, update_rules[code].n_powers)
-                for code, name in enumerate(update_names)}
-
-
-cdef double sgd_row(Block *block, const Loss *loss, const double *x, const double *t, double lr,
-                    bint train_biases) noexcept nogil:
-    """`sgd` after a batch of one row, all in one: every gradient is a single product and is used at once.
+cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, const bp_loss *loss, double *scale, const double *x,
+                    const double *t, double lr, bint train_biases) noexcept nogil:
+    """Forward, backward and step, all in one: every gradient is a single product and is used at once.
 
     A layer's weights change when the deltas of the layer below have been taken from them. Returns the row's loss.
     """
-    cdef bp_layer *layers = block.layers
-    cdef bp_layer *last = layers + block.n_layers - 1
+    cdef bp_row_layer *last = layers + n_layers - 1
     cdef Py_ssize_t l
     cdef double L
-    forward(block, x, 1)
-    L = loss.value(last.n_out, last.z, last.a, t, block.scale)
-    node_deltas(last, loss, t, 1)
-    for l in range(block.n_layers - 1, 1, -1):
-        hidden_deltas(&layers[l - 1], &layers[l], 1)
-        bp_sgd_row(&layers[l], lr, train_biases)
-    if block.n_layers > 1:
-        layers.activation.first_step(layers, &layers[1], lr, train_biases)
-        layers += 1
-    bp_sgd_row(layers, lr, train_biases)
+    layers.x = x
+    for l in range(n_layers):
+        layers[l].activation.row_forward(&layers[l], scale)
+    loss.values(1, last.n, last.z, last.a, t, scale, &L)
+    if loss.through_activation:
+        last.activation.row_node_deltas(last, t)
+    else:
+        last.kernel.row_differences(last, t)
+    for l in range(n_layers - 1, 1, -1):
+        layers[l - 1].activation.row_hidden_deltas(&layers[l - 1], &layers[l])
+        layers[l].kernel.row_step(&layers[l], lr, train_biases)
+        layers[l - 1].kernel.row_step_transposed(&layers[l - 1], &layers[l], lr)
+    if n_layers > 1:
+        layers.activation.row_first_step(layers, &layers[1], lr, train_biases)
+        layers[1].kernel.row_step(&layers[1], lr, train_biases)
+        layers.kernel.row_step_transposed(layers, &layers[1], lr)
+    else:
+        layers.kernel.row_step(layers, lr, train_biases)
     return L
 
 
@@ -504,85 +561,184 @@ def in_contract(function, *arguments):
         fesetenv(&whole)
 
 
+cdef Py_ssize_t aligned(Py_ssize_t doubles):
+    """Rounded up to whole cache lines."""
+    return (doubles + 7) // 8 * 8
+
+
+cdef class Space:
+    """Scratch of float64, cut from one array so that every piece begins at a cache line."""
+
+    cdef double[::1] array
+    cdef double *free
+
+    def __cinit__(self, Py_ssize_t doubles):
+        self.array = np.empty(doubles + 8)
+        self.free = <double *>((<size_t>&self.array[0] + 63) // 64 * 64)
+
+    cdef double *take(self, Py_ssize_t doubles):
+        cdef double *piece = self.free
+        self.free = piece + aligned(doubles)
+        return piece
+
+
 cdef class Pass:
     """Blocks of rows through a network: its layers bound to parameters, and the work space of one block.
 
-    sizes and activations as Network has them; parameters (n_parameters,); rows: the most a block need hold; gradient
-    (n_parameters,), or None where there is no backward pass.
+    sizes and activations as Network has them; parameters (n_parameters,); rows: the most a block need hold; n_threads
+    that may work; gradient (n_parameters,), or None where there is no backward pass.
     """
 
-    cdef Block block
-    cdef Py_ssize_t n_parameters
-    cdef double row_work            # multiply-adds a row
+    cdef Shared shared
     cdef const double[::1] parameters
     cdef double[::1] gradient
-    cdef double[::1] space
+    cdef Space space
     cdef unsigned char[::1] table
 
-    def __cinit__(self, tuple sizes not None, tuple activations not None, const double[::1] parameters not None,
-                  Py_ssize_t rows, gradient=None, *arguments):
-        cdef Block *block = &self.block
+    def __cinit__(self, tuple sizes not None, tuple names not None, const double[::1] parameters not None,
+                  Py_ssize_t rows, int n_threads, gradient=None, *arguments):
+        cdef Shared *shared = &self.shared
         cdef bp_layer *layer
-        cdef Py_ssize_t l, width = sizes[0] + sizes[len(sizes) - 1] * 2 + 2
-        cdef double *free
+        cdef Block *block
+        cdef int thread
+        cdef Py_ssize_t l, k, n_layers = len(names), n_in = sizes[0], n_out = sizes[n_layers], width = n_in + 2 * n_out
+        cdef Py_ssize_t doubles, transposed = 0
         cdef bint backward = gradient is not None
-        block.n_layers, block.n_in, block.n_out = len(activations), sizes[0], sizes[len(sizes) - 1]
-        for l in range(block.n_layers):
+        for l in range(n_layers):
             width += sizes[l + 1] * (2 if backward else 1)
-        block.rows = max(1, min(rows, BLOCK_ROWS, BLOCK_DOUBLES // width))
-        self.parameters = parameters
-        self.gradient = gradient
-        self.space = np.empty(block.rows * width)
-        self.table = np.empty(block.n_layers * sizeof(bp_layer), np.uint8)
-        block.layers = <bp_layer *>&self.table[0]
-        free = &self.space[0]
-        block.x, free = free, free + block.rows * block.n_in
-        block.t, free = free, free + block.rows * block.n_out
-        block.scale, free = free, free + block.rows * 2
-        self.n_parameters = 0
-        for l in range(block.n_layers):
-            layer = &block.layers[l]
-            layer.n_in, layer.n_out = sizes[l], sizes[l + 1]
-            layer.activation = &bp_activations[ACTIVATIONS.index(activations[l])]
-            layer.W = <double *>&parameters[self.n_parameters]
-            layer.b = layer.W + layer.n_in * layer.n_out
-            if backward:
-                layer.dW = &self.gradient[self.n_parameters]
-                layer.db = layer.dW + layer.n_in * layer.n_out
-            self.n_parameters += (layer.n_in + 1) * layer.n_out
-            layer.x = block.layers[l - 1].a if l > 0 else NULL
-            layer.a, free = free, free + block.rows * layer.n_out
-            layer.z = layer.a
-            if l == block.n_layers - 1:
-                layer.z, free = free, free + block.rows * layer.n_out
-            if backward:
-                layer.delta, free = free, free + block.rows * layer.n_out
-        self.row_work = <double>self.n_parameters * (3 if backward else 1) + 8.0 * width
-
-    def predict(self, const double[:, ::1] X not None, double[:, ::1] out not None, Py_ssize_t row):
-        """Predict from a row on; return the next row to do, or -1 - s if the result of row s is not finite."""
-        cdef Block *block = &self.block
-        cdef double *a = block.layers[block.n_layers - 1].a
-        cdef Py_ssize_t rows, k
-        cdef double work = 0.0
-        cdef bp_fpenv saved
-        with nogil:
-            saved = bp_fpenv_enter()
-            while row < X.shape[0] and work < PAUSE_AFTER:
-                rows = min(block.rows, X.shape[0] - row)
-                forward(block, &X[row, 0], rows)
-                for k in range(rows * block.n_out):
-                    if not fabs(a[k]) <= DBL_MAX:
-                        break
-                    (&out[row, 0])[k] = a[k]
-                else:
-                    row += rows
-                    work += rows * self.row_work
+            if backward and l > 0:
+                transposed += aligned(sizes[l] * sizes[l + 1])
+        rows = max(1, min(rows, BLOCK_ROWS, max(FEWEST_ROWS, BLOCK_DOUBLES // width)))
+        shared.row_work = <double>parameters.shape[0] * (3 if backward else 1) + 16.0 * width
+        n_threads = max(1, min(n_threads, <int>min(1e6, rows * shared.row_work / <double>THREAD_WORK)))
+        doubles = (width + 3) * rows + 8 * (4 + 3 * n_layers) + transposed
+        self.space = Space(doubles + n_threads * aligned(BP_PANEL + BP_RATES + 2))
+        self.table = np.zeros(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)), np.uint8)
+        self.parameters, self.gradient = parameters, gradient
+        shared.n_threads, shared.blocks = n_threads, <Block *>&self.table[0]
+        shared.n_layers, shared.n_in, shared.n_out, shared.rows = n_layers, n_in, n_out, rows
+        shared.x, shared.t = self.space.take(rows * n_in), self.space.take(rows * n_out)
+        shared.scale, shared.L = self.space.take(rows * 2), self.space.take(rows)
+        for thread in range(n_threads):
+            block = &shared.blocks[thread]
+            block.layers = <bp_layer *>(shared.blocks + n_threads) + thread * n_layers
+            block.rates = self.space.take(BP_PANEL + BP_RATES + 2)
+            block.powers = block.rates + BP_RATES
+            k = 0
+            for l in range(n_layers):
+                layer = &block.layers[l]
+                if thread > 0:
+                    layer[0] = shared.blocks[0].layers[l]
+                    layer.panel = block.powers + 2
                     continue
-                row = -1 - (row + k // block.n_out)
+                layer.n_in, layer.n = sizes[l], sizes[l + 1]
+                layer.activation = &activations[ACTIVATIONS.index(names[l])]
+                layer.W = &parameters[k]
+                layer.b = layer.W + layer.n_in * layer.n
+                layer.panel = block.powers + 2
+                layer.x = block.layers[l - 1].a if l > 0 else NULL
+                layer.a = self.space.take(rows * layer.n)
+                layer.z = self.space.take(rows * layer.n) if l == n_layers - 1 else layer.a
+                if backward:
+                    layer.dW = &self.gradient[k]
+                    layer.delta = self.space.take(rows * layer.n)
+                    if l > 0:
+                        layer.Wt = self.space.take(layer.n_in * layer.n)
+                k += (layer.n_in + 1) * layer.n
+        shared.n_parameters = parameters.shape[0]
+
+
+cdef struct Prediction:
+    Shared *shared
+    const double *X
+    double *out
+    Py_ssize_t row      # the first of the rows to do, and how many they are
+    Py_ssize_t rows
+    Py_ssize_t *bad     # (n_threads,): the first row whose result is not finite, or -1
+
+
+cdef void predict_rows(void *argument, int thread) noexcept nogil:
+    """A thread's part of a prediction."""
+    cdef Prediction *job = <Prediction *>argument
+    cdef Shared *shared = job.shared
+    cdef Block *block = &shared.blocks[thread]
+    cdef Span part = share(shared.rows, thread, shared.n_threads)   # of the block's rows
+    cdef Span todo = share(job.rows, thread, shared.n_threads)
+    cdef Py_ssize_t row = job.row + todo.start, stop = job.row + todo.stop, rows, k
+    cdef const double *a = block.layers[shared.n_layers - 1].a + part.start * shared.n_out
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    while row < stop and job.bad[thread] < 0:
+        rows = min(part.stop - part.start, stop - row)
+        forward(shared, block, job.X + (row - part.start) * shared.n_in, Span(part.start, part.start + rows))
+        for k in range(rows * shared.n_out):
+            if not fabs(a[k]) <= DBL_MAX:
+                job.bad[thread] = row + k // shared.n_out
                 break
-            bp_fpenv_leave(saved)
-        return row
+            job.out[row * shared.n_out + k] = a[k]
+        row += rows
+    bp_fpenv_leave(saved)
+
+
+def predict(tuple sizes not None, tuple names not None, const double[::1] parameters not None,
+            const double[:, ::1] X not None, double[:, ::1] out not None, int n_threads):
+    """Predict all rows; return the first whose result is not finite, or -1."""
+    cdef Pass work = Pass(sizes, names, parameters, X.shape[0], n_threads)
+    cdef Py_ssize_t[::1] bad = np.full(work.shared.n_threads, -1, np.intp)
+    cdef Prediction job = Prediction(&work.shared, &X[0, 0], &out[0, 0], 0, 0, &bad[0])
+    cdef Py_ssize_t piece, thread
+    n_threads = work.shared.n_threads
+    piece = max(1, <Py_ssize_t>(PAUSE_AFTER * n_threads / work.shared.row_work))
+    while job.row < X.shape[0]:
+        job.rows = min(piece, X.shape[0] - job.row)
+        with nogil:
+            bp_run(n_threads, predict_rows, &job)
+        for thread in range(n_threads):
+            if bad[thread] >= 0:
+                return bad[thread]
+        job.row += job.rows
+        PyErr_CheckSignals()
+    return -1
+
+
+cdef class Predictor(Pass):
+    """For a few rows: the whole prediction, its checks included, without a word of Python and without leaving the GIL.
+
+    That keeps the work space to one caller at a time.
+    """
+
+    def __cinit__(self, *arguments):
+        pass
+
+    def predict(self, X):
+        """The prediction for an array of a few rows, or None: whoever asks must see what is wrong, or take longer."""
+        cdef Shared *shared = &self.shared
+        cdef Block *block = &shared.blocks[0]
+        cdef bp_layer *last = &block.layers[shared.n_layers - 1]
+        cdef const double *x
+        cdef double *o
+        cdef cnp.npy_intp shape[2]
+        cdef Py_ssize_t k
+        cdef double wrong = 0.0
+        cdef bp_fpenv saved
+        cdef cnp.ndarray out
+        if not (cnp.PyArray_CheckExact(X) and cnp.PyArray_NDIM(X) == 2 and cnp.PyArray_TYPE(X) == cnp.NPY_DOUBLE
+                and cnp.PyArray_ISCARRAY_RO(X)):
+            return None
+        shape[0], shape[1] = cnp.PyArray_DIM(X, 0), shared.n_out
+        if cnp.PyArray_DIM(X, 1) != shared.n_in or not 0 < shape[0] <= shared.rows:
+            return None
+        out = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, False)
+        x, o = <const double *>cnp.PyArray_DATA(X), <double *>cnp.PyArray_DATA(out)
+        saved = bp_fpenv_enter()
+        forward(shared, block, x, Span(0, shape[0]))
+        # x - x is 0.0 or NaN, and a sum of those too.
+        for k in range(shape[0] * shared.n_in):
+            wrong = wrong + (x[k] - x[k])
+        for k in range(shape[0] * shared.n_out):
+            o[k] = last.a[k]
+            wrong = wrong + (o[k] - o[k])
+        bp_fpenv_leave(saved)
+        return out if wrong == 0.0 else None
 
 
 cdef class Data:
@@ -605,92 +761,275 @@ cdef class Data:
             self.y = &self.y_view[0, 0]
 
 
-cdef const double *rows_of(Data data, Block *block, const int64_t *order, Py_ssize_t start,
-                           Py_ssize_t rows) noexcept nogil:
-    """Rows start.. in visiting order: where they lie if that is the order of X, else gathered."""
-    cdef Py_ssize_t s, i
-    cdef const double *x
-    if order == NULL:
-        return &data.X[start, 0]
-    for s in range(rows):
-        x = &data.X[order[start + s], 0]
-        for i in range(block.n_in):
-            block.x[s * block.n_in + i] = x[i]
-    return block.x
+cdef const double *rows_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
+    """These of the rows from the first on, in visiting order: where they lie if that is the order of X, else gathered.
+
+    Returns where row 0 of the block is, or would be.
+    """
+    cdef Py_ssize_t s
+    cdef size_t size = shared.n_in * sizeof(double)
+    if shared.order == NULL:
+        return shared.X + first * shared.n_in
+    for s in range(rows.start, rows.stop):
+        memcpy(shared.x + s * shared.n_in, shared.X + shared.order[first + s] * shared.n_in, size)
+    return shared.x
 
 
-cdef const double *targets_of(Data data, Block *block, const int64_t *order, Py_ssize_t start,
-                              Py_ssize_t rows) noexcept nogil:
+cdef const double *targets_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
     """Their targets; a label k is the row with 1.0 in column k and 0.0 elsewhere."""
-    cdef Py_ssize_t s, j, row, n = block.n_out
-    if order == NULL and data.labels == NULL:
-        return data.y + start * n
-    for s in range(rows):
-        row = start + s if order == NULL else order[start + s]
+    cdef Py_ssize_t s, j, row, n = shared.n_out
+    if shared.order == NULL and shared.labels == NULL:
+        return shared.y + first * n
+    for s in range(rows.start, rows.stop):
+        row = first + s if shared.order == NULL else shared.order[first + s]
         for j in range(n):
-            block.t[s * n + j] = (1.0 if data.labels[row] == j else 0.0) if data.labels != NULL else data.y[row * n + j]
-    return block.t
+            shared.t[s * n + j] = ((1.0 if shared.labels[row] == j else 0.0) if shared.labels != NULL
+                                   else shared.y[row * n + j])
+    return shared.t
+
+
+cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, bint first_of_batch) noexcept nogil:
+    """Take the next rows forward, and back if there is a gradient. All threads call this together.
+
+    Ends with a barrier to come: what the threads leave behind may be read by the others only then.
+    """
+    cdef Block *block = &shared.blocks[thread]
+    cdef Span part = share(rows, thread, shared.n_threads)
+    cdef const double *x = rows_of(shared, first, part)
+    cdef const double *t
+    forward(shared, block, x, part)
+    block.layers[0].x = x
+    t = targets_of(shared, first, part)
+    losses_of(shared, block, t, part)
+    if shared.g != NULL:
+        backward(shared, block, t, part)
+    barrier(shared)
+    if thread == 0:
+        shared.before = shared.total if first > 0 else 0.0
+        shared.total = add_losses(shared, rows, shared.before)
+    if shared.g != NULL:
+        add_gradient(shared, block, thread, first_of_batch, rows)
+
+
+cdef void visit_all(void *argument, int thread) noexcept nogil:
+    """A thread's part of one piece of a LossPass: all rows from where it stands, while no sum overflows."""
+    cdef Shared *shared = <Shared *>argument
+    cdef Py_ssize_t row = shared.row, rows, n = shared.n_samples
+    cdef double work = 0.0
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    if shared.g != NULL and row == 0:
+        transpose(shared, &shared.blocks[thread], thread)
+        barrier(shared)
+    while row < n and work < PAUSE_AFTER * shared.n_threads:
+        rows = min(shared.rows, n - row)
+        visit(shared, thread, row, rows, row == 0)
+        barrier(shared)
+        work += rows * shared.row_work
+        row += rows
+        if not fabs(shared.total) <= DBL_MAX:
+            row -= rows
+            rows = 1
+            while fabs(add_losses(shared, rows, shared.before)) <= DBL_MAX:
+                rows += 1
+            row += rows - 1  # at which the sum overflowed
+            break
+    if thread == 0:
+        shared.row = row
+    bp_fpenv_leave(saved)
 
 
 cdef class LossPass(Pass):
     """The mean loss of all rows in their order and, where there is a gradient, its gradient."""
 
-    cdef const Loss *loss
     cdef Data data
-    cdef double *g                  # (n_parameters,), or NULL
-    cdef Py_ssize_t row             # the next row, in visiting order
     cdef readonly double total
     cdef readonly Py_ssize_t overflow  # the row at which the sum of losses stopped being finite, or -1
 
-    def __cinit__(self, sizes, activations, parameters, rows, gradient, str loss not None, Data data not None,
+    def __cinit__(self, sizes, names, parameters, rows, n_threads, gradient, str loss not None, Data data not None,
                   *arguments):
-        self.loss = &losses[loss_names.index(loss)]
-        self.data, self.row, self.total, self.overflow = data, 0, 0.0, -1
-        self.g = &self.gradient[0] if gradient is not None else NULL
-
-    cdef double visit(self, const int64_t *order, Py_ssize_t rows, bint first) noexcept nogil:
-        """Take the next rows forward, and back if there is a gradient; return the multiply-adds spent."""
-        cdef Block *block = &self.block
-        cdef const double *t
-        forward(block, rows_of(self.data, block, order, self.row, rows), rows)
-        t = targets_of(self.data, block, order, self.row, rows)
-        self.total = add_losses(block, self.loss, t, rows, self.total)
-        if self.g != NULL:
-            backward(block, self.loss, t, rows)
-            add_gradient(block, first, rows)
-        self.row += rows
-        return <double>rows * self.row_work
-
-    cdef void find_overflow(self, Py_ssize_t rows, double total) noexcept nogil:
-        """The last rows made the total infinite or NaN: which of them was it? The block still holds them."""
-        cdef const double *t
-        self.row -= rows
-        t = targets_of(self.data, &self.block, NULL, self.row, rows)
-        self.overflow = self.row
-        while fabs(add_losses(&self.block, self.loss, t, self.overflow - self.row + 1, total)) <= DBL_MAX:
-            self.overflow += 1
+        cdef Shared *shared = &self.shared
+        self.data, self.total, self.overflow = data, 0.0, -1
+        shared.loss = &losses[loss_names.index(loss)]
+        shared.X, shared.y, shared.labels = &data.X[0, 0], data.y, data.labels
+        shared.n_samples, shared.row, shared.total = data.n_samples, 0, 0.0
+        shared.order = NULL
+        shared.g = &self.gradient[0] if gradient is not None else NULL
 
     def run(self):
         """Work for up to 20 ms; return whether the end is reached: `total` the mean loss, or `overflow` a row."""
-        cdef Py_ssize_t n = self.data.n_samples, rows
-        cdef double work = 0.0, before
-        cdef bint done = False
+        cdef Shared *shared = &self.shared
         cdef bp_fpenv saved
         with nogil:
+            bp_run(shared.n_threads, visit_all, shared)
             saved = bp_fpenv_enter()
-            while not done and work < PAUSE_AFTER:
-                rows, before = min(self.block.rows, n - self.row), self.total
-                work += self.visit(NULL, rows, self.row == 0)
-                if not fabs(self.total) <= DBL_MAX:
-                    self.find_overflow(rows, before)
-                    done = True
-                elif self.row == n:
-                    self.total = self.total / <double>n
-                    if self.g != NULL:
-                        mean_gradient(self.g, self.n_parameters, n)
-                    done = True
+            self.total = shared.total
+            if not fabs(self.total) <= DBL_MAX:
+                self.overflow = shared.row
+            elif shared.row == shared.n_samples:
+                self.total = self.total / <double>shared.n_samples
+                if shared.g != NULL:
+                    kernel.mean_gradient(shared.n_parameters, shared.n_samples, shared.g)
             bp_fpenv_leave(saved)
-        return done
+        return self.overflow >= 0 or shared.row == shared.n_samples
+
+
+cdef class RowLayers:
+    """The layers in the form that suits one row at a time, beside the flat parameters w."""
+
+    cdef bp_row_layer *layers
+    cdef Py_ssize_t n_layers
+    cdef double *scale
+    cdef unsigned char[::1] table
+    cdef Space space
+
+    def __cinit__(self, tuple sizes not None, tuple names not None):
+        cdef Py_ssize_t l, doubles = 8
+        cdef bp_row_layer *layer
+        self.n_layers = len(names)
+        self.table = np.zeros(self.n_layers * sizeof(bp_row_layer), np.uint8)
+        self.layers = <bp_row_layer *>&self.table[0]
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            layer.n_in, layer.n = sizes[l], sizes[l + 1]
+            layer.kernel = kernel
+            while layer.kernel.narrower != NULL and layer.n <= layer.kernel.narrower.lanes:
+                layer.kernel = layer.kernel.narrower
+            layer.stride = (layer.n + layer.kernel.lanes - 1) // layer.kernel.lanes * layer.kernel.lanes
+            layer.activation = &layer.kernel.activations[ACTIVATIONS.index(names[l])]
+            doubles += aligned((layer.n_in + 1) * layer.stride) + 3 * aligned(layer.stride)
+            if l > 0:
+                doubles += aligned(layer.n * self.layers[l - 1].stride)
+        self.space = Space(doubles)
+        self.scale = self.space.take(2)
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            layer.W = self.space.take((layer.n_in + 1) * layer.stride)
+            layer.b = layer.W + layer.n_in * layer.stride
+            layer.a, layer.delta = self.space.take(layer.stride), self.space.take(layer.stride)
+            layer.z = self.space.take(layer.stride)
+            if l > 0:
+                layer.Wt = self.space.take(layer.n * self.layers[l - 1].stride)
+                layer.x = self.layers[l - 1].a
+
+    cdef void load(self, const double *w) noexcept nogil:
+        """Take the parameters over; what lies beside them is 0.0, and 2.0 as a bias, so that no activation is slow."""
+        cdef Py_ssize_t l, i, j, below
+        cdef bp_row_layer *layer
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            below = self.layers[l - 1].stride if l > 0 else 0
+            for j in range(layer.n * below):
+                layer.Wt[j] = 0.0
+            for i in range(layer.n_in + 1):
+                for j in range(layer.stride):
+                    if j >= layer.n:
+                        layer.W[i * layer.stride + j] = 0.0
+                        continue
+                    layer.W[i * layer.stride + j] = w[j]
+                    if l > 0 and i < layer.n_in:
+                        layer.Wt[j * below + i] = w[j]
+                w += layer.n
+            for j in range(layer.n, layer.stride):
+                layer.b[j] = 2.0
+
+    cdef void save(self, double *w) noexcept nogil:
+        cdef Py_ssize_t l, i, j
+        cdef bp_row_layer *layer
+        for l in range(self.n_layers):
+            layer = &self.layers[l]
+            for i in range(layer.n_in + 1):
+                for j in range(layer.n):
+                    w[j] = layer.W[i * layer.stride + j]
+                w += layer.n
+
+
+cdef void shuffle_on(Shared *shared) noexcept nogil:
+    """Shuffle the identity order for this epoch, piece by piece."""
+    cdef Py_ssize_t k
+    if shared.to_shuffle < 0:
+        for k in range(shared.n_samples):
+            shared.order[k] = k
+        shared.to_shuffle = shared.n_samples - 1
+    shared.to_shuffle = shuffled(shared.words, shared.order, shared.to_shuffle, SHUFFLE_STEPS)
+
+
+cdef void train_blocks(void *argument, int thread) noexcept nogil:
+    """A thread's part of a piece of training: batches, block by block, each followed by a step.
+
+    All threads go through the same blocks, each on its own count of where they are.
+    """
+    cdef Shared *shared = <Shared *>argument
+    cdef Block *block = &shared.blocks[thread]
+    cdef Py_ssize_t n = shared.n_samples, row = shared.row, batch_start = shared.batch_start, done = shared.done
+    cdef Py_ssize_t rows, stop, k, to_shuffle = shared.to_shuffle
+    cdef double work = 0.0, loss = 0.0
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    for k in range(shared.rule.n_powers):
+        block.powers[k] = shared.powers[k]
+    transpose(shared, block, thread)
+    barrier(shared)
+    while done < shared.until and fabs(loss) <= DBL_MAX and work < PAUSE_AFTER * shared.n_threads:
+        if to_shuffle != 0:
+            if thread == 0:
+                shared.to_shuffle = to_shuffle
+                shuffle_on(shared)
+            barrier(shared)
+            to_shuffle = shared.to_shuffle
+            work += 16.0 * min(n, SHUFFLE_STEPS) * shared.n_threads
+            barrier(shared)
+            continue
+        stop = n if n - batch_start < shared.batch_size else batch_start + shared.batch_size
+        rows = min(shared.rows, stop - row)
+        visit(shared, thread, row, rows, row == batch_start)
+        work += rows * shared.row_work
+        row += rows
+        if row == stop:
+            update(shared, block, thread, stop - batch_start)
+            work += 8.0 * <double>shared.n_parameters
+            batch_start = stop
+        barrier(shared)
+        if row == n:
+            loss = shared.total / <double>n
+            if thread == 0:
+                shared.losses[done] = loss
+            done += 1
+            row, batch_start = 0, 0
+            to_shuffle = 0 if shared.words == NULL else -1
+    if thread == 0:
+        shared.row, shared.batch_start, shared.done, shared.to_shuffle = row, batch_start, done, to_shuffle
+        for k in range(shared.rule.n_powers):
+            shared.powers[k] = block.powers[k]
+    bp_fpenv_leave(saved)
+
+
+cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
+    """A piece of training by plain SGD, row by row."""
+    cdef Py_ssize_t n = shared.n_samples, row = shared.row, done = shared.done, s
+    cdef double work = 0.0, loss = 0.0, total = shared.total, lr = shared.settings[0]
+    cdef const double *t
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    own.load(shared.w)
+    while done < shared.until and fabs(loss) <= DBL_MAX and work < PAUSE_AFTER:
+        if shared.to_shuffle != 0:
+            shuffle_on(shared)
+            work += 16.0 * min(n, SHUFFLE_STEPS)
+            continue
+        while row < n and work < PAUSE_AFTER:
+            s = row if shared.order == NULL else shared.order[row]
+            t = shared.y + s * shared.n_out if shared.labels == NULL else targets_of(shared, row, Span(0, 1))
+            total = (total if row > 0 else 0.0) + sgd_row(own.layers, own.n_layers, shared.loss, own.scale,
+                                                          shared.X + s * shared.n_in, t, lr, shared.train_biases)
+            work += shared.row_work
+            row += 1
+        if row == n:
+            loss = total / <double>n
+            shared.losses[done] = loss
+            done += 1
+            row = 0
+            shared.to_shuffle = 0 if shared.words == NULL else -1
+    own.save(shared.w)
+    shared.row, shared.done, shared.total = row, done, total
+    bp_fpenv_leave(saved)
 
 
 cdef class Trainer(LossPass):
@@ -700,110 +1039,42 @@ cdef class Trainer(LossPass):
     visit the rows in their order.
     """
 
-    cdef const UpdateRule *rule
     cdef double[::1] w
     cdef double[:, ::1] moments
     cdef double[::1] powers
     cdef const double[::1] settings
-    cdef bitgen_t *words
     cdef object stream
-    cdef int64_t[::1] order         # (n_samples,): the visiting order, where it is not the identity
-    cdef Py_ssize_t batch_size
-    cdef Py_ssize_t batch_start
-    cdef Py_ssize_t to_shuffle      # where the epoch's shuffle stands; -1: not begun; 0: nothing left
-    cdef bint one_by_one            # plain SGD, one row a batch
-    cdef bint train_biases
-    cdef Py_ssize_t[:, ::1] trained  # (n_spans, 2): the parameters that may move, from .. to
+    cdef int64_t[::1] order
+    cdef RowLayers row_layers       # plain SGD, one row a batch; else None
 
-    def __cinit__(self, sizes, activations, double[::1] parameters not None, Py_ssize_t rows, gradient, loss, data,
+    def __cinit__(self, sizes, names, double[::1] parameters not None, Py_ssize_t rows, n_threads, gradient, loss, data,
                   str rule not None, const double[::1] settings not None, double[:, ::1] moments not None,
                   double[::1] powers not None, stream, bint train_biases):
-        cdef Py_ssize_t l, k = 0
-        self.rule = &update_rules[update_names.index(rule)]
-        self.w, self.settings, self.moments, self.powers = parameters, settings, moments, powers
-        self.batch_size, self.batch_start, self.train_biases = rows, 0, train_biases
-        self.to_shuffle = 0 if stream is None else -1
-        self.one_by_one = rows == 1 and self.rule.update == sgd
-        self.words, self.stream = NULL, stream
+        cdef Shared *shared = &self.shared
+        cdef Py_ssize_t code = update_names.index(rule)
+        self.w, self.settings, self.moments, self.powers, self.stream = parameters, settings, moments, powers, stream
+        shared.rule, shared.settings = &update_rules[code], &settings[0]
+        shared.w, shared.train_biases = &parameters[0], train_biases
+        shared.moments = &moments[0, 0] if shared.rule.n_moments else NULL
+        shared.powers = &powers[0] if shared.rule.n_powers else NULL
+        shared.batch_size, shared.batch_start, shared.to_shuffle = rows, 0, 0
         if stream is not None:
-            self.words = words(stream)
-            self.order = np.empty(self.data.n_samples, np.int64)
-        self.trained = np.empty((1 if train_biases else self.block.n_layers, 2), np.intp)
-        for l in range(self.trained.shape[0]):
-            self.trained[l, 0] = k
-            self.trained[l, 1] = k + sizes[l] * sizes[l + 1]
-            k = self.trained[l, 1] + sizes[l + 1]
-        if train_biases:
-            self.trained[0, 1] = self.n_parameters
-
-    cdef double shuffle_on(self) noexcept nogil:
-        """Shuffle the identity order for this epoch, piece by piece; returns the work."""
-        cdef Py_ssize_t k
-        if self.to_shuffle < 0:
-            for k in range(self.data.n_samples):
-                self.order[k] = k
-            self.to_shuffle = self.data.n_samples - 1
-        k = self.to_shuffle
-        self.to_shuffle = shuffled(self.words, &self.order[0], k, SHUFFLE_STEPS)
-        return 16.0 * <double>(k - self.to_shuffle)
-
-    cdef double next_block(self, const int64_t *order) noexcept nogil:
-        """The next rows of a batch; after its last ones the update. Returns the multiply-adds spent."""
-        cdef Py_ssize_t n = self.data.n_samples
-        cdef Py_ssize_t stop = n if n - self.batch_start < self.batch_size else self.batch_start + self.batch_size
-        cdef double work = self.visit(order, min(self.block.rows, stop - self.row), self.row == self.batch_start)
-        if self.row == stop:
-            mean_gradient(self.g, self.n_parameters, stop - self.batch_start)
-            self.rule.update(&self.w[0], self.g, &self.moments[0, 0] if self.rule.n_moments else NULL,
-                             self.n_parameters, &self.powers[0] if self.rule.n_powers else NULL, &self.settings[0],
-                             <Span *>&self.trained[0, 0], self.trained.shape[0])
-            self.batch_start = stop
-            work += 8.0 * <double>self.n_parameters
-        return work
-
-    cdef double next_rows(self, const int64_t *order, double work) noexcept nogil:
-        """Plain SGD, row by row, for about so much work; returns what was spent."""
-        cdef Block *block = &self.block
-        cdef const double *t = self.data.y
-        cdef Py_ssize_t n = self.data.n_samples, row = self.row, s
-        cdef double total = self.total, lr = self.settings[0], spent = 0.0
-        while row < n and spent < work:
-            s = row if order == NULL else order[row]
-            if t == NULL:
-                total = total + sgd_row(block, self.loss, &self.data.X[s, 0],
-                                        targets_of(self.data, block, NULL, s, 1), lr, self.train_biases)
-            else:
-                total = total + sgd_row(block, self.loss, &self.data.X[s, 0], t + s * block.n_out, lr,
-                                        self.train_biases)
-            spent += self.row_work
-            row += 1
-        self.row, self.total = row, total
-        return spent
+            shared.words, shared.to_shuffle = words(stream), -1
+            self.order = np.empty(shared.n_samples, np.int64)
+            shared.order = &self.order[0]
+        self.row_layers = RowLayers(sizes, names) if rows == 1 and rule == "sgd" else None
 
     def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):
         """Fill losses[done:until], an epoch each; return how many are filled by now.
 
         Comes back after up to 20 ms of work, at `until`, or after an epoch whose loss is not finite.
         """
-        cdef Py_ssize_t n = self.data.n_samples
-        cdef const int64_t *order = &self.order[0] if self.words != NULL else NULL
-        cdef double work = 0.0, loss
-        cdef bp_fpenv saved
-        with nogil:
-            saved = bp_fpenv_enter()
-            while done < until and work < PAUSE_AFTER:
-                if self.to_shuffle != 0:
-                    work += self.shuffle_on()
-                    continue
-                work += self.next_rows(order, PAUSE_AFTER - work) if self.one_by_one else self.next_block(order)
-                if self.row == n:
-                    loss = self.total / <double>n
-                    losses[done] = loss
-                    done += 1
-                    self.row, self.batch_start, self.total = 0, 0, 0.0
-                    if self.words != NULL:
-                        self.to_shuffle = -1
-                    if not fabs(loss) <= DBL_MAX:
-                        break
-            bp_fpenv_leave(saved)
-        return done
+        cdef Shared *shared = &self.shared
+        shared.losses, shared.done, shared.until = &losses[0], done, until
+        if self.row_layers is None:
+            with nogil:
+                bp_run(shared.n_threads, train_blocks, shared)
+        else:
+            with nogil:
+                train_rows(shared, self.row_layers)
+        return shared.done

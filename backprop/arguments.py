@@ -34,6 +34,8 @@ OTHER_NAMES = {
 }
 
 
+MOST_THREADS = 1024
+
 # What float() or a cast would take, but is no real number.
 NOT_REAL = str | bytes | bytearray | memoryview | complex | np.complexfloating
 
@@ -85,6 +87,12 @@ def within(value: float, interval: str) -> bool:
     """Whether a number is in an interval such as "[0, 1)"; the host may have set Python's own comparisons otherwise."""
     low, high = interval[1:-1].split(",")
     return _kernel.within(value, float(low), float(high), interval[0] == "[", interval[-1] == "]")
+
+
+def threads(n_threads: SupportsIndex | None, multiply_adds: float) -> int:
+    """How many threads may work on so many multiply-adds, by the caller's will, or else OpenMP's."""
+    allowed = _kernel.max_threads() if n_threads is None else integer("n_threads", n_threads, 1)
+    return max(1, int(min(allowed, multiply_adds / _kernel.WAKING_WORK, MOST_THREADS)))
 
 
 def flag(argument: str, value: Any) -> bool:
@@ -226,7 +234,7 @@ def not_finite(argument: str, s: int, column: int, value: float) -> ValueError:
 
 def bad_target(loss: str, s: int, j: int, value: float) -> ValueError:
     """A target out of its range; with j = -1, a row of targets and its sum."""
-    low, high = _kernel.TARGETS[loss]
+    low, high = _kernel.TARGET_RANGES[loss]
     if j < 0:
         return ValueError(f"y must sum to 1 in each row (within 1e-9) for loss {loss!r}, got {value!r} in row {s}")
     allowed = f">= {low:g}" if high > 1.0 else f"in [{low:g}, {high:g}]"

@@ -69,16 +69,16 @@ class Run(NamedTuple):
     epochs: int
     callback: "Callback | None"
     progress: bool
+    n_threads: int | None
 
     @classmethod
     def checked(cls, epochs: int, callback: "Callback | None", progress: bool, n_threads: int | None = None) -> "Run":
-        """What was asked for; the number of threads changes nothing."""
+        """What was asked for."""
         epochs = arguments.integer("epochs", epochs, 1)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be None or a function of one argument, got {callback!r}")
-        if n_threads is not None:
-            arguments.integer("n_threads", n_threads, 1)
-        return cls(epochs, callback, arguments.flag("progress", progress))
+        arguments.threads(n_threads, 0)
+        return cls(epochs, callback, arguments.flag("progress", progress), n_threads)
 
 
 class EpochState:
@@ -237,6 +237,7 @@ def continue_training(
         network.activations,
         w,
         min(settings.batch_size, rows.n_samples),
+        arguments.threads(run.n_threads, math.inf),
         np.empty(network.n_parameters),
         settings.loss,
         rows,
@@ -330,7 +331,7 @@ def fast_train(
     train_biases : bool
         False keeps the biases as they are.
     n_threads : int >= 1 or None
-        How many threads may work; changes no bit. In this release one works.
+        How many threads may work; None: as many as OpenMP would use. Changes no bit, and small work takes one.
     callback : callable or None
         Called with an `EpochState` (``.epoch``, ``.loss``, ``.network``) after every epoch; returning True stops.
     progress : bool

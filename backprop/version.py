@@ -24,8 +24,8 @@ def show_config() -> None:
         f"backprop {__version__}, arithmetic contract {contract_version}": "",
         "compiler": _kernel.COMPILER,
         "flags": _kernel.FLAGS,
-        "instruction set": f"baseline of {platform.machine() or 'this processor'}",
-        "threads": "1",
+        "instruction set": f"{_kernel.TARGET} of {', '.join(_kernel.TARGETS)}, on {platform.machine()}",
+        "threads": f"{_kernel.max_threads()} at most",
         "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}",
         "numpy": np.__version__,
     }

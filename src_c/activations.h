@@ -1,230 +1,336 @@
-/* The table of activations (N3). A row is a name, the value as an expression in the net input z,
- * and the derivative as an expression in the value a; each is the reference's row of the same name.
- * Everything else here follows from it.
- *
- * scale (rows, 2) is written by softmax alone: the largest z, and the sum S. */
+/* The table of activations (N3). A row is a name, the value as an expression in the net inputs z,
+ * and the derivative as an expression in the values a, both vectors; each is the reference's row of
+ * the same name. Everything else here follows from it. */
 #ifndef BP_ACTIVATIONS_H
 #define BP_ACTIVATIONS_H
 
-#include <math.h>
-#include <stddef.h>
+#include "kernel.h"
+#include "quick.h"
+#include "vector.h"
 
-#include "elementary.h"
-#include "ordered.h"
-
-static inline double bp_tanh(double z) {
-    double t = bp_expm1(-2.0 * fabs(z));
-    return copysign(-t / (t + 2.0), z);
+/* no where v <= 0.0, else yes: what a NaN gets. */
+BP_INLINE bp_vec bp_sign_choice(bp_vec v, bp_vec no, bp_vec yes) {
+    return bp_select(bp_less_equal(v, bp_set(0.0)), no, yes);
 }
 
-static inline double bp_softplus(double z) {
-    return (z <= 0.0 ? 0.0 : z) + bp_log1p(bp_exp(-fabs(z)));
+BP_INLINE bp_vec bp_positive(bp_vec z) { return bp_sign_choice(z, bp_set(0.0), z); }
+
+BP_INLINE bp_vec bp_tanh(bp_vec z) {
+    bp_vec t = bp_expm1_of_negative(-2.0 * bp_abs(z));
+    return bp_copysign(t / (t + 2.0), z);
 }
+
+/* expm1 is not asked where it is not wanted. */
+BP_INLINE bp_vec bp_elu(bp_vec z) {
+    bp_mask below = bp_less_equal(z, bp_set(0.0));
+    return bp_select(below, bp_expm1_of_negative(bp_select(below, z, bp_set(-1.0))), z);
+}
+
+BP_INLINE bp_vec bp_softplus(bp_vec z) {
+    return bp_positive(z) + bp_log1p(bp_exp(-bp_abs(z)));
+}
+
+BP_INLINE bp_vec bp_square(bp_vec d) { return d * d; }
 
 #define BP_ACTIVATIONS(ROW)                                                                        \
-    ROW(identity, z, 1.0)                                                                          \
-    ROW(logistic, 1.0 / (1.0 + bp_exp(-z)), a * (1.0 - a))                                         \
+    ROW(identity, z, bp_set(1.0))                                                                  \
+    ROW(logistic, 1.0 / (1.0 + bp_exp(-z)), (a * (1.0 - a)))                                          \
     ROW(tanh, bp_tanh(z), 1.0 - a * a)                                                             \
-    ROW(relu, z <= 0.0 ? 0.0 : z, a <= 0.0 ? 0.0 : 1.0)                                            \
-    ROW(leaky_relu, z <= 0.0 ? 0.01 * z : z, a <= 0.0 ? 0.01 : 1.0)                                \
-    ROW(elu, z <= 0.0 ? bp_expm1(z) : z, a <= 0.0 ? a + 1.0 : 1.0)                                 \
-    ROW(softplus, bp_softplus(z), -bp_expm1(-a))                                                   \
-    ROW(softsign, z / (1.0 + fabs(z)), (1.0 - fabs(a)) * (1.0 - fabs(a)))
+    ROW(relu, bp_positive(z), bp_sign_choice(a, bp_set(0.0), bp_set(1.0)))          \
+    ROW(leaky_relu, bp_sign_choice(z, 0.01 * z, z),                               \
+        bp_sign_choice(a, bp_set(0.01), bp_set(1.0)))                             \
+    ROW(elu, bp_elu(z), bp_sign_choice(a, a + 1.0, bp_set(1.0)))                  \
+    ROW(softplus, bp_softplus(z), -bp_expm1_of_negative(-a))                                       \
+    ROW(softsign, z / (1.0 + bp_abs(z)), bp_square(1.0 - bp_abs(a)))
 
-typedef struct bp_activation bp_activation;
+typedef bp_vec (*bp_function)(bp_vec);
 
-/* A layer, and its part of the work space of a block of rows. */
-typedef struct {
-    ptrdiff_t n_in, n_out;
-    const bp_activation *activation;
-    double *W;       /* (n_in, n_out) */
-    double *b;       /* (n_out) */
-    double *dW;      /* like W: the gradient of the batch so far; unset without a backward pass */
-    double *db;      /* like b */
-    const double *x; /* (rows, n_in): the a of the layer below */
-    double *z, *a;   /* (rows, n_out); z is a itself, except in the last layer */
-    double *delta;   /* (rows, n_out) */
-} bp_layer;
-
-/* Each activation has loops of its own, so that for a single row, where latency is what counts, a
- * net input goes from the register that it was summed in straight into the activation.
- *
- * forward: z = x W + b, a = value(z). forward_row: the same for one row.
- * node_deltas: delta = (a - t)*derivative(a); NULL for softmax, whose loss needs no derivative.
- * hidden_deltas: delta[s][i] = (sum over j of delta_above[s][j]*W_above[i][j])*derivative(a[s][i]).
- * first_step: for the first layer and one row, its deltas and the step of plain SGD at once. */
-struct bp_activation {
-    const char *name;
-    void (*forward)(const bp_layer *layer, ptrdiff_t rows, double *scale);
-    void (*forward_row)(const bp_layer *layer, double *scale);
-    void (*node_deltas)(const bp_layer *layer, ptrdiff_t rows, const double *t);
-    void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, ptrdiff_t rows);
-    void (*first_step)(const bp_layer *layer, const bp_layer *above, double lr, int train_biases);
-};
-
-/* Plain SGD on a layer after one row. */
-static inline void bp_sgd_row(const bp_layer *layer, double lr, int train_biases) {
-    const ptrdiff_t n_in = layer->n_in, n_out = layer->n_out;
-    for (ptrdiff_t i = 0; i < n_in; i++)
-        bp_sgd_weights(lr, n_out, layer->x[i], layer->delta, layer->W + i * n_out);
-    if (train_biases)
-        bp_sgd_weights(lr, n_out, 1.0, layer->delta, layer->b);
+/* The last vector of an array, in part; a lane outside reads as 2.0, for which nothing is slow. */
+BP_INLINE bp_vec bp_load_last(const double *p, bp_part part) {
+    return bp_keep(part, bp_load_part(p, part), bp_set(2.0));
 }
 
-/* Values and deltas are stored two at a time, since they are loaded so: a load that spans two
- * stores has to wait until both have left the store buffer. */
-#define BP_FUNCTIONS(name, value, derivative)                                                      \
-    static inline double bp_##name##_of(double z) { return (value); }                              \
-    static inline double bp_##name##_derivative(double a) { return (void)a, (derivative); }        \
-    static inline void bp_##name##_outputs(ptrdiff_t j, ptrdiff_t n_in, ptrdiff_t n_out,           \
-                                           const double *x, const double *W, const double *b,      \
-                                           double *z, double *a) {                                 \
-        for (; j + 2 <= n_out; j += 2) {                                                           \
-            bp_pair z_j = bp_net_input_pair(n_in, n_out, x, W + j, b + j);                         \
-            bp_store(z + j, z_j);                                                                  \
-            bp_store(a + j,                                                                        \
-                     BP_PAIR(bp_##name##_of(BP_AT(z_j, 0)), bp_##name##_of(BP_AT(z_j, 1))));       \
-        }                                                                                          \
-        if (j < n_out) {                                                                           \
-            z[j] = bp_net_input_one(n_in, n_out, x, W + j, b + j);                                 \
-            a[j] = bp_##name##_of(z[j]);                                                           \
-        }                                                                                          \
-    }                                                                                              \
-    static void bp_forward_##name(const bp_layer *layer, ptrdiff_t rows, double *scale) {          \
-        const ptrdiff_t n_in = layer->n_in, n_out = layer->n_out;                                  \
-        const double *x = layer->x;                                                                \
-        double *z = layer->z, *a = layer->a;                                                       \
-        (void)scale;                                                                               \
-        for (; rows >= BP_ROWS; rows -= BP_ROWS) {                                                 \
-            bp_net_input(n_in, n_out, x, layer->W, layer->b, z);                                   \
-            for (ptrdiff_t k = 0; k < BP_ROWS * n_out; k++)                                        \
-                a[k] = bp_##name##_of(z[k]);                                                       \
-            x += BP_ROWS * n_in, z += BP_ROWS * n_out, a += BP_ROWS * n_out;                       \
-        }                                                                                          \
-        for (; rows > 0; rows--, x += n_in, z += n_out, a += n_out) {                              \
-            ptrdiff_t j = 0;                                                                       \
-            for (; j + 8 <= n_out; j += 8) {                                                       \
-                bp_net_input_tile(1, 4, n_in, n_out, x, layer->W + j, layer->b + j, z + j);        \
-                for (ptrdiff_t k = j; k < j + 8; k += 2)                                           \
-                    bp_store(a + k, BP_PAIR(bp_##name##_of(z[k]), bp_##name##_of(z[k + 1])));      \
-            }                                                                                      \
-            bp_##name##_outputs(j, n_in, n_out, x, layer->W, layer->b, z, a);                      \
-        }                                                                                          \
-    }                                                                                              \
-    static void bp_forward_row_##name(const bp_layer *layer, double *scale) {                      \
-        if (layer->n_out >= 8)                                                                     \
-            bp_forward_##name(layer, 1, scale);                                                    \
-        else                                                                                       \
-            bp_##name##_outputs(0, layer->n_in, layer->n_out, layer->x, layer->W, layer->b,        \
-                                layer->z, layer->a);                                               \
-    }                                                                                              \
-    static void bp_node_deltas_##name(const bp_layer *layer, ptrdiff_t rows, const double *t) {    \
-        const double *a = layer->a;                                                                \
-        const ptrdiff_t n = rows * layer->n_out;                                                   \
-        ptrdiff_t k = 0;                                                                           \
-        for (; k + 2 <= n; k += 2)                                                                 \
-            bp_store(layer->delta + k,                                                             \
-                     BP_PAIR((a[k] - t[k]) * bp_##name##_derivative(a[k]),                         \
-                             (a[k + 1] - t[k + 1]) * bp_##name##_derivative(a[k + 1])));           \
-        if (k < n)                                                                                 \
-            layer->delta[k] = (a[k] - t[k]) * bp_##name##_derivative(a[k]);                        \
-    }                                                                                              \
-    static void bp_hidden_deltas_##name(const bp_layer *layer, const bp_layer *above,              \
-                                        ptrdiff_t rows) {                                          \
-        const ptrdiff_t n = layer->n_out, n_above = above->n_out;                                  \
-        const double *a = layer->a, *delta_above = above->delta;                                   \
-        double *delta = layer->delta, sum[8];                                                      \
-        for (; rows > 0; rows--, delta_above += n_above, a += n, delta += n) {                     \
-            const double *W = above->W;                                                            \
-            ptrdiff_t i = 0;                                                                       \
-            for (; i + 8 <= n; i += 8, W += 8 * n_above) {                                         \
-                bp_hidden_sum_tile(8, n_above, delta_above, W, sum);                               \
-                for (ptrdiff_t k = 0; k < 8; k += 2)                                               \
-                    bp_store(delta + i + k,                                                        \
-                             BP_PAIR(sum[k] * bp_##name##_derivative(a[i + k]),                    \
-                                     sum[k + 1] * bp_##name##_derivative(a[i + k + 1])));          \
-            }                                                                                      \
-            for (; i + 2 <= n; i += 2, W += 2 * n_above) {                                         \
-                bp_hidden_sum_tile(2, n_above, delta_above, W, sum);                               \
-                bp_store(delta + i, BP_PAIR(sum[0] * bp_##name##_derivative(a[i]),                 \
-                                            sum[1] * bp_##name##_derivative(a[i + 1])));           \
-            }                                                                                      \
-            if (i < n) {                                                                           \
-                bp_hidden_sum_tile(1, n_above, delta_above, W, sum);                               \
-                delta[i] = sum[0] * bp_##name##_derivative(a[i]);                                  \
-            }                                                                                      \
-        }                                                                                          \
-    }                                                                                              \
-    static void bp_first_step_##name(const bp_layer *layer, const bp_layer *above, double lr,      \
-                                     int train_biases) {                                           \
-        const ptrdiff_t n_in = layer->n_in, n = layer->n_out, n_above = above->n_out;              \
-        const double *x = layer->x, *a = layer->a, *W_above = above->W;                            \
-        double sum[2];                                                                             \
+/* out = f(x) for n numbers. */
+BP_INLINE void bp_map(bp_function f, ptrdiff_t n, const double *x, double *out) {
+    ptrdiff_t k = 0;
+    for (; k + BP_LANES <= n; k += BP_LANES)
+        bp_store(out + k, f(bp_load(x + k)));
+    if (k < n) {
+        bp_part part = bp_part_of(n - k);
+        bp_store_part(out + k, part, f(bp_load_last(x + k, part)));
+    }
+}
+
+BP_INLINE void bp_node_deltas(bp_function derivative, ptrdiff_t n, const double *a, const double *t,
+                              double *delta) {
+    ptrdiff_t k = 0;
+    for (; k + BP_LANES <= n; k += BP_LANES) {
+        bp_vec o = bp_load(a + k);
+        bp_store(delta + k, (o - bp_load(t + k)) * derivative(o));
+    }
+    if (k < n) {
+        bp_part part = bp_part_of(n - k);
+        bp_vec o = bp_load_last(a + k, part);
+        bp_store_part(delta + k, part, (o - bp_load_last(t + k, part)) * derivative(o));
+    }
+}
+
+BP_INLINE void bp_times_derivative(bp_function derivative, ptrdiff_t n, const double *a,
+                                   double *delta) {
+    ptrdiff_t k = 0;
+    for (; k + BP_LANES <= n; k += BP_LANES)
+        bp_store(delta + k, bp_load(delta + k) * derivative(bp_load(a + k)));
+    if (k < n) {
+        bp_part part = bp_part_of(n - k);
+        bp_vec a_k = bp_load_last(a + k, part);
+        bp_store_part(delta + k, part, bp_load_last(delta + k, part) * derivative(a_k));
+    }
+}
+
+/* delta = a - t for n numbers. */
+static void bp_differences(ptrdiff_t n, const double *a, const double *t, double *delta) {
+    ptrdiff_t k = 0;
+    for (; k + BP_LANES <= n; k += BP_LANES)
+        bp_store(delta + k, bp_load(a + k) - bp_load(t + k));
+    if (k < n) {
+        bp_part part = bp_part_of(n - k);
+        bp_store_part(delta + k, part, bp_load_last(a + k, part) - bp_load_last(t + k, part));
+    }
+}
+
+/* ---- one row at a time ---- */
+
+/* Up to four vectors of sums, x (n_in), W (n_in, stride).
+ *
+ * A sum begins with its first product, not with 0.0, which is an addition less to wait for. As a
+ * net input that could only make a -0.0 of a sum that is zero, and b + 0.0, which is never -0.0,
+ * makes +0.0 of either. In a hidden delta it could only change the sign of a delta that is zero;
+ * such a sign can reach a delta further down only as the sign of another zero, and ends in the
+ * gradient 0.0 + x*delta. */
+BP_INLINE void bp_row_sums(int n_vecs, ptrdiff_t n_in, ptrdiff_t stride, const double *x,
+                           const double *W, bp_vec *sum) {
+    for (int v = 0; v < n_vecs; v++)
+        sum[v] = bp_set(x[0]) * bp_load(W + v * BP_LANES);
+    for (ptrdiff_t i = 1; i < n_in; i++) {
+        W += stride;
+        for (int v = 0; v < n_vecs; v++)
+            sum[v] = sum[v] + bp_set(x[i]) * bp_load(W + v * BP_LANES);
+    }
+}
+
+/* w - lr*(0.0 + x*delta). Adding 0.0 makes +0.0 of a product that is -0.0, as a sum from 0.0 does.
+ */
+BP_INLINE void bp_row_move(int n_vecs, double lr, bp_vec x, const bp_vec *delta, double *w) {
+    for (int v = 0; v < n_vecs; v++) {
+        double *at = w + v * BP_LANES;
+        bp_store(at, bp_load(at) - lr * (0.0 + x * delta[v]));
+    }
+}
+
+BP_INLINE void bp_row_move_layer(int n_vecs, const bp_row_layer *layer, ptrdiff_t j,
+                                 const bp_vec *delta, double lr, int train_biases) {
+    double *W = layer->W + j;
+    for (ptrdiff_t i = 0; i < layer->n_in; i++, W += layer->stride)
+        bp_row_move(n_vecs, lr, bp_set(layer->x[i]), delta, W);
+    if (train_biases)
+        bp_row_move(n_vecs, lr, bp_set(1.0), delta, layer->b + j);
+}
+
+/* Deltas are 0.0 beside the layer's units. */
+BP_INLINE void bp_row_clear(int n_vecs, const bp_row_layer *layer, ptrdiff_t j, bp_vec *delta) {
+    if (j + n_vecs * BP_LANES == layer->stride)
+        delta[n_vecs - 1] = bp_keep(bp_part_of(layer->n - (layer->stride - BP_LANES)),
+                                    delta[n_vecs - 1], bp_set(0.0));
+}
+
+BP_INLINE void bp_row_store(int n_vecs, const bp_vec *from, double *to) {
+    for (int v = 0; v < n_vecs; v++)
+        bp_store(to + v * BP_LANES, from[v]);
+}
+
+/* STEP(n_vecs, j, ...) for all vectors of a padded row, up to four from each j on. */
+#define BP_ROW(STEP, stride, ...)                                                                  \
+    do {                                                                                           \
         ptrdiff_t j = 0;                                                                           \
-        if (n >= 8) {                                                                              \
-            bp_hidden_deltas_##name(layer, above, 1);                                              \
-            bp_sgd_row(layer, lr, train_biases);                                                   \
-            return;                                                                                \
+        for (; j + 4 * BP_LANES <= (stride); j += 4 * BP_LANES)                                    \
+            STEP(4, j, __VA_ARGS__);                                                               \
+        if (j + 2 * BP_LANES <= (stride)) {                                                        \
+            STEP(2, j, __VA_ARGS__);                                                               \
+            j += 2 * BP_LANES;                                                                     \
         }                                                                                          \
-        for (; j + 2 <= n; j += 2, W_above += 2 * n_above) {                                       \
-            bp_hidden_sum_tile(2, n_above, above->delta, W_above, sum);                            \
-            bp_pair delta = BP_PAIR(sum[0] * bp_##name##_derivative(a[j]),                         \
-                                    sum[1] * bp_##name##_derivative(a[j + 1]));                    \
-            for (ptrdiff_t i = 0; i < n_in; i++)                                                   \
-                bp_sgd_pair(lr, x[i], delta, layer->W + i * n + j);                                \
-            if (train_biases)                                                                      \
-                bp_sgd_pair(lr, 1.0, delta, layer->b + j);                                         \
-        }                                                                                          \
-        if (j < n) {                                                                               \
-            bp_hidden_sum_tile(1, n_above, above->delta, W_above, sum);                            \
-            double delta = sum[0] * bp_##name##_derivative(a[j]);                                  \
-            for (ptrdiff_t i = 0; i < n_in; i++)                                                   \
-                bp_sgd_one(lr, x[i], delta, layer->W + i * n + j);                                 \
-            if (train_biases)                                                                      \
-                bp_sgd_one(lr, 1.0, delta, layer->b + j);                                          \
-        }                                                                                          \
+        if (j < (stride))                                                                          \
+            STEP(1, j, __VA_ARGS__);                                                               \
+    } while (0)
+
+BP_INLINE void bp_row_forward(int n_vecs, ptrdiff_t j, bp_function value,
+                              const bp_row_layer *layer) {
+    bp_vec z[4];
+    bp_row_sums(n_vecs, layer->n_in, layer->stride, layer->x, layer->W + j, z);
+    for (int v = 0; v < n_vecs; v++)
+        z[v] = z[v] + (bp_load(layer->b + j + v * BP_LANES) + 0.0);
+    bp_row_store(n_vecs, z, layer->z + j);
+    for (int v = 0; v < n_vecs; v++)
+        z[v] = value(z[v]);
+    bp_row_store(n_vecs, z, layer->a + j);
+}
+
+BP_INLINE void bp_row_deltas(int n_vecs, ptrdiff_t j, bp_function derivative,
+                             const bp_row_layer *layer, const double *t) {
+    bp_vec delta[4];
+    for (int v = 0; v < n_vecs; v++) {
+        ptrdiff_t at = j + v * BP_LANES;
+        bp_vec o = bp_load(layer->a + at);
+        bp_vec t_j = at + BP_LANES <= layer->n ? bp_load(t + at)
+                                               : bp_load_part(t + at, bp_part_of(layer->n - at));
+        delta[v] = derivative == NULL ? o - t_j : (o - t_j) * derivative(o);
+    }
+    bp_row_clear(n_vecs, layer, j, delta);
+    bp_row_store(n_vecs, delta, layer->delta + j);
+}
+
+BP_INLINE void bp_row_hidden(int n_vecs, ptrdiff_t j, bp_function derivative,
+                             const bp_row_layer *layer, const bp_row_layer *above, bp_vec *delta) {
+    bp_row_sums(n_vecs, above->n, layer->stride, above->delta, above->Wt + j, delta);
+    for (int v = 0; v < n_vecs; v++)
+        delta[v] = delta[v] * derivative(bp_load(layer->a + j + v * BP_LANES));
+    bp_row_clear(n_vecs, layer, j, delta);
+}
+
+BP_INLINE void bp_row_hidden_deltas(int n_vecs, ptrdiff_t j, bp_function derivative,
+                                    const bp_row_layer *layer, const bp_row_layer *above) {
+    bp_vec delta[4];
+    bp_row_hidden(n_vecs, j, derivative, layer, above, delta);
+    bp_row_store(n_vecs, delta, layer->delta + j);
+}
+
+BP_INLINE void bp_row_first_step(int n_vecs, ptrdiff_t j, bp_function derivative,
+                                 const bp_row_layer *layer, const bp_row_layer *above, double lr,
+                                 int train_biases) {
+    bp_vec delta[4];
+    bp_row_hidden(n_vecs, j, derivative, layer, above, delta);
+    bp_row_move_layer(n_vecs, layer, j, delta, lr, train_biases);
+}
+
+BP_INLINE void bp_row_step_part(int n_vecs, ptrdiff_t j, const bp_row_layer *layer, double lr,
+                                int train_biases) {
+    bp_vec delta[4];
+    for (int v = 0; v < n_vecs; v++)
+        delta[v] = bp_load(layer->delta + j + v * BP_LANES);
+    bp_row_move_layer(n_vecs, layer, j, delta, lr, train_biases);
+}
+
+BP_INLINE void bp_row_step_transposed_part(int n_vecs, ptrdiff_t i, const bp_row_layer *layer,
+                                           const bp_row_layer *above, double lr) {
+    bp_vec a[4];
+    for (int v = 0; v < n_vecs; v++)
+        a[v] = bp_load(layer->a + i + v * BP_LANES);
+    for (ptrdiff_t j = 0; j < above->n; j++)
+        bp_row_move(n_vecs, lr, bp_set(above->delta[j]), a, above->Wt + j * layer->stride + i);
+}
+
+static void bp_row_differences(const bp_row_layer *layer, const double *t) {
+    BP_ROW(bp_row_deltas, layer->stride, NULL, layer, t);
+}
+
+static void bp_row_step(const bp_row_layer *layer, double lr, int train_biases) {
+    BP_ROW(bp_row_step_part, layer->stride, layer, lr, train_biases);
+}
+
+/* The layer above's Wt, whose rows have this layer's stride. */
+static void bp_row_step_transposed(const bp_row_layer *layer, const bp_row_layer *above,
+                                   double lr) {
+    BP_ROW(bp_row_step_transposed_part, layer->stride, layer, above, lr);
+}
+
+/* ---- the table ---- */
+
+#define BP_FUNCTIONS(name, value, derivative)                                                      \
+    BP_INLINE bp_vec bp_##name##_of(bp_vec z) { return (value); }                                  \
+    BP_INLINE bp_vec bp_##name##_derivative(bp_vec a) { return (void)a, (derivative); }            \
+    static void bp_##name##_values(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a,       \
+                                   double *scale) {                                                \
+        (void)n_out, (void)scale;                                                                  \
+        bp_map(bp_##name##_of, n, z, a);                                                           \
+    }                                                                                              \
+    static void bp_##name##_node_deltas(ptrdiff_t n, const double *a, const double *t,             \
+                                        double *delta) {                                           \
+        bp_node_deltas(bp_##name##_derivative, n, a, t, delta);                                    \
+    }                                                                                              \
+    static void bp_##name##_times_derivative(ptrdiff_t n, const double *a, double *delta) {        \
+        bp_times_derivative(bp_##name##_derivative, n, a, delta);                                  \
+    }                                                                                              \
+    static void bp_##name##_row_forward(const bp_row_layer *layer, double *scale) {                \
+        (void)scale;                                                                               \
+        BP_ROW(bp_row_forward, layer->stride, bp_##name##_of, layer);                              \
+    }                                                                                              \
+    static void bp_##name##_row_node_deltas(const bp_row_layer *layer, const double *t) {          \
+        BP_ROW(bp_row_deltas, layer->stride, bp_##name##_derivative, layer, t);                    \
+    }                                                                                              \
+    static void bp_##name##_row_hidden_deltas(const bp_row_layer *layer,                           \
+                                              const bp_row_layer *above) {                         \
+        BP_ROW(bp_row_hidden_deltas, layer->stride, bp_##name##_derivative, layer, above);         \
+    }                                                                                              \
+    static void bp_##name##_row_first_step(const bp_row_layer *layer, const bp_row_layer *above,   \
+                                           double lr, int train_biases) {                          \
+        BP_ROW(bp_row_first_step, layer->stride, bp_##name##_derivative, layer, above, lr,         \
+               train_biases);                                                                      \
     }
 BP_ACTIVATIONS(BP_FUNCTIONS)
 #undef BP_FUNCTIONS
 
-/* Row by row: m the largest z, e[j] = exp(z[j] - m), S their sum in increasing j, a[j] = e[j]/S. */
-static void bp_forward_softmax(const bp_layer *layer, ptrdiff_t rows, double *scale) {
-    const ptrdiff_t n = layer->n_out;
-    const double *z = layer->z;
-    double *a = layer->a;
-    bp_forward_identity(layer, rows, scale);
-    for (; rows > 0; rows--, z += n, a += n, scale += 2) {
-        double m = z[0], S = 0.0;
-        for (ptrdiff_t j = 1; j < n; j++)
-            m = z[j] > m ? z[j] : m;
-        for (ptrdiff_t j = 0; j < n; j++) {
-            a[j] = bp_exp(z[j] - m);
-            S = S + a[j];
-        }
-        for (ptrdiff_t j = 0; j < n; j++)
-            a[j] = a[j] / S;
-        scale[0] = m;
-        scale[1] = S;
+/* Row by row: m the largest z, e[j] = exp(z[j] - m), S their sum in increasing j, a[j] = e[j]/S.
+ * What lies beside a padded row's units is less than 1 and not in S. */
+BP_INLINE void bp_softmax_row(ptrdiff_t n, ptrdiff_t stride, const double *z, double *a,
+                              double *scale) {
+    double m = z[0], S = 0.0;
+    for (ptrdiff_t j = 1; j < n; j++)
+        m = z[j] > m ? z[j] : m;
+    ptrdiff_t j = 0;
+    for (; j + BP_LANES <= stride; j += BP_LANES)
+        bp_store(a + j, bp_exp(bp_load(z + j) - m));
+    if (j < stride) {
+        bp_part part = bp_part_of(stride - j);
+        bp_vec beside = bp_set(m);
+        bp_store_part(a + j, part, bp_exp(bp_keep(part, bp_load_part(z + j, part), beside) - m));
     }
+    for (j = 0; j < n; j++)
+        S = S + a[j];
+    for (j = 0; j + BP_LANES <= stride; j += BP_LANES)
+        bp_store(a + j, bp_load(a + j) / S);
+    if (j < stride) {
+        bp_part part = bp_part_of(stride - j);
+        bp_store_part(a + j, part, bp_load_last(a + j, part) / S);
+    }
+    scale[0] = m;
+    scale[1] = S;
 }
 
-static void bp_forward_row_softmax(const bp_layer *layer, double *scale) {
-    bp_forward_softmax(layer, 1, scale);
+static void bp_softmax_values(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a,
+                              double *scale) {
+    for (; n > 0; n -= n_out, z += n_out, a += n_out, scale += 2)
+        bp_softmax_row(n_out, n_out, z, a, scale);
 }
 
-static const bp_activation bp_activations[] = {
+static void bp_softmax_row_forward(const bp_row_layer *layer, double *scale) {
+    bp_identity_row_forward(layer, scale);
+    for (ptrdiff_t j = layer->n; j < layer->stride; j++)
+        layer->z[j] = layer->z[0];
+    bp_softmax_row(layer->n, layer->stride, layer->z, layer->a, scale);
+}
+
+static const bp_activation bp_activations[bp_n_activations] = {
 #define BP_ENTRY(name, value, derivative)                                                          \
     {#name,                                                                                        \
-     bp_forward_##name,                                                                            \
-     bp_forward_row_##name,                                                                        \
-     bp_node_deltas_##name,                                                                        \
-     bp_hidden_deltas_##name,                                                                      \
-     bp_first_step_##name},
+     bp_##name##_values,                                                                           \
+     bp_##name##_node_deltas,                                                                      \
+     bp_##name##_times_derivative,                                                                 \
+     bp_##name##_row_forward,                                                                      \
+     bp_##name##_row_node_deltas,                                                                  \
+     bp_##name##_row_hidden_deltas,                                                                \
+     bp_##name##_row_first_step},
     BP_ACTIVATIONS(BP_ENTRY)
 #undef BP_ENTRY
-        {"softmax", bp_forward_softmax, bp_forward_row_softmax, NULL, NULL, NULL},
+        {"softmax", bp_softmax_values, NULL, NULL, bp_softmax_row_forward, NULL, NULL, NULL},
 };
-
-enum { bp_n_activations = sizeof bp_activations / sizeof bp_activations[0] };
 
 #endif

@@ -1,179 +1,174 @@
 /* The three ordered products: forward (N2), hidden delta (N5) and weight gradient (N6).
  *
- * Shapes: x (rows, n_in), W and dW (n_in, n_out), b and db (n_out), z and delta (rows, n_out),
- * below (rows, n_in); all without gaps. Every element is one sum of its own, from 0.0 in the stated
- * order, and no two products are fused: the tiles below only decide how many such sums are under
- * way at once, which hides the latency of the adder. A tile's size is a constant where it is
- * called, so that the accumulators stay in registers. */
+ * All are one: C[r][j] = start + sum over k increasing of A[r][k]*B[k][j], with A read through two
+ * strides. Every element is one sum of its own in the stated order, no two products are fused, and
+ * lanes run over j: the tiles below only decide how many such sums are under way at once. An
+ * accumulator that is stored and loaded again goes on as if it had stayed, so k may be cut too.
+ *
+ *            forward        hidden delta            gradient
+ *   A        x (rows, n_in) delta_above (rows, n)   x transposed (n_in, rows)
+ *   B        W (n_in, n)    W_above transposed      delta (rows, n)
+ *   C        z (rows, n)    sums (rows, n_in)       dW (n_in, n), going on from the block before
+ */
 #ifndef BP_ORDERED_H
 #define BP_ORDERED_H
 
-#include <stddef.h>
-#include <string.h>
+#include "vector.h"
 
-/* Two neighbouring outputs. Left to itself gcc 12 vectorises along the sum instead, and spends more
- * on bringing the products back into order than it gains. */
-#if defined(__GNUC__) && !defined(BP_PLAIN_C)
-typedef double bp_pair __attribute__((vector_size(16)));
-#define BP_PAIR(a, b) ((bp_pair){(a), (b)})
-#define BP_AT(pair, k) ((pair)[k])
-#define BP_ADD(a, b) ((a) + (b))
-#define BP_SUB(a, b) ((a) - (b))
-#define BP_MUL(a, b) ((a) * (b))
-#else
+enum {
+    BP_TILE_ROWS = 6,
+    BP_TILE_WIDTH = BP_TILE_VECS * BP_LANES,
+    /* A panel of B, in its own place: so many k, one tile wide. With the rows of A that meet it, it
+     * fits the first-level cache. */
+    BP_PANEL_DEPTH = 128,
+    BP_PANEL_DOUBLES = BP_PANEL_DEPTH * 32,
+    /* What B may take of that cache, in doubles, where it is read as it lies. */
+    BP_UNPACKED = 3072,
+    /* Fewer rows than these do not pay for packing. */
+    BP_PACKED_ROWS = 24
+};
+
+/* A matrix read through strides, in doubles. */
 typedef struct {
-    double at[2];
-} bp_pair;
-#define BP_PAIR(a, b) ((bp_pair){{(a), (b)}})
-#define BP_AT(pair, k) ((pair).at[k])
-#define BP_ADD(a, b) BP_PAIR((a).at[0] + (b).at[0], (a).at[1] + (b).at[1])
-#define BP_SUB(a, b) BP_PAIR((a).at[0] - (b).at[0], (a).at[1] - (b).at[1])
-#define BP_MUL(a, b) BP_PAIR((a).at[0] * (b).at[0], (a).at[1] * (b).at[1])
-#endif
+    const double *at;
+    ptrdiff_t row, step;
+} bp_factor;
 
-static inline bp_pair bp_load(const double *from) {
-    bp_pair pair;
-    memcpy(&pair, from, sizeof pair);
-    return pair;
-}
-
-static inline void bp_store(double *to, bp_pair pair) { memcpy(to, &pair, sizeof pair); }
-
-enum { BP_ROWS = 4, BP_PAIRS = 4 };
-
-/* z[s][j] = (sum over i increasing of x[s][i]*W[i][j]) + b[j], for n_rows rows and 2*n_pairs
- * outputs. */
-static inline void bp_net_input_tile(ptrdiff_t n_rows, ptrdiff_t n_pairs, ptrdiff_t n_in,
-                                     ptrdiff_t n_out, const double *restrict x,
-                                     const double *restrict W, const double *restrict b,
-                                     double *restrict z) {
-    bp_pair sum[BP_ROWS][BP_PAIRS];
-    for (ptrdiff_t s = 0; s < n_rows; s++)
-        for (ptrdiff_t p = 0; p < n_pairs; p++)
-            sum[s][p] = BP_PAIR(0.0, 0.0);
-    for (ptrdiff_t i = 0; i < n_in; i++, W += n_out)
-        for (ptrdiff_t s = 0; s < n_rows; s++) {
-            bp_pair x_i = BP_PAIR(x[s * n_in + i], x[s * n_in + i]);
-            for (ptrdiff_t p = 0; p < n_pairs; p++)
-                sum[s][p] = BP_ADD(sum[s][p], BP_MUL(x_i, bp_load(W + 2 * p)));
+/* One tile: n_rows x n_vecs sums, the last vector in part. n_rows, n_vecs and full are constants
+ * where this is called, so that the accumulators stay in registers.
+ *
+ * first: start at 0.0, else at C. bias (or NULL): added at the end. */
+BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_factor A,
+                       const double *B, ptrdiff_t B_step, double *C, ptrdiff_t C_row, bp_part part,
+                       int first, const double *bias) {
+    bp_vec sum[BP_TILE_ROWS][BP_TILE_VECS];
+#define BP_EACH(n, k) for (int k = 0; k < n; k++)
+#define BP_VEC(p, v)                                                                               \
+    (full || v + 1 < n_vecs ? bp_load((p) + v * BP_LANES) : bp_load_part((p) + v * BP_LANES, part))
+    if (first) {
+        BP_EACH(n_rows, r)
+        BP_EACH(n_vecs, v) sum[r][v] = bp_set(0.0);
+    } else {
+        BP_EACH(n_rows, r)
+        BP_EACH(n_vecs, v) sum[r][v] = BP_VEC(C + r * C_row, v);
+    }
+    for (ptrdiff_t k = 0; k < depth; k++, A.at += A.step, B += B_step) {
+        bp_vec b[BP_TILE_VECS];
+        BP_EACH(n_vecs, v) b[v] = BP_VEC(B, v);
+        BP_EACH(n_rows, r) {
+            bp_vec a = bp_set(A.at[r * A.row]);
+            BP_EACH(n_vecs, v) sum[r][v] = sum[r][v] + a * b[v];
         }
-    for (ptrdiff_t s = 0; s < n_rows; s++)
-        for (ptrdiff_t p = 0; p < n_pairs; p++)
-            bp_store(z + s * n_out + 2 * p, BP_ADD(sum[s][p], bp_load(b + 2 * p)));
-}
-
-/* The same for one row and two outputs, or one: the net inputs are returned. The sum begins with
- * its first product, not with 0.0, which is an addition less to wait for. That could only make a
- * -0.0 of a sum that is zero, and b + 0.0, which is never -0.0, makes +0.0 of either. */
-static inline bp_pair bp_net_input_pair(ptrdiff_t n_in, ptrdiff_t n_out, const double *x,
-                                        const double *W, const double *b) {
-    bp_pair bias = BP_ADD(bp_load(b), BP_PAIR(0.0, 0.0));
-    bp_pair sum = BP_MUL(BP_PAIR(x[0], x[0]), bp_load(W));
-    for (ptrdiff_t i = 1; i < n_in; i++) {
-        W += n_out;
-        sum = BP_ADD(sum, BP_MUL(BP_PAIR(x[i], x[i]), bp_load(W)));
     }
-    return BP_ADD(sum, bias);
-}
-
-static inline double bp_net_input_one(ptrdiff_t n_in, ptrdiff_t n_out, const double *x,
-                                      const double *W, const double *b) {
-    double bias = b[0] + 0.0, sum = x[0] * W[0];
-    for (ptrdiff_t i = 1; i < n_in; i++)
-        sum = sum + x[i] * W[i * n_out];
-    return sum + bias;
-}
-
-/* BP_ROWS rows. */
-static inline void bp_net_input(ptrdiff_t n_in, ptrdiff_t n_out, const double *restrict x,
-                                const double *restrict W, const double *restrict b,
-                                double *restrict z) {
-    ptrdiff_t j = 0;
-    for (; j + 4 <= n_out; j += 4)
-        bp_net_input_tile(BP_ROWS, 2, n_in, n_out, x, W + j, b + j, z + j);
-    for (; j + 2 <= n_out; j += 2)
-        bp_net_input_tile(BP_ROWS, 1, n_in, n_out, x, W + j, b + j, z + j);
-    for (ptrdiff_t s = 0; j < n_out && s < BP_ROWS; s++)
-        z[s * n_out + j] = bp_net_input_one(n_in, n_out, x + s * n_in, W + j, b + j);
-}
-
-/* sum[i] = sum over j increasing of delta[j]*W[i][j], for one row and height inputs. It begins with
- * its first product, not with 0.0. That could only change the sign of a delta that is zero; such a
- * sign can reach a delta further down only as the sign of another zero, and ends in the gradient's
- * sums, which do begin with 0.0. */
-static inline void bp_hidden_sum_tile(ptrdiff_t height, ptrdiff_t n_out,
-                                      const double *restrict delta, const double *restrict W,
-                                      double *restrict sum) {
-    for (ptrdiff_t i = 0; i < height; i++)
-        sum[i] = delta[0] * W[i * n_out];
-    for (ptrdiff_t j = 1; j < n_out; j++)
-        for (ptrdiff_t i = 0; i < height; i++)
-            sum[i] = sum[i] + delta[j] * W[i * n_out + j];
-}
-
-/* dW[i][j] goes on by x[s][i]*delta[s][j], s increasing, for one input and 2*n_pairs outputs; from
- * 0.0 if first. A stride of 0 between the rows' inputs makes x the constant 1.0 of the biases. */
-static inline void bp_gradient_tile(int first, ptrdiff_t n_pairs, ptrdiff_t rows, ptrdiff_t stride,
-                                    ptrdiff_t n_out, const double *restrict x,
-                                    const double *restrict delta, double *restrict dW) {
-    bp_pair sum[BP_PAIRS];
-    for (ptrdiff_t p = 0; p < n_pairs; p++)
-        sum[p] = first ? BP_PAIR(0.0, 0.0) : bp_load(dW + 2 * p);
-    for (ptrdiff_t s = 0; s < rows; s++, x += stride, delta += n_out) {
-        bp_pair x_i = BP_PAIR(x[0], x[0]);
-        for (ptrdiff_t p = 0; p < n_pairs; p++)
-            sum[p] = BP_ADD(sum[p], BP_MUL(x_i, bp_load(delta + 2 * p)));
+    if (bias != NULL)
+        BP_EACH(n_vecs, v) {
+            bp_vec b = BP_VEC(bias, v);
+            BP_EACH(n_rows, r) sum[r][v] = sum[r][v] + b;
+        }
+    BP_EACH(n_rows, r)
+    BP_EACH(n_vecs, v) {
+        double *c = C + r * C_row + v * BP_LANES;
+        if (full || v + 1 < n_vecs)
+            bp_store(c, sum[r][v]);
+        else
+            bp_store_part(c, part, sum[r][v]);
     }
-    for (ptrdiff_t p = 0; p < n_pairs; p++)
-        bp_store(dW + 2 * p, sum[p]);
+#undef BP_VEC
+#undef BP_EACH
 }
 
-static inline void bp_gradient_row(int first, ptrdiff_t rows, ptrdiff_t stride, ptrdiff_t n_out,
-                                   const double *restrict x, const double *restrict delta,
-                                   double *restrict dW) {
-    ptrdiff_t j = 0;
-    for (; j + 8 <= n_out; j += 8)
-        bp_gradient_tile(first, 4, rows, stride, n_out, x, delta + j, dW + j);
-    for (; j + 2 <= n_out; j += 2)
-        bp_gradient_tile(first, 1, rows, stride, n_out, x, delta + j, dW + j);
-    if (j < n_out) {
-        double sum = first ? 0.0 : dW[j];
-        for (ptrdiff_t s = 0; s < rows; s++)
-            sum = sum + x[s * stride] * delta[s * n_out + j];
-        dW[j] = sum;
+/* Tiles of one width, from the first row to the last. */
+BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, bp_factor A,
+                         const double *B, ptrdiff_t B_step, double *C, ptrdiff_t C_row,
+                         bp_part part, int first, const double *bias) {
+#define BP_TILE(n) bp_tile(n, n_vecs, full, depth, A, B, B_step, C, C_row, part, first, bias)
+    for (; rows >= BP_TILE_ROWS; rows -= BP_TILE_ROWS) {
+        BP_TILE(BP_TILE_ROWS);
+        A.at += BP_TILE_ROWS * A.row;
+        C += BP_TILE_ROWS * C_row;
+    }
+    switch (rows) {
+    case 5: BP_TILE(5); break;
+    case 4: BP_TILE(4); break;
+    case 3: BP_TILE(3); break;
+    case 2: BP_TILE(2); break;
+    case 1: BP_TILE(1); break;
+    default: break;
+    }
+#undef BP_TILE
+}
+
+/* Up to BP_TILE_WIDTH columns. */
+static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
+                       ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first,
+                       const double *bias) {
+    ptrdiff_t n_vecs = (n + BP_LANES - 1) / BP_LANES;
+    ptrdiff_t last = n - (n_vecs - 1) * BP_LANES;
+    bp_part part = bp_part_of(last);
+#define BP_COLUMN(v)                                                                               \
+    if (last == BP_LANES)                                                                          \
+        bp_column(v, 1, rows, depth, A, B, B_step, C, C_row, part, first, bias);                   \
+    else                                                                                           \
+        bp_column(v, 0, rows, depth, A, B, B_step, C, C_row, part, first, bias);
+    switch (n_vecs) {
+    case 1: BP_COLUMN(1) break;
+#if defined(BP_TARGET_AVX512) || defined(BP_TARGET_NEON)
+    case 2: BP_COLUMN(2) break;
+    case 3: BP_COLUMN(3) break;
+    default: BP_COLUMN(4) break;
+#else
+    default: BP_COLUMN(2) break;
+#endif
+    }
+#undef BP_COLUMN
+}
+
+/* The product for n columns. panel: BP_PANEL_DOUBLES of scratch. */
+static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
+                       ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
+                       double *panel) {
+    if (rows < BP_PACKED_ROWS || n <= BP_TILE_WIDTH || depth * n <= BP_UNPACKED) {
+        for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)
+            bp_columns(rows, n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH, depth, A, B + j, B_step,
+                       C + j, C_row, first, bias == NULL ? NULL : bias + j);
+        return;
+    }
+    for (ptrdiff_t start = 0; start < depth; start += BP_PANEL_DEPTH) {
+        ptrdiff_t part = depth - start < BP_PANEL_DEPTH ? depth - start : BP_PANEL_DEPTH;
+        int last = start + part == depth;
+        for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH) {
+            ptrdiff_t width = n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH;
+            for (ptrdiff_t k = 0; k < part; k++)
+                memcpy(panel + k * width, B + (start + k) * B_step + j,
+                       (size_t)width * sizeof *panel);
+            bp_columns(rows, width, part, (bp_factor){A.at + start * A.step, A.row, A.step}, panel,
+                       width, C + j, C_row, first && start == 0,
+                       last && bias != NULL ? bias + j : NULL);
+        }
     }
 }
 
-/* The gradient of a block of rows, added to dW and db, or put there if it is the batch's first
- * block. */
-static inline void bp_gradient(int first, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-                               const double *restrict x, const double *restrict delta,
-                               double *restrict dW, double *restrict db) {
-    static const double one = 1.0;
-    for (ptrdiff_t i = 0; i < n_in; i++)
-        bp_gradient_row(first, rows, n_in, n_out, x + i, delta, dW + i * n_out);
-    bp_gradient_row(first, rows, 0, n_out, &one, delta, db);
-}
-
-/* w - lr*(0.0 + x*delta). Adding 0.0 makes +0.0 of a product that is -0.0, as a sum from 0.0 does.
- */
-static inline void bp_sgd_pair(double lr, double x, bp_pair delta, double *w) {
-    bp_pair g = BP_ADD(BP_PAIR(0.0, 0.0), BP_MUL(BP_PAIR(x, x), delta));
-    bp_store(w, BP_SUB(bp_load(w), BP_MUL(BP_PAIR(lr, lr), g)));
-}
-
-static inline void bp_sgd_one(double lr, double x, double delta, double *w) {
-    w[0] = w[0] - lr * (0.0 + x * delta);
-}
-
-/* The same for n weights that share x. */
-static inline void bp_sgd_weights(double lr, ptrdiff_t n, double x, const double *delta,
-                                  double *w) {
-    ptrdiff_t j = 0;
-    for (; j + 2 <= n; j += 2)
-        bp_sgd_pair(lr, x, bp_load(delta + j), w + j);
-    if (j < n)
-        bp_sgd_one(lr, x, delta[j], w + j);
+/* to[j][i] = from[i][j] for i in [start, stop) of the rows of from (.., n); to's rows have n_to. */
+static void bp_transposed(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n, const double *from,
+                          ptrdiff_t n_to, double *to) {
+    ptrdiff_t i = start;
+    for (; i + BP_LANES <= stop; i += BP_LANES) {
+        ptrdiff_t j = 0;
+        for (; j + BP_LANES <= n; j += BP_LANES) {
+            bp_vec rows[BP_LANES];
+            for (int k = 0; k < BP_LANES; k++)
+                rows[k] = bp_load(from + (i + k) * n + j);
+            bp_transpose(rows);
+            for (int k = 0; k < BP_LANES; k++)
+                bp_store(to + (j + k) * n_to + i, rows[k]);
+        }
+        for (; j < n; j++)
+            for (int k = 0; k < BP_LANES; k++)
+                to[j * n_to + i + k] = from[(i + k) * n + j];
+    }
+    for (; i < stop; i++)
+        for (ptrdiff_t j = 0; j < n; j++)
+            to[j * n_to + i] = from[i * n + j];
 }
 
 #endif

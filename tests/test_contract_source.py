@@ -14,6 +14,7 @@ from backprop import _kernel, reference
 
 REFERENCE = pathlib.Path(inspect.getsourcefile(reference))
 KERNEL_SOURCE = pathlib.Path(__file__).parents[1] / "backprop" / "_kernel.pyx"
+C_SOURCES = KERNEL_SOURCE.parents[1] / "src_c"
 
 ALLOWED_OF = {
     "math": {"sqrt", "copysign", "inf", "nan", "isfinite"},
@@ -121,13 +122,19 @@ def test_same_functions_in_the_same_order():
         for node in ast.parse(REFERENCE.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     ]
-    text = KERNEL_SOURCE.read_text(encoding="utf-8")
-    of_kernel = re.findall(r"^(?:def|cdef [\w* ]*?[ *])\s*\*?(\w+)\(", text, re.MULTILINE)
-    shared = set(of_reference) & set(of_kernel)
-    assert [name for name in of_reference if name in shared] == [name for name in of_kernel if name in shared]
+    found = set()
+    for path, pattern in (
+        (KERNEL_SOURCE, r"^(?:def|cdef [\w* ]*?[ *])\s*\*?(\w+)\("),
+        (C_SOURCES / "losses.h", r"^static void bp_(\w+)\("),
+        (C_SOURCES / "updates.h", r"^BP_INLINE bp_state bp_(\w+)_rule\("),
+    ):
+        of_file = re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
+        shared = set(of_reference) & set(of_file)
+        assert [name for name in of_reference if name in shared] == [name for name in of_file if name in shared]
+        found |= shared
     expected = {"forward", "node_deltas", "hidden_deltas", "add_gradient", "uniform", "below", "shuffled"}
     expected |= {"initial_parameters", *reference.LOSSES, *reference.UPDATE_RULES}
-    assert expected <= shared
+    assert expected <= found
 
 
 def parameters(function, without=()):
@@ -214,7 +221,7 @@ if sys.platform != "win32":
 
 def test_sources_in_c_stand_alone():
     """No Python, no allocation, no output, nothing that a compiler may fuse or reorder on request."""
-    sources = sorted((KERNEL_SOURCE.parents[1] / "src_c").glob("*.[ch]"))
+    sources = sorted(C_SOURCES.glob("*.[ch]"))
     assert {"elementary.c", "elementary.h", "fpenv.h", "ordered.h"} <= {path.name for path in sources}
     forbidden = r"Python\.h|stdio|malloc|calloc|realloc|alloca\(|printf|__int128|long double|\bfma\(|omp simd|Ofast"
     for path in sources:

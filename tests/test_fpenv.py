@@ -119,9 +119,9 @@ def passes():
 
 def elementary():
     for name in _kernel.ELEMENTARY:
-        for exact_phase in (False, True):
+        for form in _kernel.FORMS:
             out = np.empty_like(POINTS)
-            _kernel.elementary(name, POSITIVE if name == "log" else POINTS, out, exact_phase=exact_phase)
+            _kernel.elementary(name, POSITIVE if name == "log" else POINTS, out, form=form)
             yield out.view(np.uint64)
 
 

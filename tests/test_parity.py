@@ -220,7 +220,7 @@ def test_tables():
     assert set(optimizers_by_rule()) == set(reference.UPDATE_RULES)
     big = np.finfo(np.float64).max
     limits = {name: (max(row.low, -big), min(row.high, big)) for name, row in reference.LOSSES.items()}
-    assert limits == _kernel.TARGETS
+    assert limits == _kernel.TARGET_RANGES
 
 
 def some_problem(output, loss, optimizer, *, hidden="tanh", sizes=(3, 5, 4), n_samples=11, epochs=3, batch_size=4):

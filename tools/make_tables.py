@@ -5,6 +5,7 @@ bounds in elementary.h rely on is asserted here. `--check` writes nothing and fa
 on disk differs.
 """
 
+import struct
 import sys
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, getcontext
 from pathlib import Path
@@ -170,7 +171,7 @@ def exp_constants():
 
 
 def exp_rows():
-    """2^(j/256) = t nearly, and th*(1 + tl), th of 26 bits; the exponent fields of both are lowered by j/256."""
+    """2^(j/256) = th*(1 + tl) nearly, th of 26 bits; its exponent field is lowered by j/256."""
     rows = []
     for j in range(EXP_ROWS):
         value = (LN2 * j / EXP_ROWS).exp()
@@ -178,8 +179,9 @@ def exp_rows():
         tail = to_double(value / high - 1)
         assert 1 <= high < 2
         assert abs(tail) <= power(-26)
-        fields = [(1023 << 52) + to_integer((part - 1) * power(52)) - (j << 44) for part in (high, to_double(value))]
-        rows.append("    {{UINT64_C(0x{:016x}), UINT64_C(0x{:016x}), {}}},".format(*fields, hexadecimal(tail)))
+        bits = (1023 << 52) + to_integer((high - 1) * power(52)) - (j << 44)
+        (lowered,) = struct.unpack("<d", struct.pack("<Q", bits))
+        rows.append(f"    {lowered.hex()}, {hexadecimal(tail)},")
     return rows
 
 
@@ -229,7 +231,7 @@ def log_rows():
         high = to_multiple(value, GRID)
         low = to_double(value - high)
         assert abs(low) <= power(-GRID - 1)
-        rows.append(f"    {{{hexadecimal(r)}, {hexadecimal(high)}, {hexadecimal(low)}}},")
+        rows.append(f"    {hexadecimal(r)}, {hexadecimal(high)}, {hexadecimal(low)}, 0.0,")
     return rows
 
 
@@ -253,11 +255,11 @@ def contents():
             *log_constants(),
             "",
             "#ifdef BP_DEFINE_TABLES",
-            "const bp_exp_row bp_exp_table[256] = {",
+            "const double bp_exp_table[2 * 256] = {",
             *exp_rows(),
             "};",
             "",
-            "const bp_log_row bp_log_table[256] = {",
+            "const double bp_log_table[4 * 256] = {",
             *log_rows(),
             "};",
             "",

@@ -1,0 +1,124 @@
+/* What the kernel's flow sees of a variant: one table of functions for each instruction set.
+ *
+ * n_in and n are a layer's widths. Rows of a matrix follow each other without a gap, except in
+ * bp_row_layer. Functions for a block take its rows from start up to stop, so that threads can
+ * share it; none of their results depends on how it is cut. */
+#ifndef BP_KERNEL_H
+#define BP_KERNEL_H
+
+#include <stddef.h>
+
+enum { BP_PANEL = 4096 }; /* doubles of scratch that a thread needs */
+
+typedef struct bp_kernel bp_kernel;
+typedef struct bp_activation bp_activation;
+
+/* A layer and its part of the work space of a block of rows. */
+typedef struct {
+    ptrdiff_t n_in, n;
+    const bp_activation *activation;
+    const double *W;  /* (n_in, n) */
+    const double *b;  /* (n): it follows W */
+    double *Wt;       /* (n, n_in): W transposed; unset in the first layer */
+    double *dW;       /* (n_in + 1, n): the gradient of W, then of b; unset without a backward pass */
+    const double *x;  /* (rows, n_in): the a of the layer below */
+    double *z, *a;    /* (rows, n); z is a itself, except in the last layer */
+    double *delta;    /* (rows, n) */
+    double *panel;    /* (BP_PANEL) */
+} bp_layer;
+
+/* A layer in the form that suits one row at a time. Each row of W, and b, z, a and delta, is padded
+ * to stride, which is full vectors; what lies there is finite, and 0.0 in W and delta. */
+typedef struct {
+    ptrdiff_t n_in, n, stride;
+    const bp_kernel *kernel; /* whose lanes fit the width */
+    const bp_activation *activation;
+    double *W;       /* (n_in, stride) */
+    double *b;       /* (stride): it follows W */
+    double *Wt;      /* (n, stride of the layer below); unset in the first layer */
+    const double *x; /* (n_in) */
+    double *z, *a, *delta;
+} bp_row_layer;
+
+struct bp_activation {
+    const char *name;
+    /* a = value(z) for n numbers; for softmax, rows of n_out, with scale (rows, 2): the largest z,
+     * and the sum S. */
+    void (*values)(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a, double *scale);
+    /* delta = (a - t)*derivative(a) for n numbers; NULL for softmax, whose loss needs no derivative.
+     */
+    void (*node_deltas)(ptrdiff_t n, const double *a, const double *t, double *delta);
+    /* delta = delta*derivative(a). */
+    void (*times_derivative)(ptrdiff_t n, const double *a, double *delta);
+    /* For one row. forward: z = x W + b, a = value(z). hidden_deltas as below. first_step: the first
+     * layer's deltas and its step of plain SGD at once. */
+    void (*row_forward)(const bp_row_layer *layer, double *scale);
+    void (*row_node_deltas)(const bp_row_layer *layer, const double *t);
+    void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above);
+    void (*row_first_step)(const bp_row_layer *layer, const bp_row_layer *above, double lr,
+                           int train_biases);
+};
+
+/* The losses of rows of n outputs, each into its place in L. */
+typedef struct {
+    const char *name;
+    void (*values)(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
+                   const double *scale, double *L);
+    int through_activation; /* whether the output delta is multiplied by the activation's derivative */
+    double low, high;       /* what a target may be */
+    int distribution;       /* whether a row of targets must sum to 1 */
+    const char *output;     /* the output activation it needs; "": any that has a derivative */
+} bp_loss;
+
+/* One step for the parameters from start up to stop. g is the sum over a batch of that many rows,
+ * moments (n_moments, n_parameters). settings are the optimizer's; begin, once a step, derives from
+ * them and the powers what its loop needs (BP_RATES doubles). */
+enum { BP_RATES = 8 };
+typedef struct {
+    const char *name;
+    int n_moments, n_powers;
+    void (*begin)(const double *settings, double *powers, double *rates);
+    void (*update)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, ptrdiff_t batch,
+                   const double *rates, double *w, const double *g, double *moments);
+} bp_update_rule;
+
+struct bp_kernel {
+    const char *name;
+    ptrdiff_t lanes;
+    const bp_kernel *narrower; /* for layers of fewer units than lanes; NULL: none */
+    const bp_activation *activations;
+    const bp_loss *losses;
+    const bp_update_rule *update_rules;
+    /* exp, expm1, log, log1p of n numbers. */
+    void (*const *elementary)(ptrdiff_t n, const double *x, double *out);
+
+    /* z = x W + b, a = value(z). */
+    void (*forward)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale);
+    /* delta = a - t for n numbers. */
+    void (*differences)(ptrdiff_t n, const double *a, const double *t, double *delta);
+    /* delta[s][i] = (sum over j of delta_above[s][j]*W_above[i][j])*derivative(a[s][i]). */
+    void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, ptrdiff_t start,
+                          ptrdiff_t stop);
+    /* dW[i][j] goes on by x[s][i]*delta[s][j], s increasing, or starts if first, for i in [start,
+     * stop); i = n_in is the bias, with x = 1.0. */
+    void (*gradient)(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
+                     ptrdiff_t stop);
+    void (*mean_gradient)(ptrdiff_t n, ptrdiff_t batch, double *g);
+    /* Wt = W transposed, for rows i of W in [start, stop). */
+    void (*transpose)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop);
+
+    void (*row_differences)(const bp_row_layer *layer, const double *t);
+    /* The step of plain SGD on W, b and Wt. */
+    void (*row_step)(const bp_row_layer *layer, double lr, int train_biases);
+    void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
+};
+
+enum { bp_n_activations = 9, bp_n_losses = 3, bp_n_update_rules = 4 };
+
+/* The kernels that this build has, the widest instruction set first; NULL ends them. */
+extern const bp_kernel *const bp_kernels[];
+
+/* Whether this processor can run it. */
+int bp_runs_here(const bp_kernel *kernel);
+
+#endif

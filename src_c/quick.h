@@ -1,0 +1,259 @@
+/* The quick phases of elementary.h, on all lanes of a vector (vector.h) at once.
+
+   An exact product is one of factors with at most 53 significant bits together, so none of this
+   needs FMA. Where bp_muladd may use one, it only saves a rounding.
+
+   In the bounds, u is 2^-53: an operation with a result below 2^(i+1) errs by at most 2^i*u.
+   tools/prove_bounds.py derives every bound that is stated here. The remainders follow Tang (1989,
+   1990, 1992); the high part of a double is split off by adding and subtracting a large number, or
+   by masking (Dekker 1971).
+
+   Lanes that are not decided go on, all together, to a function named *_rest, which is not inlined:
+   where a nearer formula fits the argument it tries that, and what is left takes the slow phase,
+   lane by lane. It is for all that is rare: one random argument in ten thousand, special values,
+   arguments where the result is tiny. */
+#ifndef BP_QUICK_H
+#define BP_QUICK_H
+
+#include "elementary.h"
+#include "vector.h"
+
+BP_INLINE bp_vec bp_slow_lanes(double (*slow)(double), bp_vec x, bp_vec result, unsigned lanes) {
+    double from[BP_LANES], to[BP_LANES];
+    bp_store(from, x);
+    bp_store(to, result);
+    for (int lane = 0; lane < BP_LANES; lane++)
+        if ((lanes >> lane & 1) != 0)
+            to[lane] = slow(from[lane]);
+    return bp_load(to);
+}
+
+/* The lanes that are not in the mask. */
+BP_INLINE unsigned bp_others(bp_mask mask) { return ~bp_lanes_of(mask) & BP_ALL_LANES; }
+
+/* x without its lowest 27 bits: 26 significant bits are left, whose square is exact. */
+BP_INLINE bp_vec bp_upper(bp_vec x) {
+    return bp_from_bits(bp_bits(x) & UINT64_C(0xfffffffff8000000));
+}
+
+/* The quick phase of exp, |x| <= 690: e^x = s + tail + middle + power*sum up to 2^-69.3*s.
+
+   k = x/(log(2)/256) rounded, |k| < 2^18; r = x - k*log(2)/256 = r1 - r2 with |r| < 2^-9.52. r1 is
+   exact: k*STEP_HI is a multiple of 2^-43 below 2^10, and if k != 0, r1 is a multiple of ulp(x) >=
+   2^-62 below 2^-9. r2 <= 2^-26 errs by 2^-79. one = 1 + rh has 27 bits, |r1 - rh| <= 2^-27, and th
+   26, so s = th*one is exact. With 2^(k/256) = th*(1 + tl) and t its double,
+       e^x = t*(1 + rh + rl + q) = s + s*tl + t*rl + t*q,   q = e^r - 1 - r < 2^-20.05.
+   Errors in units of 2^-20*u*s: r (2^-63, times r) 1.4; r*r 0.5; t*(r*r) 1; two sums of the
+   polynomial 2; their product 1; the polynomial itself 4 (2^-71); t, 2^-53 of q + rl, 1.1;
+   s*tl + t*rl and its sums, all below 2^-24, 0.2; the last sum, below 2^-19.9, 1.1: in all 12.3, or
+   2^-69.3. Underflow adds nothing: s > 2^-997. */
+typedef struct {
+    bp_vec s, inner, power, sum; /* inner = tail + middle */
+} bp_exp_parts;
+
+BP_INLINE bp_exp_parts bp_exp_quick(bp_vec x) {
+    const bp_vec to_integer = bp_set(0x1.8p+52), to_26_bits = bp_set(0x1.8p+26);
+    const bp_vec step_hi = bp_set(BP_EXP_STEP_HI), step_lo = bp_set(BP_EXP_STEP_LO);
+    bp_vec shifted = bp_muladd(x, bp_set(BP_EXP_INVERSE), to_integer);
+    bp_vec k = shifted - to_integer;
+    bp_vec r1 = bp_nmuladd(k, step_hi, x);
+    bp_vec r = bp_nmuladd(k, step_lo, r1);
+    bp_vec rounded = r1 + to_26_bits;
+    bp_vec one = rounded - bp_set(0x1.8p+26 - 1.0);
+    bp_vec rl = bp_nmuladd(k, step_lo, r1 - (rounded - to_26_bits));
+
+    /* The low bits of shifted hold k; adding k << 44 to a row puts k/256 into the exponent. */
+    bp_ivec index = bp_bits(shifted);
+    bp_vec high, tl;
+    bp_lookup(bp_exp_table, (index & 255) << 1, &high, &tl);
+    bp_vec th = bp_from_bits(bp_bits(high) + (index << 44));
+    bp_vec t = bp_muladd(th, tl, th);
+
+    bp_vec square = r * r;
+    bp_exp_parts parts;
+    parts.sum = bp_muladd(square, bp_muladd(bp_set(BP_EXP_C_5), r, bp_set(BP_EXP_C_4)),
+                          bp_muladd(bp_set(BP_EXP_C_3), r, bp_set(BP_EXP_C_2)));
+    parts.power = t * square;
+    parts.s = th * one;
+    parts.inner = bp_muladd(t, rl, parts.s * tl);
+    return parts;
+}
+
+BP_COLD bp_vec bp_exp_rest(bp_vec x, bp_vec result, unsigned lanes) {
+    return bp_slow_lanes(bp_exp_slow, x, result, lanes);
+}
+
+/* e^x, correctly rounded. e = 2^-68*s, 2.5 times the bound. */
+BP_INLINE bp_vec bp_exp(bp_vec x) {
+    const bp_vec e = bp_set(0x1p-68);
+    bp_exp_parts p = bp_exp_quick(x);
+    bp_vec below = p.s + bp_muladd(p.power, p.sum, bp_nmuladd(p.s, e, p.inner));
+    bp_vec above = p.s + bp_muladd(p.power, p.sum, bp_muladd(p.s, e, p.inner));
+    bp_mask decided =
+        bp_and(bp_equal(below, above), bp_less_equal(bp_abs(x), bp_set(690.0)));
+    unsigned rest = bp_others(decided);
+    return rest == 0 ? below : bp_exp_rest(x, below, rest);
+}
+
+/* 2^-53 <= |x| < 2^-6: x + x^2/2 + x^3*p with x^2 = xh^2 + xl*(x + xh), |xl| < 2^-25*|x|. xh^2/2 and
+   the sum hi = x + xh^2/2 with its remainder are exact. Errors in units of |x|^3/6*u: three products
+   3, p's two last sums 1.5, p itself 1.1, its inner terms 0.1, the sum of the remainder and x^3*p
+   1.1: 6.8, or 2^-52.8*|x|^3; all others 2^-81*|x|. e is 1.7 times as much. Below 2^-53,
+   x^2/2 + ... is less than half the distance to x's neighbours. */
+BP_COLD bp_vec bp_expm1_rest(bp_vec x, bp_vec result, unsigned lanes) {
+    bp_vec magnitude = bp_abs(x), square = x * x;
+    bp_vec xh = bp_upper(x), xl = x - xh;
+    bp_vec half = 0.5 * (xh * xh);
+    bp_vec hi = x + half;
+    bp_vec rest = (half - (hi - x)) + 0.5 * (xl * (x + xh));
+    bp_vec p = bp_muladd(
+        square,
+        bp_muladd(square, bp_muladd(bp_set(BP_EXPM1_C_8), x, bp_set(BP_EXPM1_C_7)),
+                  bp_muladd(bp_set(BP_EXPM1_C_6), x, bp_set(BP_EXPM1_C_5))),
+        bp_muladd(bp_set(BP_EXPM1_C_4), x, bp_set(BP_EXPM1_C_3)));
+    bp_vec cube = (x * square) * p;
+    bp_vec e = magnitude * (square * 0x1p-52 + 0x1p-80);
+    bp_vec below = hi + (cube + (rest - e));
+    bp_vec above = hi + (cube + (rest + e));
+    bp_mask near = bp_less(magnitude, bp_set(0x1p-6)), tiny = bp_less(magnitude, bp_set(0x1p-53));
+    below = bp_select(tiny, x, below);
+    result = bp_select(near, below, result);
+    lanes &= ~(bp_lanes_of(near) & (bp_lanes_of(bp_equal(below, above)) | bp_lanes_of(tiny)));
+    return bp_slow_lanes(bp_expm1_slow, x, result, lanes);
+}
+
+/* e^x - 1, correctly rounded: s - 1 is hi plus an exact remainder of at most 2^-53*max(s, 1), found
+   by Dekker's sum, as s > 1 if and only if x > 0. It joins inner and adds less than 2^-105*max(s, 1)
+   to the error of exp; e = 2^-68*max(s, 1). */
+BP_INLINE bp_vec bp_expm1_from(bp_vec x, bp_exp_parts p, bp_vec hi, bp_vec remainder, bp_vec e) {
+    bp_vec inner = p.inner + remainder;
+    bp_vec below = hi + bp_muladd(p.power, p.sum, inner - e);
+    bp_vec above = hi + bp_muladd(p.power, p.sum, inner + e);
+    bp_mask decided =
+        bp_and(bp_equal(below, above), bp_less_equal(bp_abs(x), bp_set(690.0)));
+    unsigned rest = bp_others(decided);
+    return rest == 0 ? below : bp_expm1_rest(x, below, rest);
+}
+
+BP_INLINE bp_vec bp_expm1(bp_vec x) {
+    bp_exp_parts p = bp_exp_quick(x);
+    bp_vec hi = p.s - 1.0;
+    bp_mask negative = bp_less(x, bp_set(0.0));
+    bp_vec remainder = bp_select(negative, p.s - (hi + 1.0), (p.s - hi) - 1.0);
+    return bp_expm1_from(x, p, hi, remainder,
+                         bp_select(negative, bp_set(0x1p-68), p.s * 0x1p-68));
+}
+
+/* The same for x <= 0 or NaN. */
+BP_INLINE bp_vec bp_expm1_of_negative(bp_vec x) {
+    bp_exp_parts p = bp_exp_quick(x);
+    bp_vec hi = p.s - 1.0;
+    return bp_expm1_from(x, p, hi, p.s - (hi + 1.0), bp_set(0x1p-68));
+}
+
+/* The quick phase of log, s normal: log(s + tail) = hi + (lo - half) up to 2^-69.8.
+
+   s + tail = 2^k*(mh + ml), mh a multiple of 2^-30, 0.6875 <= mh + ml < 1.375, |ml| <= 2^-31*1.1;
+   |tail| <= ulp(s)/2. With r the row's reciprocal of 13 bits, a multiple of 2^-12, zh = mh*r - 1 is
+   an exact multiple of 2^-42, and z = zh + zl is below 2^-8.9 in size.
+   hi = k*LN2_HI - log(r)_hi + zh adds multiples of 2^-42 below 2^10, exactly.
+   log(1 + z) = zh + zl - z^2/2 + z^3*p. Errors in units of 2^-72 = 2^-19*u: z (2^-62, times z) 2.1;
+   z*z/2 1; lo - half, below 2^-18, 1; z^3*p, below 2^-28.2, the sums in lo, below 2^-28, 0.02; the
+   polynomial 0.25: 4.4, or 2^-69.8. */
+typedef struct {
+    bp_vec hi, lo, half;
+} bp_log_parts;
+
+BP_INLINE bp_log_parts bp_log_quick(bp_vec s, bp_vec tail) {
+    const bp_vec to_30_bits = bp_set(0x1.8p+22);
+    /* 1 - 0.6875 in units of the mantissa: the exponent field becomes k + 1023. */
+    bp_ivec shifted = bp_bits(s) + UINT64_C(0x000a000000000000);
+    bp_ivec field = shifted >> 52, row = (shifted >> 44 & 255) << 2;
+    bp_vec reciprocal, row_hi, row_lo, zero;
+    bp_lookup(bp_log_table, row, &reciprocal, &row_hi);
+    bp_lookup(bp_log_table + 2, row, &row_lo, &zero);
+    /* The field as the low bits of 2^52. */
+    bp_vec k = bp_from_bits(field + UINT64_C(0x4330000000000000)) - (0x1p+52 + 1023.0);
+    bp_vec m = bp_from_bits(bp_bits(s) - (field << 52) + UINT64_C(0x3ff0000000000000));
+    bp_vec mh = (m + to_30_bits) - to_30_bits;
+    bp_vec ml = bp_muladd(tail, bp_from_bits((UINT64_C(2046) - field) << 52), m - mh);
+    bp_vec zh = mh * reciprocal - 1.0;
+    bp_vec zl = ml * reciprocal;
+    bp_vec z = zh + zl;
+    bp_vec square = z * z;
+    bp_vec p = bp_muladd(square,
+                         bp_muladd(square, bp_set(BP_LOG_C_7),
+                                   bp_muladd(bp_set(BP_LOG_C_6), z, bp_set(BP_LOG_C_5))),
+                         bp_muladd(bp_set(BP_LOG_C_4), z, bp_set(BP_LOG_C_3)));
+    bp_log_parts parts;
+    parts.hi = bp_muladd(k, bp_set(BP_LN2_HI), row_hi) + zh;
+    parts.lo = bp_muladd(z * square, p, zl + bp_muladd(k, bp_set(BP_LN2_LO), row_lo));
+    parts.half = 0.5 * square;
+    return parts;
+}
+
+/* Whether the ends of the error interval agree; below is the result if so. e = 2^-69, 1.7 times the
+   bound. */
+BP_INLINE bp_mask bp_log_decided(bp_log_parts p, bp_vec *below) {
+    bp_vec above = p.hi + ((p.lo + 0x1p-69) - p.half);
+    *below = p.hi + ((p.lo - 0x1p-69) - p.half);
+    return bp_equal(*below, above);
+}
+
+/* log(1 + x) for 2^-53 <= |x| < 2^-6: x - x^2/2 + x^3*p, as in expm1. p has three last sums: in
+   units of |x|^3/3*u the error is 7.6, or 2^-51.6*|x|^3, and e 1.5 times as much. */
+BP_INLINE bp_mask bp_log1p_near(bp_vec x, bp_vec *below) {
+    bp_vec square = x * x;
+    bp_vec xh = bp_upper(x), xl = x - xh;
+    bp_vec half = 0.5 * (xh * xh);
+    bp_vec hi = x - half;
+    bp_vec rest = ((x - hi) - half) - 0.5 * (xl * (x + xh));
+    bp_vec fourth = square * square;
+    bp_vec low = bp_muladd(square, bp_muladd(bp_set(BP_LOG1P_C_6), x, bp_set(BP_LOG1P_C_5)),
+                           bp_muladd(bp_set(BP_LOG1P_C_4), x, bp_set(BP_LOG1P_C_3)));
+    bp_vec high = bp_muladd(square, bp_muladd(bp_set(BP_LOG1P_C_10), x, bp_set(BP_LOG1P_C_9)),
+                            bp_muladd(bp_set(BP_LOG1P_C_8), x, bp_set(BP_LOG1P_C_7)));
+    bp_vec cube = (x * square) * bp_muladd(fourth, high, low);
+    bp_vec e = bp_abs(x) * (square * 0x1p-51 + 0x1p-80);
+    bp_vec above = hi + (cube + (rest + e));
+    *below = hi + (cube + (rest - e));
+    return bp_equal(*below, above);
+}
+
+BP_COLD bp_vec bp_log_rest(bp_vec x, bp_vec result, unsigned lanes) {
+    bp_vec below, d = x - 1.0; /* exact where it is used */
+    unsigned decided = bp_lanes_of(bp_log1p_near(d, &below));
+    bp_mask near = bp_less(bp_abs(d), bp_set(0x1p-6));
+    result = bp_select(near, below, result);
+    return bp_slow_lanes(bp_log_slow, x, result, lanes & ~(bp_lanes_of(near) & decided));
+}
+
+/* log(x), correctly rounded. */
+BP_INLINE bp_vec bp_log(bp_vec x) {
+    bp_vec below;
+    bp_mask decided = bp_log_decided(bp_log_quick(x, bp_set(0.0)), &below);
+    bp_mask normal = bp_and(bp_less_equal(bp_set(DBL_MIN), x), bp_less_equal(x, bp_set(DBL_MAX)));
+    unsigned rest = bp_others(bp_and(decided, normal));
+    return rest == 0 ? below : bp_log_rest(x, below, rest);
+}
+
+BP_COLD bp_vec bp_log1p_rest(bp_vec x, bp_vec result, unsigned lanes) {
+    bp_vec below;
+    unsigned decided = bp_lanes_of(bp_log1p_near(x, &below));
+    bp_mask near = bp_less(bp_abs(x), bp_set(0x1p-6)), tiny = bp_less(bp_abs(x), bp_set(0x1p-53));
+    result = bp_select(near, bp_select(tiny, x, below), result);
+    lanes &= ~(bp_lanes_of(near) & (decided | bp_lanes_of(tiny)));
+    return bp_slow_lanes(bp_log1p_slow, x, result, lanes);
+}
+
+/* log(1 + x), correctly rounded; 1 + x = s + tail, exactly (Dekker's sum). */
+BP_INLINE bp_vec bp_log1p(bp_vec x) {
+    bp_vec below, s = x + 1.0;
+    bp_vec tail = bp_select(bp_less(x, bp_set(1.0)), x - (s - 1.0), 1.0 - (s - x));
+    bp_mask decided = bp_log_decided(bp_log_quick(s, tail), &below);
+    bp_mask normal = bp_and(bp_less(bp_set(-1.0), x), bp_less_equal(x, bp_set(0x1p+1000)));
+    unsigned rest = bp_others(bp_and(decided, normal));
+    return rest == 0 ? below : bp_log1p_rest(x, below, rest);
+}
+
+#endif

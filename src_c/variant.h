@@ -1,0 +1,76 @@
+/* The body of a variant: everything that is compiled once for each instruction set, and its table.
+ *
+ * The including file defines the target (vector.h), BP_KERNEL, the table's symbol, BP_NAME and
+ * BP_NARROWER. */
+#include "activations.h"
+#include "kernel.h"
+#include "losses.h"
+#include "ordered.h"
+#include "updates.h"
+
+static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale) {
+    const ptrdiff_t n_in = layer->n_in, n = layer->n, rows = stop - start;
+    double *z = layer->z + start * n;
+    bp_product(rows, n, n_in, (bp_factor){layer->x + start * n_in, n_in, 1}, layer->W, n, z, n, 1,
+               layer->b, layer->panel);
+    layer->activation->values(rows * n, n, z, layer->a + start * n, scale + 2 * start);
+}
+
+static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdiff_t start,
+                             ptrdiff_t stop) {
+    const ptrdiff_t n = layer->n, n_above = above->n, rows = stop - start;
+    double *delta = layer->delta + start * n;
+    bp_product(rows, n, n_above, (bp_factor){above->delta + start * n_above, n_above, 1}, above->Wt,
+               n, delta, n, 1, NULL, layer->panel);
+    layer->activation->times_derivative(rows * n, layer->a + start * n, delta);
+}
+
+static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
+                        ptrdiff_t stop) {
+    static const double one = 1.0;
+    const ptrdiff_t n_in = layer->n_in, n = layer->n;
+    const ptrdiff_t inputs = stop < n_in ? stop : n_in;
+    if (start < inputs)
+        bp_product(inputs - start, n, rows, (bp_factor){layer->x + start, 1, n_in}, layer->delta, n,
+                   layer->dW + start * n, n, first, NULL, layer->panel);
+    if (start <= n_in && stop > n_in)
+        bp_product(1, n, rows, (bp_factor){&one, 0, 0}, layer->delta, n, layer->dW + n_in * n, n,
+                   first, NULL, layer->panel);
+}
+
+static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
+    bp_transposed(start, stop < layer->n_in ? stop : layer->n_in, layer->n, layer->W, layer->n_in,
+                  layer->Wt);
+}
+
+#define BP_ELEMENTARY(name)                                                                        \
+    static void bp_##name##_of_all(ptrdiff_t n, const double *x, double *out) {                    \
+        bp_map(bp_##name, n, x, out);                                                              \
+    }
+BP_ELEMENTARY(exp)
+BP_ELEMENTARY(expm1)
+BP_ELEMENTARY(log)
+BP_ELEMENTARY(log1p)
+#undef BP_ELEMENTARY
+
+static void (*const bp_elementary[])(ptrdiff_t, const double *, double *) = {
+    bp_exp_of_all, bp_expm1_of_all, bp_log_of_all, bp_log1p_of_all};
+
+const bp_kernel BP_KERNEL = {
+    .name = BP_NAME,
+    .lanes = BP_LANES,
+    .narrower = BP_NARROWER,
+    .activations = bp_activations,
+    .losses = bp_losses,
+    .update_rules = bp_update_rules,
+    .elementary = bp_elementary,
+    .forward = bp_forward,
+    .differences = bp_differences,
+    .hidden_deltas = bp_hidden_deltas,
+    .gradient = bp_gradient,
+    .mean_gradient = bp_mean_gradient,
+    .transpose = bp_transpose_weights,
+    .row_differences = bp_row_differences,
+    .row_step = bp_row_step,
+    .row_step_transposed = bp_row_step_transposed,
+};

@@ -1,0 +1,15 @@
+/* Which variants this build has, and their tables. BP_PLAIN_C asks for plain C where it is not needed, to test it. */
+#ifndef BP_VARIANTS_H
+#define BP_VARIANTS_H
+
+#include "kernel.h"
+
+#if !defined(BP_PLAIN_C) && defined(__GNUC__) && defined(__x86_64__)
+#define BP_HAS_X86
+#elif !defined(BP_PLAIN_C) && defined(__GNUC__) && defined(__aarch64__)
+#define BP_HAS_NEON
+#endif
+
+extern const bp_kernel bp_baseline, bp_pair_fma, bp_avx2, bp_avx512, bp_neon;
+
+#endif

@@ -1,0 +1,338 @@
+/* Vectors of doubles, one name for each operation on every instruction set.
+ *
+ * A source that includes this first defines one of BP_TARGET_SCALAR, _PAIR, _PAIR_FMA, _AVX2, _AVX512 and _NEON.
+ * bp_vec then holds BP_LANES doubles, and + - * / on it are those of the lanes; with one lane bp_vec
+ * is a double, and all that is written on bp_vec is plain C. bp_ivec are their bits as integers.
+ * bp_mask holds a truth value for each lane, and bp_part says how many lanes of a vector, from the
+ * first on, lie within an array.
+ *
+ * bp_muladd(a, b, c) is a*b + c and bp_nmuladd(a, b, c) is c - a*b, rounded once where that costs
+ * one instruction, else twice. They are for the elementary functions, whose result does not depend
+ * on it; everything else says * and +. */
+#ifndef BP_VECTOR_H
+#define BP_VECTOR_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#define BP_INLINE static inline __attribute__((always_inline, unused))
+#define BP_COLD static __attribute__((noinline, cold, unused))
+#else
+#define BP_INLINE static inline
+#define BP_COLD static
+#endif
+
+/* ---- BP_LANES, the types, and what differs ---- */
+
+#if defined(BP_TARGET_AVX512)
+
+#include <immintrin.h>
+
+enum { BP_LANES = 8, BP_TILE_VECS = 4 };
+typedef double bp_vec __attribute__((vector_size(64)));
+typedef uint64_t bp_ivec __attribute__((vector_size(64)));
+typedef __mmask8 bp_mask;
+typedef __mmask8 bp_part;
+
+BP_INLINE bp_vec bp_set(double x) { return _mm512_set1_pd(x); }
+BP_INLINE bp_vec bp_load(const double *p) { return _mm512_loadu_pd(p); }
+BP_INLINE void bp_store(double *p, bp_vec v) { _mm512_storeu_pd(p, v); }
+BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return (bp_part)((1u << n) - 1); }
+BP_INLINE bp_vec bp_load_part(const double *p, bp_part part) {
+    return _mm512_maskz_loadu_pd(part, p);
+}
+BP_INLINE void bp_store_part(double *p, bp_part part, bp_vec v) {
+    _mm512_mask_storeu_pd(p, part, v);
+}
+BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
+    return _mm512_mask_blend_pd(part, other, v);
+}
+BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fmadd_pd(a, b, c); }
+BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fnmadd_pd(a, b, c); }
+BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm512_sqrt_pd(v); }
+BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) {
+    return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ);
+}
+BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
+BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return _mm512_mask_blend_pd(m, b, a); }
+BP_INLINE unsigned bp_lanes_of(bp_mask m) { return m; }
+BP_INLINE bp_ivec bp_bits(bp_vec v) { return (bp_ivec)v; }
+BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
+
+/* Two neighbouring doubles of a table for each lane: table[index] and table[index + 1]. */
+BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
+    uint64_t at[BP_LANES];
+    memcpy(at, &index, sizeof at);
+#define BP_ROW(k) _mm_loadu_pd(table + at[k])
+#define BP_TWO(k, l) _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ROW(k)), BP_ROW(l), 1)
+    __m512d even = _mm512_insertf64x4(_mm512_castpd256_pd512(BP_TWO(0, 2)), BP_TWO(4, 6), 1);
+    __m512d odd = _mm512_insertf64x4(_mm512_castpd256_pd512(BP_TWO(1, 3)), BP_TWO(5, 7), 1);
+#undef BP_TWO
+#undef BP_ROW
+    *first = _mm512_unpacklo_pd(even, odd);
+    *second = _mm512_unpackhi_pd(even, odd);
+}
+
+/* rows[k][l] and rows[l][k] change places. */
+BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
+    __m512d two[8], four[8];
+    for (int k = 0; k < 8; k += 2) {
+        two[k] = _mm512_unpacklo_pd(rows[k], rows[k + 1]);
+        two[k + 1] = _mm512_unpackhi_pd(rows[k], rows[k + 1]);
+    }
+    for (int half = 0; half < 8; half += 4)
+        for (int k = half; k < half + 2; k++) {
+            four[k] = _mm512_shuffle_f64x2(two[k], two[k + 2], 0x88);
+            four[k + 2] = _mm512_shuffle_f64x2(two[k], two[k + 2], 0xdd);
+        }
+    for (int k = 0; k < 4; k++) {
+        rows[k] = _mm512_shuffle_f64x2(four[k], four[k + 4], 0x88);
+        rows[k + 4] = _mm512_shuffle_f64x2(four[k], four[k + 4], 0xdd);
+    }
+}
+
+#elif defined(BP_TARGET_AVX2)
+
+#include <immintrin.h>
+
+enum { BP_LANES = 4, BP_TILE_VECS = 2 };
+typedef double bp_vec __attribute__((vector_size(32)));
+typedef uint64_t bp_ivec __attribute__((vector_size(32)));
+typedef __m256d bp_mask;
+typedef __m256i bp_part;
+
+BP_INLINE bp_vec bp_set(double x) { return _mm256_set1_pd(x); }
+BP_INLINE bp_vec bp_load(const double *p) { return _mm256_loadu_pd(p); }
+BP_INLINE void bp_store(double *p, bp_vec v) { _mm256_storeu_pd(p, v); }
+BP_INLINE bp_part bp_part_of(ptrdiff_t n) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+BP_INLINE bp_vec bp_load_part(const double *p, bp_part part) { return _mm256_maskload_pd(p, part); }
+/* Not a masked store, which is slow where it is not wide. */
+BP_INLINE void bp_store_part(double *p, bp_part part, bp_vec v) {
+    int lanes = _mm256_movemask_pd(_mm256_castsi256_pd(part));
+    __m128d low = _mm256_castpd256_pd128(v);
+    if (lanes == 15) {
+        _mm256_storeu_pd(p, v);
+    } else if (lanes == 1) {
+        _mm_store_sd(p, low);
+    } else {
+        _mm_storeu_pd(p, low);
+        if (lanes == 7)
+            _mm_store_sd(p + 2, _mm256_extractf128_pd(v, 1));
+    }
+}
+BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
+    return _mm256_blendv_pd(other, v, _mm256_castsi256_pd(part));
+}
+BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm256_fmadd_pd(a, b, c); }
+BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm256_fnmadd_pd(a, b, c); }
+BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm256_sqrt_pd(v); }
+BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_LE_OQ); }
+BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
+BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return _mm256_and_pd(a, b); }
+BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return _mm256_blendv_pd(b, a, m); }
+BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)_mm256_movemask_pd(m); }
+BP_INLINE bp_ivec bp_bits(bp_vec v) { return (bp_ivec)v; }
+BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
+
+BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
+    uint64_t at[BP_LANES];
+    memcpy(at, &index, sizeof at);
+#define BP_ROW(k) _mm_loadu_pd(table + at[k])
+    __m256d even = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ROW(0)), BP_ROW(2), 1);
+    __m256d odd = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ROW(1)), BP_ROW(3), 1);
+#undef BP_ROW
+    *first = _mm256_unpacklo_pd(even, odd);
+    *second = _mm256_unpackhi_pd(even, odd);
+}
+
+BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
+    __m256d two[4];
+    for (int k = 0; k < 4; k += 2) {
+        two[k] = _mm256_unpacklo_pd(rows[k], rows[k + 1]);
+        two[k + 1] = _mm256_unpackhi_pd(rows[k], rows[k + 1]);
+    }
+    for (int k = 0; k < 2; k++) {
+        rows[k] = _mm256_permute2f128_pd(two[k], two[k + 2], 0x20);
+        rows[k + 2] = _mm256_permute2f128_pd(two[k], two[k + 2], 0x31);
+    }
+}
+
+#elif defined(BP_TARGET_PAIR) || defined(BP_TARGET_PAIR_FMA)
+
+#include <immintrin.h>
+
+enum { BP_LANES = 2, BP_TILE_VECS = 2 };
+typedef double bp_vec __attribute__((vector_size(16)));
+typedef uint64_t bp_ivec __attribute__((vector_size(16)));
+typedef __m128d bp_mask;
+typedef int bp_part; /* whether there is a second lane */
+
+BP_INLINE bp_vec bp_set(double x) { return _mm_set1_pd(x); }
+BP_INLINE bp_vec bp_load(const double *p) { return _mm_loadu_pd(p); }
+BP_INLINE void bp_store(double *p, bp_vec v) { _mm_storeu_pd(p, v); }
+BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return n > 1; }
+BP_INLINE bp_vec bp_load_part(const double *p, bp_part part) {
+    return part ? _mm_loadu_pd(p) : _mm_load_sd(p);
+}
+BP_INLINE void bp_store_part(double *p, bp_part part, bp_vec v) {
+    if (part)
+        _mm_storeu_pd(p, v);
+    else
+        _mm_store_sd(p, v);
+}
+BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
+    return part ? v : (bp_vec)_mm_move_sd(other, v);
+}
+#ifdef BP_TARGET_PAIR_FMA
+BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm_fmadd_pd(a, b, c); }
+BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm_fnmadd_pd(a, b, c); }
+#else
+BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return a * b + c; }
+BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return c - a * b; }
+#endif
+BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm_sqrt_pd(v); }
+BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm_cmple_pd(a, b); }
+BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm_cmplt_pd(a, b); }
+BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm_cmpeq_pd(a, b); }
+BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return _mm_and_pd(a, b); }
+BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) {
+    return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
+}
+BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)_mm_movemask_pd(m); }
+BP_INLINE bp_ivec bp_bits(bp_vec v) { return (bp_ivec)v; }
+BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
+
+BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
+    __m128d even = _mm_loadu_pd(table + index[0]), odd = _mm_loadu_pd(table + index[1]);
+    *first = _mm_unpacklo_pd(even, odd);
+    *second = _mm_unpackhi_pd(even, odd);
+}
+
+BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
+    __m128d low = _mm_unpacklo_pd(rows[0], rows[1]);
+    rows[1] = _mm_unpackhi_pd(rows[0], rows[1]);
+    rows[0] = low;
+}
+
+#elif defined(BP_TARGET_NEON)
+
+#include <arm_neon.h>
+
+enum { BP_LANES = 2, BP_TILE_VECS = 4 };
+typedef float64x2_t bp_vec;
+typedef uint64x2_t bp_ivec;
+typedef uint64x2_t bp_mask;
+typedef int bp_part;
+
+BP_INLINE bp_vec bp_set(double x) { return vdupq_n_f64(x); }
+BP_INLINE bp_vec bp_load(const double *p) { return vld1q_f64(p); }
+BP_INLINE void bp_store(double *p, bp_vec v) { vst1q_f64(p, v); }
+BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return n > 1; }
+BP_INLINE bp_vec bp_load_part(const double *p, bp_part part) {
+    return part ? vld1q_f64(p) : vcombine_f64(vld1_f64(p), vdup_n_f64(0.0));
+}
+BP_INLINE void bp_store_part(double *p, bp_part part, bp_vec v) {
+    if (part)
+        vst1q_f64(p, v);
+    else
+        vst1q_lane_f64(p, v, 0);
+}
+BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
+    return part ? v : vcopyq_laneq_f64(other, 0, v, 0);
+}
+BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return vfmaq_f64(c, a, b); }
+BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return vfmsq_f64(c, a, b); }
+BP_INLINE bp_vec bp_sqrt(bp_vec v) { return vsqrtq_f64(v); }
+BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return vcleq_f64(a, b); }
+BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return vcltq_f64(a, b); }
+BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return vceqq_f64(a, b); }
+BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
+BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return vbslq_f64(m, a, b); }
+BP_INLINE unsigned bp_lanes_of(bp_mask m) {
+    return (unsigned)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
+}
+BP_INLINE bp_ivec bp_bits(bp_vec v) { return vreinterpretq_u64_f64(v); }
+BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return vreinterpretq_f64_u64(v); }
+
+BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
+    bp_vec even = vld1q_f64(table + vgetq_lane_u64(index, 0));
+    bp_vec odd = vld1q_f64(table + vgetq_lane_u64(index, 1));
+    *first = vzip1q_f64(even, odd);
+    *second = vzip2q_f64(even, odd);
+}
+
+BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
+    bp_vec low = vzip1q_f64(rows[0], rows[1]);
+    rows[1] = vzip2q_f64(rows[0], rows[1]);
+    rows[0] = low;
+}
+
+#elif defined(BP_TARGET_SCALAR)
+
+enum { BP_LANES = 1, BP_TILE_VECS = 2 };
+typedef double bp_vec;
+typedef uint64_t bp_ivec;
+typedef int bp_mask;
+typedef int bp_part;
+
+BP_INLINE bp_vec bp_set(double x) { return x; }
+BP_INLINE bp_vec bp_load(const double *p) { return *p; }
+BP_INLINE void bp_store(double *p, bp_vec v) { *p = v; }
+BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return n > 0; }
+BP_INLINE bp_vec bp_load_part(const double *p, bp_part part) { return (void)part, *p; }
+BP_INLINE void bp_store_part(double *p, bp_part part, bp_vec v) { (void)part, *p = v; }
+BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
+    return (void)part, (void)other, v;
+}
+BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return a * b + c; }
+BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return c - a * b; }
+BP_INLINE bp_vec bp_sqrt(bp_vec v) { return sqrt(v); }
+BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return a <= b; }
+BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return a < b; }
+BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return a == b; }
+BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
+BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return m ? a : b; }
+BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)m; }
+BP_INLINE bp_ivec bp_bits(bp_vec v) {
+    bp_ivec bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+BP_INLINE bp_vec bp_from_bits(bp_ivec bits) {
+    bp_vec v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
+    *first = table[index];
+    *second = table[index + 1];
+}
+BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) { (void)rows; }
+
+#else
+#error "define the target before vector.h is included"
+#endif
+
+/* ---- what all of them share ---- */
+
+BP_INLINE bp_vec bp_abs(bp_vec v) {
+    return bp_from_bits(bp_bits(v) & UINT64_C(0x7fffffffffffffff));
+}
+
+/* |v| with the sign of s. */
+BP_INLINE bp_vec bp_copysign(bp_vec v, bp_vec s) {
+    return bp_from_bits((bp_bits(v) & UINT64_C(0x7fffffffffffffff)) |
+                        (bp_bits(s) & UINT64_C(0x8000000000000000)));
+}
+
+enum { BP_ALL_LANES = (1 << BP_LANES) - 1 };
+
+#endif
