@@ -82,7 +82,7 @@ cdef extern from "kernel.h":
         const char *name
         void (*node_deltas)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
         void (*row_forward)(const bp_row_layer *layer, double *scale) noexcept nogil
-        void (*row_node_deltas)(const bp_row_layer *layer, const double *t) noexcept nogil
+        void (*row_outputs)(const bp_row_layer *layer, const double *t) noexcept nogil
         void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above) noexcept nogil
         void (*row_first_step)(const bp_row_layer *layer, const bp_row_layer *above, double lr,
                                bint train_biases) noexcept nogil
@@ -171,7 +171,7 @@ cdef const bp_kernel *kernel = bp_kernels[<Py_ssize_t>kernels_here()[TARGETS.ind
 cdef double PAUSE_AFTER = 1e8
 # Rows of a block. Its work space stays in the second-level cache where that leaves enough rows to share a packed panel.
 cdef Py_ssize_t BLOCK_ROWS = 512
-cdef Py_ssize_t BLOCK_DOUBLES = 65536
+cdef Py_ssize_t BLOCK_DOUBLES = 1 << 21
 cdef Py_ssize_t FEWEST_ROWS = 128
 
 # So many steps of a shuffle are one piece of work.
@@ -434,12 +434,12 @@ cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, const bp_loss *lo
     cdef Py_ssize_t l
     cdef double L
     layers.x = x
-    for l in range(n_layers):
+    for l in range(n_layers - 1):
         layers[l].activation.row_forward(&layers[l], scale)
-    loss.values(1, last.n, last.z, last.a, t, scale, &L)
     if loss.through_activation:
-        last.activation.row_node_deltas(last, t)
+        last.activation.row_outputs(last, t)
     else:
+        last.activation.row_forward(last, scale)
         last.kernel.row_differences(last, t)
     for l in range(n_layers - 1, 1, -1):
         layers[l - 1].activation.row_hidden_deltas(&layers[l - 1], &layers[l])
@@ -451,6 +451,7 @@ cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, const bp_loss *lo
         layers.kernel.row_step_transposed(layers, &layers[1], lr)
     else:
         layers.kernel.row_step(layers, lr, train_biases)
+    loss.values(1, last.n, last.z, last.a, t, scale, &L)
     return L
 
 
@@ -602,13 +603,15 @@ cdef class Pass:
         cdef Block *block
         cdef int thread
         cdef Py_ssize_t l, k, n_layers = len(names), n_in = sizes[0], n_out = sizes[n_layers], width = n_in + 2 * n_out
-        cdef Py_ssize_t doubles, transposed = 0
+        cdef Py_ssize_t doubles, most, pieces, transposed = 0
         cdef bint backward = gradient is not None
         for l in range(n_layers):
             width += sizes[l + 1] * (2 if backward else 1)
             if backward and l > 0:
                 transposed += aligned(sizes[l] * sizes[l + 1])
-        rows = max(1, min(rows, BLOCK_ROWS, max(FEWEST_ROWS, BLOCK_DOUBLES // width)))
+        most = max(1, min(BLOCK_ROWS, max(FEWEST_ROWS, BLOCK_DOUBLES // width)))
+        pieces = max(1, (rows + most - 1) // most)
+        rows = max(1, (rows + pieces - 1) // pieces)  # blocks of equal size
         shared.row_work = <double>parameters.shape[0] * (3 if backward else 1) + 16.0 * width
         n_threads = max(1, min(n_threads, <int>min(1e6, rows * shared.row_work / <double>THREAD_WORK)))
         doubles = (width + 3) * rows + 8 * (4 + 3 * n_layers) + transposed

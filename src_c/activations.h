@@ -162,30 +162,53 @@ BP_INLINE void bp_row_store(int n_vecs, const bp_vec *from, double *to) {
             STEP(1, j, __VA_ARGS__);                                                               \
     } while (0)
 
-BP_INLINE void bp_row_forward(int n_vecs, ptrdiff_t j, bp_function value,
-                              const bp_row_layer *layer) {
-    bp_vec z[4];
+BP_INLINE void bp_row_net_inputs(int n_vecs, ptrdiff_t j, const bp_row_layer *layer, bp_vec *z) {
     bp_row_sums(n_vecs, layer->n_in, layer->stride, layer->x, layer->W + j, z);
     for (int v = 0; v < n_vecs; v++)
         z[v] = z[v] + (bp_load(layer->b + j + v * BP_LANES) + 0.0);
     bp_row_store(n_vecs, z, layer->z + j);
+}
+
+BP_INLINE void bp_row_forward(int n_vecs, ptrdiff_t j, bp_function value,
+                              const bp_row_layer *layer) {
+    bp_vec z[4];
+    bp_row_net_inputs(n_vecs, j, layer, z);
     for (int v = 0; v < n_vecs; v++)
         z[v] = value(z[v]);
     bp_row_store(n_vecs, z, layer->a + j);
 }
 
+/* (o - t)*derivative(o), or o - t without a derivative. */
 BP_INLINE void bp_row_deltas(int n_vecs, ptrdiff_t j, bp_function derivative,
-                             const bp_row_layer *layer, const double *t) {
+                             const bp_row_layer *layer, const double *t, const bp_vec *o) {
     bp_vec delta[4];
     for (int v = 0; v < n_vecs; v++) {
         ptrdiff_t at = j + v * BP_LANES;
-        bp_vec o = bp_load(layer->a + at);
         bp_vec t_j = at + BP_LANES <= layer->n ? bp_load(t + at)
                                                : bp_load_part(t + at, bp_part_of(layer->n - at));
-        delta[v] = derivative == NULL ? o - t_j : (o - t_j) * derivative(o);
+        delta[v] = derivative == NULL ? o[v] - t_j : (o[v] - t_j) * derivative(o[v]);
     }
     bp_row_clear(n_vecs, layer, j, delta);
     bp_row_store(n_vecs, delta, layer->delta + j);
+}
+
+/* The last layer's forward pass and deltas at once: its outputs stay in registers. */
+BP_INLINE void bp_row_outputs(int n_vecs, ptrdiff_t j, bp_function value, bp_function derivative,
+                              const bp_row_layer *layer, const double *t) {
+    bp_vec o[4];
+    bp_row_net_inputs(n_vecs, j, layer, o);
+    for (int v = 0; v < n_vecs; v++)
+        o[v] = value(o[v]);
+    bp_row_store(n_vecs, o, layer->a + j);
+    bp_row_deltas(n_vecs, j, derivative, layer, t, o);
+}
+
+BP_INLINE void bp_row_difference(int n_vecs, ptrdiff_t j, const bp_row_layer *layer,
+                                 const double *t) {
+    bp_vec o[4];
+    for (int v = 0; v < n_vecs; v++)
+        o[v] = bp_load(layer->a + j + v * BP_LANES);
+    bp_row_deltas(n_vecs, j, NULL, layer, t, o);
 }
 
 BP_INLINE void bp_row_hidden(int n_vecs, ptrdiff_t j, bp_function derivative,
@@ -229,7 +252,7 @@ BP_INLINE void bp_row_step_transposed_part(int n_vecs, ptrdiff_t i, const bp_row
 }
 
 static void bp_row_differences(const bp_row_layer *layer, const double *t) {
-    BP_ROW(bp_row_deltas, layer->stride, NULL, layer, t);
+    BP_ROW(bp_row_difference, layer->stride, layer, t);
 }
 
 static void bp_row_step(const bp_row_layer *layer, double lr, int train_biases) {
@@ -263,8 +286,8 @@ static void bp_row_step_transposed(const bp_row_layer *layer, const bp_row_layer
         (void)scale;                                                                               \
         BP_ROW(bp_row_forward, layer->stride, bp_##name##_of, layer);                              \
     }                                                                                              \
-    static void bp_##name##_row_node_deltas(const bp_row_layer *layer, const double *t) {          \
-        BP_ROW(bp_row_deltas, layer->stride, bp_##name##_derivative, layer, t);                    \
+    static void bp_##name##_row_outputs(const bp_row_layer *layer, const double *t) {              \
+        BP_ROW(bp_row_outputs, layer->stride, bp_##name##_of, bp_##name##_derivative, layer, t);   \
     }                                                                                              \
     static void bp_##name##_row_hidden_deltas(const bp_row_layer *layer,                           \
                                               const bp_row_layer *above) {                         \
@@ -325,7 +348,7 @@ static const bp_activation bp_activations[bp_n_activations] = {
      bp_##name##_node_deltas,                                                                      \
      bp_##name##_times_derivative,                                                                 \
      bp_##name##_row_forward,                                                                      \
-     bp_##name##_row_node_deltas,                                                                  \
+     bp_##name##_row_outputs,                                                                      \
      bp_##name##_row_hidden_deltas,                                                                \
      bp_##name##_row_first_step},
     BP_ACTIVATIONS(BP_ENTRY)

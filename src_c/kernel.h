@@ -50,10 +50,11 @@ struct bp_activation {
     void (*node_deltas)(ptrdiff_t n, const double *a, const double *t, double *delta);
     /* delta = delta*derivative(a). */
     void (*times_derivative)(ptrdiff_t n, const double *a, double *delta);
-    /* For one row. forward: z = x W + b, a = value(z). hidden_deltas as below. first_step: the first
+    /* For one row. forward: z = x W + b, a = value(z). outputs: that and the deltas of the last
+     * layer, times the derivative; NULL for softmax. hidden_deltas as below. first_step: the first
      * layer's deltas and its step of plain SGD at once. */
     void (*row_forward)(const bp_row_layer *layer, double *scale);
-    void (*row_node_deltas)(const bp_row_layer *layer, const double *t);
+    void (*row_outputs)(const bp_row_layer *layer, const double *t);
     void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above);
     void (*row_first_step)(const bp_row_layer *layer, const bp_row_layer *above, double lr,
                            int train_biases);
@@ -107,6 +108,7 @@ struct bp_kernel {
     /* Wt = W transposed, for rows i of W in [start, stop). */
     void (*transpose)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop);
 
+    /* delta = a - t. */
     void (*row_differences)(const bp_row_layer *layer, const double *t);
     /* The step of plain SGD on W, b and Wt. */
     void (*row_step)(const bp_row_layer *layer, double lr, int train_biases);

@@ -123,6 +123,18 @@ static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
 #undef BP_COLUMN
 }
 
+/* Rows of B, one tile wide, one after the other. */
+BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdiff_t B_step,
+                       double *panel) {
+    for (; depth > 0; depth--, B += B_step, panel += width) {
+        ptrdiff_t j = 0;
+        for (; j + BP_LANES <= width; j += BP_LANES)
+            bp_store(panel + j, bp_load(B + j));
+        for (; j < width; j++)
+            panel[j] = B[j];
+    }
+}
+
 /* The product for n columns. panel: BP_PANEL_DOUBLES of scratch. */
 static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
                        ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
@@ -133,14 +145,13 @@ static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
                        C + j, C_row, first, bias == NULL ? NULL : bias + j);
         return;
     }
-    for (ptrdiff_t start = 0; start < depth; start += BP_PANEL_DEPTH) {
-        ptrdiff_t part = depth - start < BP_PANEL_DEPTH ? depth - start : BP_PANEL_DEPTH;
-        int last = start + part == depth;
+    ptrdiff_t pieces = (depth + BP_PANEL_DEPTH - 1) / BP_PANEL_DEPTH;
+    for (ptrdiff_t piece = 0; piece < pieces; piece++) {
+        ptrdiff_t start = depth * piece / pieces, part = depth * (piece + 1) / pieces - start;
+        int last = piece + 1 == pieces;
         for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH) {
             ptrdiff_t width = n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH;
-            for (ptrdiff_t k = 0; k < part; k++)
-                memcpy(panel + k * width, B + (start + k) * B_step + j,
-                       (size_t)width * sizeof *panel);
+            bp_pack(part, width, B + start * B_step + j, B_step, panel);
             bp_columns(rows, width, part, (bp_factor){A.at + start * A.step, A.row, A.step}, panel,
                        width, C + j, C_row, first && start == 0,
                        last && bias != NULL ? bias + j : NULL);

@@ -36,19 +36,15 @@ BP_INLINE bp_vec bp_upper(bp_vec x) {
     return bp_from_bits(bp_bits(x) & UINT64_C(0xfffffffff8000000));
 }
 
-/* The quick phase of exp, |x| <= 690: e^x = s + tail + middle + power*sum up to 2^-69.3*s.
+/* The quick phase of exp, |x| <= 690: e^x = s + (s*tl + t*m) up to 2^-69.3*s.
 
    k = x/(log(2)/256) rounded, |k| < 2^18; r = x - k*log(2)/256 = r1 - r2 with |r| < 2^-9.52. r1 is
    exact: k*STEP_HI is a multiple of 2^-43 below 2^10, and if k != 0, r1 is a multiple of ulp(x) >=
-   2^-62 below 2^-9. r2 <= 2^-26 errs by 2^-79. one = 1 + rh has 27 bits, |r1 - rh| <= 2^-27, and th
-   26, so s = th*one is exact. With 2^(k/256) = th*(1 + tl) and t its double,
-       e^x = t*(1 + rh + rl + q) = s + s*tl + t*rl + t*q,   q = e^r - 1 - r < 2^-20.05.
-   Errors in units of 2^-20*u*s: r (2^-63, times r) 1.4; r*r 0.5; t*(r*r) 1; two sums of the
-   polynomial 2; their product 1; the polynomial itself 4 (2^-71); t, 2^-53 of q + rl, 1.1;
-   s*tl + t*rl and its sums, all below 2^-24, 0.2; the last sum, below 2^-19.9, 1.1: in all 12.3, or
-   2^-69.3. Underflow adds nothing: s > 2^-997. */
+   2^-62 below 2^-9. r2 <= 2^-26 errs by 2^-79. 1 + rh has 27 bits, |r1 - rh| <= 2^-27, and th 26, so
+   th*rh and s = th*(1 + rh) are exact. With 2^(k/256) = th*(1 + tl) and t its double,
+       e^x = s + s*tl + t*m,   m = rl + q,   q = e^r - 1 - r < 2^-20.05. */
 typedef struct {
-    bp_vec s, inner, power, sum; /* inner = tail + middle */
+    bp_vec s, tl, t, m;
 } bp_exp_parts;
 
 BP_INLINE bp_exp_parts bp_exp_quick(bp_vec x) {
@@ -59,36 +55,31 @@ BP_INLINE bp_exp_parts bp_exp_quick(bp_vec x) {
     bp_vec r1 = bp_nmuladd(k, step_hi, x);
     bp_vec r = bp_nmuladd(k, step_lo, r1);
     bp_vec rounded = r1 + to_26_bits;
-    bp_vec one = rounded - bp_set(0x1.8p+26 - 1.0);
-    bp_vec rl = bp_nmuladd(k, step_lo, r1 - (rounded - to_26_bits));
+    bp_vec rh = rounded - to_26_bits;
+    bp_vec rl = bp_nmuladd(k, step_lo, r1 - rh);
 
     /* The low bits of shifted hold k; adding k << 44 to a row puts k/256 into the exponent. */
     bp_ivec index = bp_bits(shifted);
     bp_vec high, tl;
     bp_lookup(bp_exp_table, (index & 255) << 1, &high, &tl);
     bp_vec th = bp_from_bits(bp_bits(high) + (index << 44));
-    bp_vec t = bp_muladd(th, tl, th);
 
     bp_vec square = r * r;
-    bp_exp_parts parts;
-    parts.sum = bp_muladd(square, bp_muladd(bp_set(BP_EXP_C_5), r, bp_set(BP_EXP_C_4)),
-                          bp_muladd(bp_set(BP_EXP_C_3), r, bp_set(BP_EXP_C_2)));
-    parts.power = t * square;
-    parts.s = th * one;
-    parts.inner = bp_muladd(t, rl, parts.s * tl);
-    return parts;
+    bp_vec sum = bp_muladd(square, bp_muladd(bp_set(BP_EXP_C_5), r, bp_set(BP_EXP_C_4)),
+                           bp_muladd(bp_set(BP_EXP_C_3), r, bp_set(BP_EXP_C_2)));
+    return (bp_exp_parts){bp_muladd(th, rh, th), tl, bp_muladd(th, tl, th), bp_muladd(square, sum, rl)};
 }
 
 BP_COLD bp_vec bp_exp_rest(bp_vec x, bp_vec result, unsigned lanes) {
     return bp_slow_lanes(bp_exp_slow, x, result, lanes);
 }
 
-/* e^x, correctly rounded. e = 2^-68*s, 2.5 times the bound. */
+/* e^x, correctly rounded. e = 2^-68*s, 2.5 times the bound; it goes in where it delays nothing. */
 BP_INLINE bp_vec bp_exp(bp_vec x) {
     const bp_vec e = bp_set(0x1p-68);
     bp_exp_parts p = bp_exp_quick(x);
-    bp_vec below = p.s + bp_muladd(p.power, p.sum, bp_nmuladd(p.s, e, p.inner));
-    bp_vec above = p.s + bp_muladd(p.power, p.sum, bp_muladd(p.s, e, p.inner));
+    bp_vec below = p.s + bp_muladd(p.t, p.m, p.s * (p.tl - e));
+    bp_vec above = p.s + bp_muladd(p.t, p.m, p.s * (p.tl + e));
     bp_mask decided =
         bp_and(bp_equal(below, above), bp_less_equal(bp_abs(x), bp_set(690.0)));
     unsigned rest = bp_others(decided);
@@ -123,15 +114,14 @@ BP_COLD bp_vec bp_expm1_rest(bp_vec x, bp_vec result, unsigned lanes) {
 }
 
 /* e^x - 1, correctly rounded: s - 1 is hi plus an exact remainder of at most 2^-53*max(s, 1), found
-   by Dekker's sum, as s > 1 if and only if x > 0. It joins inner and adds less than 2^-105*max(s, 1)
+   by Dekker's sum, as s > 1 if and only if x > 0. It joins the low parts and adds less than 2^-105*max(s, 1)
    to the error of exp; e = 2^-68*max(s, 1). */
-BP_INLINE bp_vec bp_expm1_from(bp_vec x, bp_exp_parts p, bp_vec hi, bp_vec remainder, bp_vec e) {
-    bp_vec inner = p.inner + remainder;
-    bp_vec below = hi + bp_muladd(p.power, p.sum, inner - e);
-    bp_vec above = hi + bp_muladd(p.power, p.sum, inner + e);
-    bp_mask decided =
-        bp_and(bp_equal(below, above), bp_less_equal(bp_abs(x), bp_set(690.0)));
-    unsigned rest = bp_others(decided);
+BP_INLINE bp_vec bp_expm1_from(bp_vec x, bp_mask usual, bp_exp_parts p, bp_vec hi,
+                               bp_vec remainder, bp_vec e) {
+    bp_vec low = bp_muladd(p.t, p.m, p.s * p.tl);
+    bp_vec below = hi + (low + (remainder - e));
+    bp_vec above = hi + (low + (remainder + e));
+    unsigned rest = bp_others(bp_and(bp_equal(below, above), usual));
     return rest == 0 ? below : bp_expm1_rest(x, below, rest);
 }
 
@@ -140,7 +130,7 @@ BP_INLINE bp_vec bp_expm1(bp_vec x) {
     bp_vec hi = p.s - 1.0;
     bp_mask negative = bp_less(x, bp_set(0.0));
     bp_vec remainder = bp_select(negative, p.s - (hi + 1.0), (p.s - hi) - 1.0);
-    return bp_expm1_from(x, p, hi, remainder,
+    return bp_expm1_from(x, bp_less_equal(bp_abs(x), bp_set(690.0)), p, hi, remainder,
                          bp_select(negative, bp_set(0x1p-68), p.s * 0x1p-68));
 }
 
@@ -148,7 +138,8 @@ BP_INLINE bp_vec bp_expm1(bp_vec x) {
 BP_INLINE bp_vec bp_expm1_of_negative(bp_vec x) {
     bp_exp_parts p = bp_exp_quick(x);
     bp_vec hi = p.s - 1.0;
-    return bp_expm1_from(x, p, hi, p.s - (hi + 1.0), bp_set(0x1p-68));
+    return bp_expm1_from(x, bp_less_equal(bp_set(-690.0), x), p, hi, p.s - (hi + 1.0),
+                         bp_set(0x1p-68));
 }
 
 /* The quick phase of log, s normal: log(s + tail) = hi + (lo - half) up to 2^-69.8.
