@@ -110,6 +110,7 @@ cdef extern from "kernel.h":
         const bp_loss *losses
         const bp_update_rule *update_rules
         void (**elementary)(Py_ssize_t n, const double *x, double *out) noexcept nogil
+        Py_ssize_t (*first_not_finite)(Py_ssize_t n, const double *x) noexcept nogil
         void (*forward)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop, double *scale) noexcept nogil
         void (*differences)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
         void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, Py_ssize_t start,
@@ -511,15 +512,13 @@ def initial_parameters(tuple sizes not None, stream, double[::1] out not None):
 
 def first_not_finite(const double[::1] values not None):
     """The index of the first NaN or infinity, or -1."""
-    cdef Py_ssize_t k, found = -1
+    cdef Py_ssize_t found = -1
     cdef bp_fpenv saved
-    with nogil:
-        saved = bp_fpenv_enter()
-        for k in range(values.shape[0]):
-            if not fabs(values[k]) <= DBL_MAX:
-                found = k
-                break
-        bp_fpenv_leave(saved)
+    if values.shape[0] > 0:
+        with nogil:
+            saved = bp_fpenv_enter()
+            found = kernel.first_not_finite(values.shape[0], &values[0])
+            bp_fpenv_leave(saved)
     return found
 
 
@@ -657,7 +656,7 @@ cdef struct Prediction:
     double *out
     Py_ssize_t row      # the first of the rows to do, and how many they are
     Py_ssize_t rows
-    Py_ssize_t *bad     # (n_threads,): the first row whose result is not finite, or -1
+    Py_ssize_t *bad     # (n_threads,): the first row where X or the result is not finite, or -1
 
 
 cdef void predict_rows(void *argument, int thread) noexcept nogil:
@@ -672,19 +671,22 @@ cdef void predict_rows(void *argument, int thread) noexcept nogil:
     cdef bp_fpenv saved = bp_fpenv_enter()
     while row < stop and job.bad[thread] < 0:
         rows = min(part.stop - part.start, stop - row)
+        k = kernel.first_not_finite(rows * shared.n_in, job.X + row * shared.n_in)
+        if k >= 0:
+            job.bad[thread] = row + k // shared.n_in
+            break
         forward(shared, block, job.X + (row - part.start) * shared.n_in, Span(part.start, part.start + rows))
-        for k in range(rows * shared.n_out):
-            if not fabs(a[k]) <= DBL_MAX:
-                job.bad[thread] = row + k // shared.n_out
-                break
-            job.out[row * shared.n_out + k] = a[k]
+        memcpy(job.out + row * shared.n_out, a, rows * shared.n_out * sizeof(double))
+        k = kernel.first_not_finite(rows * shared.n_out, a)
+        if k >= 0:
+            job.bad[thread] = row + k // shared.n_out
         row += rows
     bp_fpenv_leave(saved)
 
 
 def predict(tuple sizes not None, tuple names not None, const double[::1] parameters not None,
             const double[:, ::1] X not None, double[:, ::1] out not None, int n_threads):
-    """Predict all rows; return the first whose result is not finite, or -1."""
+    """Predict all rows; return one where X or the result is not finite, the first if X is finite, or -1."""
     cdef Pass work = Pass(sizes, names, parameters, X.shape[0], n_threads)
     cdef Py_ssize_t[::1] bad = np.full(work.shared.n_threads, -1, np.intp)
     cdef Prediction job = Prediction(&work.shared, &X[0, 0], &out[0, 0], 0, 0, &bad[0])
@@ -720,8 +722,7 @@ cdef class Predictor(Pass):
         cdef const double *x
         cdef double *o
         cdef cnp.npy_intp shape[2]
-        cdef Py_ssize_t k
-        cdef double wrong = 0.0
+        cdef bint finite
         cdef bp_fpenv saved
         cdef cnp.ndarray out
         if not (cnp.PyArray_CheckExact(X) and cnp.PyArray_NDIM(X) == 2 and cnp.PyArray_TYPE(X) == cnp.NPY_DOUBLE
@@ -734,14 +735,11 @@ cdef class Predictor(Pass):
         x, o = <const double *>cnp.PyArray_DATA(X), <double *>cnp.PyArray_DATA(out)
         saved = bp_fpenv_enter()
         forward(shared, block, x, Span(0, shape[0]))
-        # x - x is 0.0 or NaN, and a sum of those too.
-        for k in range(shape[0] * shared.n_in):
-            wrong = wrong + (x[k] - x[k])
-        for k in range(shape[0] * shared.n_out):
-            o[k] = last.a[k]
-            wrong = wrong + (o[k] - o[k])
+        memcpy(o, last.a, shape[0] * shared.n_out * sizeof(double))
+        finite = (kernel.first_not_finite(shape[0] * shared.n_in, x) < 0
+                  and kernel.first_not_finite(shape[0] * shared.n_out, o) < 0)
         bp_fpenv_leave(saved)
-        return out if wrong == 0.0 else None
+        return out if finite else None
 
 
 cdef class Data:

@@ -261,11 +261,12 @@ class Network:
             out = self._predictor.predict(X)
         if out is not None:
             return out
-        X = finite("X", rows_of(self, X))
+        X = rows_of(self, X)
         out = np.empty((X.shape[0], self._sizes[-1]))
         threads = arguments.threads(n_threads, X.shape[0] * self.n_parameters)
         row = _kernel.predict(self._sizes, self._activations, self._parameters, X, out, threads)
         if row >= 0:
+            finite("X", X)
             raise arguments.result_not_finite("the prediction", row)
         return out
 

@@ -1,11 +1,33 @@
 """The workloads that the benchmarks share, and what they cost in arithmetic."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 import backprop
-from backprop import tutorial
+from backprop import SGD, Adam, tutorial
+from backprop.optimizers import Optimizer
 
 Data = tuple[np.ndarray, np.ndarray]
+
+
+class Run(NamedTuple):
+    """A run of training: what fast_train is given."""
+
+    network: backprop.Network
+    X: np.ndarray
+    y: np.ndarray
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    shuffle: bool = True
+    train_biases: bool = True
+
+    def train(self, n_threads: int | None = None) -> backprop.Training:
+        """Run it."""
+        network, X, y, *_ = self
+        settings = {name: getattr(self, name) for name in self._fields[3:]}
+        return backprop.fast_train(network, X, y, n_threads=n_threads, **settings)
 
 
 def tutorial_data() -> tuple[backprop.Network, Data]:
@@ -35,6 +57,41 @@ def image_data() -> tuple[backprop.Network, Data]:
     classes = rng.integers(0, 10, 10_000)
     X = np.clip(rng.uniform(0, 1, (10, 784))[classes] + 0.5 * rng.normal(size=(10_000, 784)), 0, 1)
     return backprop.Network([784, 128, 10], "relu", "softmax"), (X, classes)
+
+
+def wide_data() -> tuple[backprop.Network, Data]:
+    """A 784-512-256-10 network and the rows of image_data."""
+    return backprop.Network([784, 512, 256, 10], "relu", "softmax"), image_data()[1]
+
+
+def seed_run() -> Run:
+    """10,000 updates of the tutorial's network, its biases fixed."""
+    network, data = tutorial_data()
+    return Run(network, *data, SGD(0.5), epochs=10_000, batch_size=1, shuffle=False, train_biases=False)
+
+
+def online_run() -> Run:
+    """30,000 updates of a 4-10-3 network, one row at a time, in order."""
+    network, data = online_data()
+    return Run(network, *data, SGD(0.1), epochs=200, batch_size=1, shuffle=False)
+
+
+def tabular_run() -> Run:
+    """Five epochs of a 20-64-64-1 network."""
+    network, data = tabular_data()
+    return Run(network, *data, Adam(1e-3), epochs=5, batch_size=32)
+
+
+def image_run() -> Run:
+    """Three epochs of a 784-128-10 network."""
+    network, data = image_data()
+    return Run(network, *data, SGD(0.1), epochs=3, batch_size=128)
+
+
+def wide_run() -> Run:
+    """Two epochs of a 784-512-256-10 network."""
+    network, data = wide_data()
+    return Run(network, *data, SGD(0.1), epochs=2, batch_size=512)
 
 
 def operations(network: backprop.Network, training: bool) -> int:

@@ -45,11 +45,6 @@ BP_INLINE bp_vec bp_square(bp_vec d) { return d * d; }
 
 typedef bp_vec (*bp_function)(bp_vec);
 
-/* The last vector of an array, in part; a lane outside reads as 2.0, for which nothing is slow. */
-BP_INLINE bp_vec bp_load_last(const double *p, bp_part part) {
-    return bp_keep(part, bp_load_part(p, part), bp_set(2.0));
-}
-
 /* out = f(x) for n numbers. */
 BP_INLINE void bp_map(bp_function f, ptrdiff_t n, const double *x, double *out) {
     ptrdiff_t k = 0;

@@ -92,6 +92,7 @@ struct bp_kernel {
     const bp_update_rule *update_rules;
     /* exp, expm1, log, log1p of n numbers. */
     void (*const *elementary)(ptrdiff_t n, const double *x, double *out);
+    ptrdiff_t (*first_not_finite)(ptrdiff_t n, const double *x);
 
     /* z = x W + b, a = value(z). */
     void (*forward)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale);

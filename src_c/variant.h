@@ -43,6 +43,27 @@ static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff
                   layer->Wt);
 }
 
+/* The index of the first NaN or infinity, or -1. x - x is 0.0 or NaN, and so is a sum of those. */
+static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
+    enum { CHUNK = 64 * BP_LANES };
+    ptrdiff_t start = 0;
+    for (; start + CHUNK <= n; start += CHUNK) {
+        bp_vec sum[4] = {bp_set(0.0), bp_set(0.0), bp_set(0.0), bp_set(0.0)};
+        for (ptrdiff_t k = start; k < start + CHUNK; k += 4 * BP_LANES)
+            for (int v = 0; v < 4; v++) {
+                bp_vec x_k = bp_load(x + k + v * BP_LANES);
+                sum[v] = sum[v] + (x_k - x_k);
+            }
+        bp_vec all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        if (bp_others(bp_equal(all, all)) != 0)
+            break;
+    }
+    for (; start < n; start++)
+        if (!(fabs(x[start]) <= DBL_MAX))
+            return start;
+    return -1;
+}
+
 #define BP_ELEMENTARY(name)                                                                        \
     static void bp_##name##_of_all(ptrdiff_t n, const double *x, double *out) {                    \
         bp_map(bp_##name, n, x, out);                                                              \
@@ -64,6 +85,7 @@ const bp_kernel BP_KERNEL = {
     .losses = bp_losses,
     .update_rules = bp_update_rules,
     .elementary = bp_elementary,
+    .first_not_finite = bp_first_not_finite,
     .forward = bp_forward,
     .differences = bp_differences,
     .hidden_deltas = bp_hidden_deltas,

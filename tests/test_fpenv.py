@@ -117,6 +117,16 @@ def passes():
         yield STRAIGHT.predict(rows)
 
 
+def with_threads():
+    """Workers inherit the mode, and set the contract's."""
+    _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
+    for rows, y, optimizer in ((X, Y, backprop.Adam(0.01)), (SUBNORMAL, SUBNORMAL_Y, backprop.SGD(1e-3, 0.5))):
+        run = backprop.fast_train(LINEAR, rows, y, epochs=3, batch_size=7, optimizer=optimizer, n_threads=4)
+        yield from (run.network.parameters, run.losses, run._state.moments)
+        yield run.network.predict(rows, n_threads=4)
+        yield np.array(run.network.loss(rows, y, n_threads=4))
+
+
 def elementary():
     for name in _kernel.ELEMENTARY:
         for form in _kernel.FORMS:
@@ -239,7 +249,7 @@ print(json.dumps({"bits": [part.tobytes().hex() for part in parts], "kept": afte
 
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
 ACTIONS = ["initial_weights", "training", "subnormal_training", "passes", "elementary", "files", "refusals"]
-ACTIONS += ["tiny_class", "settings"]
+ACTIONS += ["tiny_class", "settings", "with_threads"]
 
 
 def child(mode, action):

@@ -1,0 +1,177 @@
+"""Problems of every shape that a kernel treats in its own way, with the reference's bytes for them, computed once.
+
+tests/data/expected.txt holds a digest of those bytes for each problem; tools/make_expected.py makes it. So every
+instruction set and number of threads is compared with the reference in a second.
+"""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import backprop
+from backprop import _kernel, reference
+
+EXPECTED = pathlib.Path(__file__).parent / "data" / "expected.txt"
+COUNT = 400  # small problems; those of LARGE come after them
+
+# (sizes, rows, batch): packed panels, several blocks to a batch, remainders of rows and columns beside full tiles.
+LARGE = [
+    ([784, 128, 10], 150, 128),
+    ([70, 65, 33, 10], 300, 100),
+    ([20, 64, 64, 1], 400, 32),
+    ([130, 46, 45, 3], 200, 64),
+    ([33, 97, 5], 700, 700),
+    ([9, 40], 1100, 1100),
+    ([3, 200, 31], 90, 45),
+]
+
+
+class Draw:
+    """Choices from the raw words of a bit generator, whose streams NumPy guarantees."""
+
+    def __init__(self, seed):
+        self.words = np.random.PCG64(seed)
+
+    def below(self, n):
+        return int(self.words.random_raw() % n)
+
+    def of(self, *choices):
+        return choices[self.below(len(choices))]
+
+    def array(self, *shape):
+        """Eighths from -2 to 2, with zeros of both signs, some subnormal, some large."""
+        words = self.words.random_raw(int(np.prod(shape)))
+        values = (words % 33).astype(np.float64) / 8.0 - 2.0
+        values[words >> 40 == 0] = -0.0
+        rare = words >> np.uint64(58)
+        values[rare == 1] = -0.0
+        values[rare == 2] = 5e-324
+        values[rare == 3] *= 2.0**40 if self.below(8) == 0 else 2.0**4
+        return values.reshape(shape)
+
+
+def problem(number):
+    """(network, X, y, settings of a run) of this number."""
+    draw = Draw(number)
+    hidden = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
+    if number >= COUNT:
+        sizes, n, batch = LARGE[number - COUNT]
+        activations = [draw.of("tanh", "relu", "logistic") for _ in sizes[2:]]
+        epochs = 1
+    else:
+        widths = (1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 16, 17, 24, 33)
+        sizes = [draw.of(*widths) for _ in range(draw.of(2, 3, 3, 4))]
+        n, batch, epochs = draw.of(1, 2, 3, 5, 7, 12, 13), draw.of(1, 1, 2, 3, 5, 32), draw.of(1, 2, 3)
+        activations = [draw.of(*hidden) for _ in sizes[2:]]
+    output = draw.of("identity", "softmax", "logistic", *_kernel.ACTIVATIONS)
+    network = backprop.Network(sizes, activations, output, rng=number)
+    X, loss = draw.array(n, sizes[0]), None
+    if output == "softmax":
+        y = np.array([draw.below(sizes[-1]) for _ in range(n)])
+    elif output == "logistic" and draw.below(2):
+        y, loss = np.abs(draw.array(n, sizes[-1])) % 1.0, "binary_cross_entropy"
+    else:
+        y = draw.array(n, sizes[-1])
+    optimizer = draw.of(
+        backprop.SGD(0.125), backprop.SGD(0.0625, 0.5), backprop.SGD(0.03125, 0.875, nesterov=True), backprop.Adam(0.01)
+    )
+    settings = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch, "rng": number}
+    return network, X, y, settings | {"shuffle": bool(draw.below(4)), "train_biases": bool(draw.below(6))}
+
+
+def parts(train, predict, loss_and_gradient, number):
+    """The bytes of all results of a problem, or the error."""
+    network, X, y, settings = problem(number)
+    try:
+        run = train(network, X, y, **settings)
+        found = [run.network.parameters, run.losses, run._state.moments, run._state.powers]
+    except ArithmeticError as error:
+        found = [np.frombuffer(repr(error).encode(), np.uint8)]
+    for function, arguments in ((predict, ()), (loss_and_gradient, (y, settings["loss"]))):
+        try:
+            results = function(network, X, *arguments)
+            found += [np.asarray(part) for part in (results if isinstance(results, tuple) else (results,))]
+        except ArithmeticError as error:
+            found.append(np.frombuffer(repr(error).encode(), np.uint8))
+    return [part.astype(part.dtype.newbyteorder("<")).tobytes() for part in found]
+
+
+def digest(found):
+    return hashlib.sha256(b"|".join(found)).hexdigest()[:32]
+
+
+def by_reference(number):
+    return parts(reference.train, reference.predict, reference.loss_and_gradient, number)
+
+
+def by_kernel(number, n_threads=None):
+    def train(*arguments, **settings):
+        return backprop.fast_train(*arguments, n_threads=n_threads, **settings)
+
+    def predict(network, X):
+        return network.predict(X, n_threads=n_threads)
+
+    return parts(train, predict, backprop.loss_and_gradient, number)
+
+
+def expected():
+    return EXPECTED.read_text(encoding="ascii").split()
+
+
+NUMBERS = range(COUNT + len(LARGE))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
+def test_every_problem(n_threads, monkeypatch):
+    """With so many threads, though the work would not call for them."""
+    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
+    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
+    digests = expected()
+    assert len(digests) == len(NUMBERS)
+    wrong = [number for number in NUMBERS if digest(by_kernel(number, n_threads)) != digests[number]]
+    assert wrong == []
+
+
+def test_threads_as_the_work_calls_for():
+    digests = expected()
+    assert [number for number in NUMBERS if digest(by_kernel(number)) != digests[number]] == []
+
+
+@pytest.mark.parametrize("target", [target for target in _kernel.TARGETS if target != _kernel.TARGET])
+def test_other_instruction_sets(target, tmp_path):
+    """The same in a process that is made to use another of the instruction sets that this machine has."""
+    arguments = ["-q", "-p", "no:cacheprovider", __file__, "-k", "every_problem or as_the_work"]
+    environment = os.environ | {"BACKPROP_TARGET": target}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,  # python -m looks there first, and a checkout may hold a package that is not built
+    )
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+
+
+@pytest.mark.parametrize("number", NUMBERS[:COUNT:20])
+def test_they_are_the_references(number):
+    """Some of them here, all of them when the file is made."""
+    found = by_reference(number)
+    assert digest(found) == expected()[number]
+    assert found == by_kernel(number)
+
+
+@pytest.mark.long
+def test_all_are_the_references():
+    assert [number for number in NUMBERS if digest(by_reference(number)) != expected()[number]] == []
+
+
+def test_the_problems_differ():
+    assert len(set(expected())) == len(NUMBERS)
+    assert sum(len(by_kernel(number)) > 4 for number in NUMBERS) > 0.8 * len(NUMBERS)  # most end without an error

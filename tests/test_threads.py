@@ -1,0 +1,159 @@
+"""Threads: who decides how many work, what a fork does to them, and that several callers can work at once."""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import backprop
+from backprop import _kernel, arguments
+
+LINUX = sys.platform == "linux"
+CORES_USED = "import backprop; print(backprop._kernel.max_threads())"
+
+
+def shown(program, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def problem(n=300, sizes=(20, 64, 64, 1), seed=0):
+    generator = np.random.default_rng(seed)
+    return backprop.Network(sizes, rng=seed), generator.normal(size=(n, sizes[0])), generator.normal(size=(n, 1))
+
+
+def many_threads(monkeypatch):
+    """Threads work on the smallest pieces."""
+    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
+    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
+
+
+def test_without_openmp_there_is_one_thread_and_with_it_more():
+    if LINUX:
+        assert "-fopenmp" in _kernel.FLAGS
+    else:
+        assert _kernel.max_threads() == 1
+
+
+if LINUX:
+
+    def test_omp_num_threads():
+        assert [shown(CORES_USED, OMP_NUM_THREADS=count) for count in ("1", "2", "5")] == ["1", "2", "5"]
+
+    def test_threadpoolctl():
+        from threadpoolctl import threadpool_info, threadpool_limits
+
+        assert any(pool["user_api"] == "openmp" for pool in threadpool_info())
+        before = _kernel.max_threads()
+        for count in (1, 3):
+            with threadpool_limits(count, user_api="openmp"):
+                assert _kernel.max_threads() == count
+        assert _kernel.max_threads() == before
+
+    def threads_of_this_process():
+        return len(os.listdir("/proc/self/task"))
+
+    def test_n_threads_is_obeyed():
+        """As many threads come to work as asked for, if there is work for them, and none without."""
+        program = """
+import os, numpy as np, backprop
+def threads(): return len(os.listdir("/proc/self/task"))
+X, y = np.ones((4000, 100)), np.ones((4000, 1))
+net = backprop.Network([100, 100, 100, 1])
+counts = [threads()]
+for action in (lambda: backprop.fast_train(net, X[:64], y[:64], epochs=1, batch_size=1),
+               lambda: net.predict(X, n_threads=1),
+               lambda: backprop.fast_train(net, X, y, epochs=1, batch_size=1000, n_threads=1),
+               lambda: net.predict(X, n_threads=2),
+               lambda: backprop.fast_train(net, X, y, epochs=1, batch_size=1000, n_threads=3),
+               lambda: net.loss(X, y, n_threads=4)):
+    action()
+    counts.append(threads())
+print(*(count - counts[0] for count in counts))
+"""
+        assert shown(program, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="1") == "0 0 0 0 1 2 3"
+
+    def test_a_child_made_by_fork_works_with_one_thread(monkeypatch):
+        many_threads(monkeypatch)
+        network, X, y = problem()
+        run = backprop.fast_train(network, X, y, epochs=2, n_threads=2)
+        expected = run.network.parameters.tobytes() + run.network.predict(X).tobytes()
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                again = backprop.fast_train(network, X, y, epochs=2).network
+                os.write(write, bytes([_kernel.max_threads()]) + again.parameters.tobytes()[:1000])
+                same = again.parameters.tobytes() + again.predict(X).tobytes() == expected
+                os.write(write, b"same" if same else b"different")
+            finally:
+                os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            answer = pipe.read()
+        assert os.waitpid(pid, 0)[1] == 0
+        assert answer[0] == 1
+        assert answer[-4:] == b"same"
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, None])
+def test_callers_in_several_python_threads(n_threads, monkeypatch):
+    """They train, predict and take losses of one shared network at the same time."""
+    many_threads(monkeypatch)
+    network, X, y = problem()
+    other, rows = problem(seed=1)[0], X[:3].copy()
+
+    def work(_):
+        run = backprop.fast_train(network, X, y, epochs=3, n_threads=n_threads)
+        pieces = [run.network.parameters, run.losses, network.predict(X, n_threads=n_threads)]
+        pieces += [network.predict(rows) for _ in range(50)] + [other.predict(X)]
+        return [piece.tobytes() for piece in pieces], network.loss(X, y, n_threads=n_threads)
+
+    alone = work(0)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(result == alone for result in pool.map(work, range(12)))
+
+
+def test_other_python_threads_run_while_a_network_trains():
+    network, X, y = problem(n=20_000)
+    started, done, ticks = threading.Event(), threading.Event(), []
+
+    def train():
+        started.set()
+        backprop.fast_train(network, X, y, epochs=2)
+        done.set()
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    started.wait()
+    while not done.is_set():
+        ticks.append(1)
+        done.wait(0.001)
+    thread.join()
+    assert len(ticks) > 3
+
+
+def test_how_many_threads_for_how_much_work(monkeypatch):
+    monkeypatch.setattr(_kernel, "max_threads", lambda: 8)
+    assert arguments.threads(None, 0) == 1
+    assert arguments.threads(None, float("inf")) == 8
+    assert arguments.threads(3, float("inf")) == 3
+    assert arguments.threads(10**9, float("inf")) == arguments.MOST_THREADS
+    assert arguments.threads(8, 2.5 * _kernel.WAKING_WORK) == 2
+    with pytest.raises(ValueError, match="n_threads must be an integer >= 1, got 0"):
+        arguments.threads(0, 1)
+
+
+def test_subnormals_survive_in_every_thread(monkeypatch):
+    """A worker that flushed them to zero would lose these weights and outputs."""
+    many_threads(monkeypatch)
+    network = backprop.Network([1, 1]).with_parameters([5e-324, 0.0])
+    X = np.ones((64, 1))
+    assert (network.predict(X, n_threads=4) == 5e-324).all()
+    assert (network.predict(X, n_threads=4) > 0.0).all()

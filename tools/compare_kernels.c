@@ -1,0 +1,644 @@
+/* Compare the kernels that run here, number by number. Two numbers are the same if their bits are,
+ * or if both are NaN.
+ *
+ *     compare_kernels                        a short run of all that follows, except list
+ *     compare_kernels elementary COUNT SEED  vectors against cr_*, COUNT random inputs a function
+ *     compare_kernels list FUNCTION          the same for the numbers on stdin, one a line, their
+ *                                            neighbours and, except for log, the negatives of all
+ *     compare_kernels products SEED          everything else against the last kernel, the baseline
+ *
+ * The products of the baseline are compared with plain loops, and its steps of single rows with
+ * those of blocks. The exit status is 1 if anything differs.
+ *
+ * To be compiled together with the sources in src_c, with setup.py's flags and -Isrc_c. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "elementary.h"
+#include "kernel.h"
+
+enum { MOST_KERNELS = 8, SHOWN = 5 };
+
+static const bp_kernel *kernels[MOST_KERNELS];
+static int n_kernels;
+static int anything_differs;
+
+/* Each kernel once, and after it the narrower ones that it uses; the baseline is the last. */
+static void find_kernels(void) {
+    for (int k = 0; bp_kernels[k] != NULL; k++) {
+        const bp_kernel *kernel = bp_runs_here(bp_kernels[k]) ? bp_kernels[k] : NULL;
+        for (; kernel != NULL; kernel = kernel->narrower) {
+            int known = 0;
+            for (int i = 0; i < n_kernels; i++)
+                known |= kernels[i] == kernel;
+            if (!known && n_kernels < MOST_KERNELS)
+                kernels[n_kernels++] = kernel;
+        }
+    }
+}
+
+static int same(double x, double y) {
+    return (isnan(x) && isnan(y)) || memcmp(&x, &y, sizeof x) == 0;
+}
+
+/* ---- random numbers ---- */
+
+static uint64_t state;
+
+/* splitmix64. */
+static uint64_t word(void) {
+    uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static ptrdiff_t below(ptrdiff_t n) { return (ptrdiff_t)((word() >> 32) % (uint64_t)n); }
+
+static double between(double low, double high) {
+    return low + (high - low) * ((double)(word() >> 11) * 0x1p-53);
+}
+
+static double double_of(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* ---- exp, expm1, log, log1p ---- */
+
+enum { N_FUNCTIONS = 4, LONGEST = 512, ALIGNMENTS = 8, GUARD = 8 };
+
+static const char *const functions[N_FUNCTIONS] = {"exp", "expm1", "log", "log1p"};
+static double (*const scalars[N_FUNCTIONS])(double) = {cr_exp, cr_expm1, cr_log, cr_log1p};
+static uint64_t n_inputs[N_FUNCTIONS], n_differ[N_FUNCTIONS][MOST_KERNELS];
+
+/* n <= LONGEST inputs, at a random place, half of the time overwritten by the results. */
+static void compare_function(int function, ptrdiff_t n, const double *x) {
+    static _Alignas(64) double inputs[LONGEST + ALIGNMENTS];
+    static _Alignas(64) double outputs[LONGEST + ALIGNMENTS + 2 * GUARD];
+    const double guard = 0x1.23456789abcdep-7;
+    double expected[LONGEST];
+    for (ptrdiff_t i = 0; i < n; i++)
+        expected[i] = scalars[function](x[i]);
+    n_inputs[function] += (uint64_t)n;
+    for (int k = 0; k < n_kernels; k++) {
+        double *out = outputs + GUARD + below(ALIGNMENTS);
+        double *in = below(2) == 0 ? out : inputs + below(ALIGNMENTS);
+        for (ptrdiff_t i = -GUARD; i < n + GUARD; i++)
+            out[i] = guard;
+        memcpy(in, x, (size_t)n * sizeof *x);
+        kernels[k]->elementary[function](n, in, out);
+        for (ptrdiff_t i = -GUARD; i < n + GUARD; i++) {
+            double wanted = i < 0 || i >= n ? guard : expected[i];
+            if (same(out[i], wanted))
+                continue;
+            if (n_differ[function][k]++ < SHOWN)
+                printf("%s, %s: [%td] of %td is %a, not %a; x = %a\n", kernels[k]->name,
+                       functions[function], i, n, out[i], wanted, i < 0 || i >= n ? 0.0 : x[i]);
+        }
+    }
+}
+
+static void report_functions(void) {
+    for (int k = 0; k < n_kernels; k++)
+        for (int f = 0; f < N_FUNCTIONS; f++) {
+            if (n_inputs[f] == 0)
+                continue;
+            printf("%s, %s: %" PRIu64 " inputs, %" PRIu64 " differ\n", kernels[k]->name,
+                   functions[f], n_inputs[f], n_differ[f][k]);
+            anything_differs |= n_differ[f][k] != 0;
+        }
+}
+
+/* Where a formula begins or ends, and what is special. */
+static const double edges[] = {
+    0.0,       0x1p-1074, DBL_MIN, 0x1p-54,  0x1p-53, 0x1p-24,  0x1p-6,
+    0.6875,    1.0,       1.375,   2.0,      690.0,   0x1p+52,  0x1.74910d52d3051p+9,
+    0x1p+1000, DBL_MAX,   708.0,   0x1p+53,  37.5,    INFINITY, 0x1.62e42fefa39efp+9,
+    NAN,       0x1p-8,    0.96875, 1.015625, 36.0437};
+
+static double any_input(void) {
+    double x;
+    switch (below(8)) {
+    case 0:
+        return double_of(word());
+    case 1:
+        return between(-8.0, 8.0);
+    case 2:
+        return between(-750.0, 712.0);
+    case 3:
+        return between(-1.0, 100.0);
+    /* exponents from -64 to 15, so that neither tail of the formulas is rare */
+    case 4:
+        return ldexp(between(1.0, 2.0), (int)below(80) - 64) * (below(2) == 0 ? 1.0 : -1.0);
+    case 5:
+        return 1.0 + ldexp(between(-1.0, 1.0), -(int)below(54));
+    case 6:
+        return between(0.0, 4.0);
+    default:
+        x = edges[below((ptrdiff_t)(sizeof edges / sizeof *edges))];
+        for (ptrdiff_t steps = below(4); steps > 0; steps--)
+            x = nextafter(x, HUGE_VAL);
+        for (ptrdiff_t steps = below(4); steps > 0; steps--)
+            x = nextafter(x, -HUGE_VAL);
+        return below(2) == 0 ? x : -x;
+    }
+}
+
+static void compare_random(uint64_t count, uint64_t seed) {
+    double x[LONGEST];
+    state = seed;
+    for (int f = 0; f < N_FUNCTIONS; f++)
+        for (uint64_t done = 0; done < count;) {
+            ptrdiff_t n = 1 + below(LONGEST);
+            n = (uint64_t)n > count - done ? (ptrdiff_t)(count - done) : n;
+            for (ptrdiff_t i = 0; i < n; i++)
+                x[i] = any_input();
+            compare_function(f, n, x);
+            done += (uint64_t)n;
+        }
+    report_functions();
+}
+
+static int compare_list(int function) {
+    double x[LONGEST];
+    ptrdiff_t n = 0;
+    char line[256], *end;
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        double given = strtod(line, &end);
+        if (end == line) {
+            fprintf(stderr, "not a number: %s", line);
+            return 0;
+        }
+        const double near[] = {given, nextafter(given, HUGE_VAL), nextafter(given, -HUGE_VAL)};
+        for (int i = 0; i < 3; i++) {
+            x[n++] = near[i];
+            if (scalars[function] != cr_log)
+                x[n++] = -near[i];
+        }
+        if (n > LONGEST - 6) {
+            compare_function(function, n, x);
+            n = 0;
+        }
+    }
+    compare_function(function, n, x);
+    report_functions();
+    return 1;
+}
+
+/* ---- everything else: a trial of random shape and numbers, the same for each kernel ---- */
+
+/* What a trial has computed, under a name for each part. */
+enum { MOST_PARTS = 128, MOST_ARRAYS = 128 };
+typedef struct {
+    const char *name;
+    size_t stop;
+    int any_zero; /* the sign of a zero is the kernels' own affair */
+} results_part;
+typedef struct {
+    double *numbers;
+    size_t n, room;
+    results_part parts[MOST_PARTS];
+    int n_parts;
+} results;
+
+/* The first n of each row of stride numbers. */
+static void record_rows(results *to, const char *name, int any_zero, ptrdiff_t rows, ptrdiff_t n,
+                        ptrdiff_t stride, const double *from) {
+    size_t more = (size_t)(rows * n);
+    if (to->n_parts == MOST_PARTS)
+        abort();
+    if (to->n + more > to->room) {
+        to->room = 2 * (to->n + more);
+        to->numbers = realloc(to->numbers, to->room * sizeof *to->numbers);
+        if (to->numbers == NULL)
+            abort();
+    }
+    for (ptrdiff_t s = 0; s < rows; s++, to->n += (size_t)n)
+        memcpy(to->numbers + to->n, from + s * stride, (size_t)n * sizeof *from);
+    to->parts[to->n_parts++] = (results_part){name, to->n, any_zero};
+}
+
+static void record(results *to, const char *name, ptrdiff_t n, const double *from) {
+    record_rows(to, name, 0, 1, n, n, from);
+}
+
+/* How rare numbers may be in this trial: 0: not at all, 1: zeros, 2: subnormal, 3: huge, 4:
+ * infinite or NaN. */
+static int rare;
+
+static double number(void) {
+    double x = between(-2.0, 2.0);
+    if (rare == 0 || below(8) != 0)
+        return x;
+    switch (below(rare)) {
+    case 0:
+        return copysign(0.0, x);
+    case 1:
+        return x * 0x1p-1050;
+    case 2:
+        return x * 0x1p+1000;
+    default:
+        return below(8) != 0 ? x : below(2) == 0 ? copysign(HUGE_VAL, x) : (double)NAN;
+    }
+}
+
+static double *arrays[MOST_ARRAYS];
+static int n_arrays;
+
+/* n zeros, at any multiple of 8 bytes. They end where their memory does, so that a checker of
+ * addresses sees what goes beyond. */
+static double *zeros(ptrdiff_t n) {
+    ptrdiff_t offset = below(ALIGNMENTS);
+    double *memory = calloc((size_t)(offset + n), sizeof *memory);
+    if (memory == NULL || n_arrays == MOST_ARRAYS)
+        abort();
+    arrays[n_arrays++] = memory;
+    return memory + offset;
+}
+
+static double *numbers(ptrdiff_t n, double spread) {
+    double *made = zeros(n);
+    for (ptrdiff_t i = 0; i < n; i++)
+        made[i] = number() * spread;
+    return made;
+}
+
+static double *copy(ptrdiff_t n, const double *from) {
+    double *made = zeros(n);
+    memcpy(made, from, (size_t)n * sizeof *from);
+    return made;
+}
+
+/* C[r][j] = start + sum over k increasing of A[r][k]*B[k][j], + bias[j] if any. */
+static void plain_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const double *A,
+                          ptrdiff_t A_row, ptrdiff_t A_step, const double *B, int first, double *C,
+                          const double *bias) {
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t j = 0; j < n; j++) {
+            double sum = first ? 0.0 : C[r * n + j];
+            for (ptrdiff_t k = 0; k < depth; k++)
+                sum = sum + A[r * A_row + k * A_step] * B[k * n + j];
+            C[r * n + j] = bias == NULL ? sum : sum + bias[j];
+        }
+}
+
+/* Sizes around multiples of all lanes, tiles and, one time in eight, beyond what is read unpacked
+ * and beyond one panel. */
+static void choose_sizes(ptrdiff_t *rows, ptrdiff_t *n_in, ptrdiff_t *n) {
+    ptrdiff_t *const sizes[] = {rows, n_in, n};
+    int large = below(8) == 0;
+    for (int i = 0; i < 3; i++)
+        *sizes[i] = large ? 33 + below(60) : 1 + below(below(2) == 0 ? 20 : 80);
+    if (large)
+        *sizes[below(3)] = 100 + below(200);
+}
+
+/* Blocks are cut, and the later part comes first: what it is given must outlive the other. */
+static void try_products(const bp_kernel *kernel, results *to) {
+    ptrdiff_t rows, n_in, n;
+    choose_sizes(&rows, &n_in, &n);
+    const bp_activation *identity = &kernels[n_kernels - 1]->activations[0];
+    if (kernel != NULL)
+        identity = &kernel->activations[0];
+    double *panel = zeros(BP_PANEL), *W = numbers((n_in + 1) * n, 1.0), *scale = zeros(2 * rows);
+    double *x = numbers(rows * n_in, 1.0), *delta = numbers(rows * n, 1.0);
+    double *dW = numbers((n_in + 1) * n, 1.0);
+    bp_layer layer = {.n_in = n_in, .n = n, .activation = identity, .panel = panel};
+    layer.W = W, layer.b = W + n_in * n, layer.Wt = zeros(n * n_in), layer.dW = dW;
+    layer.x = x, layer.delta = delta, layer.z = layer.a = zeros(rows * n);
+    bp_layer lower = {.n_in = 1, .n = n_in, .activation = identity, .panel = panel};
+    lower.a = x, lower.delta = zeros(rows * n_in);
+    ptrdiff_t row = below(rows + 1), i = below(n_in + 2), i_W = below(n_in + 1);
+    if (kernel != NULL) {
+        kernel->forward(&layer, row, rows, scale);
+        kernel->forward(&layer, 0, row, scale);
+        kernel->transpose(&layer, i_W, n_in + 1);
+        kernel->transpose(&layer, 0, i_W);
+        kernel->hidden_deltas(&lower, &layer, row, rows);
+        kernel->hidden_deltas(&lower, &layer, 0, row);
+    } else {
+        plain_product(rows, n, n_in, x, n_in, 1, W, 1, layer.z, layer.b);
+        for (ptrdiff_t j = 0; j < n; j++)
+            for (ptrdiff_t k = 0; k < n_in; k++)
+                layer.Wt[j * n_in + k] = W[k * n + j];
+        plain_product(rows, n_in, n, delta, n, 1, layer.Wt, 1, lower.delta, NULL);
+    }
+    record(to, "forward", rows * n, layer.z);
+    record(to, "transpose", n * n_in, layer.Wt);
+    record(to, "hidden deltas", rows * n_in, lower.delta);
+    for (int first = 0; first < 2; first++) {
+        static const double one = 1.0;
+        if (kernel != NULL) {
+            kernel->gradient(&layer, first, rows, i, n_in + 1);
+            kernel->gradient(&layer, first, rows, 0, i);
+        } else {
+            plain_product(n_in, n, rows, x, 1, n_in, delta, first, dW, NULL);
+            plain_product(1, n, rows, &one, 0, 0, delta, first, dW + n_in * n, NULL);
+        }
+        record(to, first ? "first gradient" : "continued gradient", (n_in + 1) * n, dW);
+    }
+}
+
+static void try_functions(const bp_kernel *kernel, results *to) {
+    static const double spreads[] = {1.0, 4.0, 20.0, 400.0};
+    ptrdiff_t rows = 1 + below(20), n = 1 + below(40), all = rows * n;
+    double *z = numbers(all, spreads[below(4)]), *t = numbers(all, 1.0), *scale = zeros(2 * rows);
+    double *L = zeros(rows), *a = NULL;
+    int in_place = below(2) == 0;
+    for (int f = 0; f < bp_n_activations; f++) {
+        const bp_activation *activation = &kernel->activations[f];
+        a = in_place ? copy(all, z) : zeros(all);
+        activation->values(all, n, in_place ? a : z, a, scale);
+        record(to, activation->name, all, a);
+        if (activation->node_deltas == NULL)
+            continue;
+        double *delta = zeros(all), *product = copy(all, t);
+        activation->node_deltas(all, a, t, delta);
+        record(to, "node deltas", all, delta);
+        activation->times_derivative(all, a, product);
+        activation->times_derivative(all, z, product);
+        record(to, "times derivative", all, product);
+    }
+    /* a and scale are softmax's, the last one's. */
+    record(to, "scale", 2 * rows, scale);
+    for (int l = 0; l < bp_n_losses; l++) {
+        kernel->losses[l].values(rows, n, z, a, t, scale, L);
+        record(to, kernel->losses[l].name, rows, L);
+    }
+    double *delta = zeros(all);
+    kernel->differences(all, a, t, delta);
+    record(to, "differences", all, delta);
+
+    ptrdiff_t n_in = 1 + below(20), row = below(rows + 1);
+    bp_layer layer = {.n_in = n_in, .n = n, .panel = zeros(BP_PANEL)};
+    layer.activation = &kernel->activations[below(bp_n_activations)];
+    layer.W = numbers((n_in + 1) * n, 1.0), layer.b = layer.W + n_in * n;
+    layer.x = numbers(rows * n_in, 1.0), layer.z = zeros(all), layer.a = a;
+    kernel->forward(&layer, row, rows, scale);
+    kernel->forward(&layer, 0, row, scale);
+    record(to, "forward", all, a);
+    record(to, "forward's scale", 2 * rows, scale);
+}
+
+static void try_updates(const bp_kernel *kernel, results *to) {
+    static const ptrdiff_t batches[] = {1, 2, 3, 7, 32, 100};
+    ptrdiff_t n = 1 + below(150), start = below(n + 1), stop = start + below(n - start + 1);
+    ptrdiff_t batch = batches[below(6)];
+    double settings[] = {between(0.0, 1.0), between(0.5, 1.0), between(0.9, 1.0), 1e-8};
+    double *g = numbers(n, 1.0);
+    for (int r = 0; r < bp_n_update_rules; r++) {
+        const bp_update_rule *rule = &kernel->update_rules[r];
+        double powers[] = {1.0, 1.0}, rates[BP_RATES] = {0.0};
+        double *w = numbers(n, 1.0), *moments = numbers(2 * n, 1.0);
+        for (ptrdiff_t k = n; k < 2 * n; k++)
+            moments[k] = below(16) == 0 ? moments[k] : fabs(moments[k]);
+        for (int step = 0; step < 3; step++) {
+            rule->begin(settings, powers, rates);
+            rule->update(start, stop, n, batch, rates, w, g, moments);
+        }
+        record(to, rule->name, n, w);
+        record(to, "moments", 2 * n, moments);
+        record(to, "rates", BP_RATES, rates);
+        record(to, "powers", 2, powers);
+    }
+    kernel->mean_gradient(stop, batch, g);
+    record(to, "mean gradient", n, g);
+}
+
+/* Layers for a step of plain SGD on one row: how they are made, and what they do. */
+enum { N_LAYERS = 3, N_STEPS = 2 };
+typedef struct {
+    ptrdiff_t sizes[N_LAYERS + 1];
+    int activations[N_LAYERS];
+    int narrow, through_activation, train_biases;
+    double lr;
+    double *w[N_LAYERS]; /* (sizes[l] + 1, sizes[l + 1]) */
+} row_trial;
+
+static void step_of_block(const row_trial *trial, const double *x, const double *t, results *to) {
+    const bp_kernel *kernel = kernels[n_kernels - 1];
+    bp_layer layers[N_LAYERS] = {0}, *last = &layers[N_LAYERS - 1];
+    double *panel = zeros(BP_PANEL), scale[2], rates[BP_RATES];
+    for (int l = 0; l < N_LAYERS; l++) {
+        ptrdiff_t n_in = trial->sizes[l], n = trial->sizes[l + 1];
+        layers[l] = (bp_layer){.n_in = n_in, .n = n, .panel = panel, .W = trial->w[l]};
+        layers[l].activation = &kernel->activations[trial->activations[l]];
+        layers[l].b = trial->w[l] + n_in * n, layers[l].x = l > 0 ? layers[l - 1].a : x;
+        layers[l].Wt = zeros(n * n_in), layers[l].dW = zeros((n_in + 1) * n);
+        layers[l].z = zeros(n), layers[l].a = zeros(n), layers[l].delta = zeros(n);
+        kernel->forward(&layers[l], 0, 1, scale);
+        kernel->transpose(&layers[l], 0, n_in);
+    }
+    if (trial->through_activation)
+        last->activation->node_deltas(last->n, last->a, t, last->delta);
+    else
+        kernel->differences(last->n, last->a, t, last->delta);
+    for (int l = N_LAYERS - 1; l > 0; l--)
+        kernel->hidden_deltas(&layers[l - 1], &layers[l], 0, 1);
+    kernel->update_rules[0].begin(&trial->lr, NULL, rates);
+    for (int l = 0; l < N_LAYERS; l++) {
+        ptrdiff_t n_in = layers[l].n_in, n = layers[l].n;
+        kernel->gradient(&layers[l], 1, 1, 0, n_in + 1);
+        kernel->update_rules[0].update(0, (n_in + trial->train_biases) * n, (n_in + 1) * n, 1,
+                                       rates, trial->w[l], layers[l].dW, NULL);
+        kernel->transpose(&layers[l], 0, n_in);
+        record(to, "z", n, layers[l].z);
+        record(to, "a", n, layers[l].a);
+        record(to, "W and b", (n_in + 1) * n, layers[l].W);
+        if (l == 0)
+            continue;
+        record(to, "W transposed", n_in * n, layers[l].Wt);
+        record_rows(to, "deltas", 1, 1, n, n, layers[l].delta);
+    }
+}
+
+static void make_row_layers(const bp_kernel *kernel, const row_trial *trial, bp_row_layer *layers) {
+    for (int l = 0; l < N_LAYERS; l++) {
+        bp_row_layer *layer = &layers[l];
+        ptrdiff_t n_in = trial->sizes[l], n = trial->sizes[l + 1];
+        *layer = (bp_row_layer){.n_in = n_in, .n = n, .kernel = kernel};
+        while (trial->narrow && layer->kernel->narrower != NULL &&
+               n <= layer->kernel->narrower->lanes)
+            layer->kernel = layer->kernel->narrower;
+        layer->stride = (n + layer->kernel->lanes - 1) / layer->kernel->lanes;
+        layer->stride *= layer->kernel->lanes;
+        layer->activation = &layer->kernel->activations[trial->activations[l]];
+        layer->W = zeros((n_in + 1) * layer->stride), layer->b = layer->W + n_in * layer->stride;
+        layer->z = zeros(layer->stride), layer->a = zeros(layer->stride);
+        layer->delta = zeros(layer->stride);
+        for (ptrdiff_t i = 0; i <= n_in; i++)
+            memcpy(layer->W + i * layer->stride, trial->w[l] + i * n, (size_t)n * sizeof(double));
+        for (ptrdiff_t j = n; j < layer->stride; j++)
+            layer->b[j] = 2.0;
+        if (l == 0)
+            continue;
+        layer->x = layers[l - 1].a, layer->Wt = zeros(n * layers[l - 1].stride);
+        for (ptrdiff_t j = 0; j < n; j++)
+            for (ptrdiff_t i = 0; i < n_in; i++)
+                layer->Wt[j * layers[l - 1].stride + i] = trial->w[l][i * n + j];
+    }
+}
+
+static void step_of_row(const row_trial *trial, bp_row_layer *layers, const double *x,
+                        const double *t, results *to) {
+    bp_row_layer *last = &layers[N_LAYERS - 1];
+    double scale[2], lr = trial->lr;
+    layers[0].x = x;
+    for (int l = 0; l < N_LAYERS - 1; l++)
+        layers[l].activation->row_forward(&layers[l], scale);
+    if (trial->through_activation) {
+        last->activation->row_outputs(last, t);
+    } else {
+        last->activation->row_forward(last, scale);
+        last->kernel->row_differences(last, t);
+    }
+    for (int l = N_LAYERS - 1; l > 0; l--) {
+        bp_row_layer *above = &layers[l], *layer = &layers[l - 1];
+        if (l > 1)
+            layer->activation->row_hidden_deltas(layer, above);
+        else
+            layer->activation->row_first_step(layer, above, lr, trial->train_biases);
+        above->kernel->row_step(above, lr, trial->train_biases);
+        layer->kernel->row_step_transposed(layer, above, lr);
+    }
+    for (int l = 0; l < N_LAYERS; l++) {
+        ptrdiff_t n_in = layers[l].n_in, n = layers[l].n;
+        record(to, "z", n, layers[l].z);
+        record(to, "a", n, layers[l].a);
+        record_rows(to, "W and b", 0, n_in + 1, n, layers[l].stride, layers[l].W);
+        if (l == 0)
+            continue;
+        record_rows(to, "W transposed", 0, n, n_in, layers[l - 1].stride, layers[l].Wt);
+        record_rows(to, "deltas", 1, 1, n, n, layers[l].delta);
+    }
+}
+
+static void try_rows(const bp_kernel *kernel, results *to) {
+    row_trial trial;
+    ptrdiff_t most = below(2) == 0 ? 10 : 80;
+    for (int l = 0; l <= N_LAYERS; l++)
+        trial.sizes[l] = 1 + below(most);
+    for (int l = 0; l < N_LAYERS; l++) {
+        trial.activations[l] = (int)below(bp_n_activations - 1);
+        trial.w[l] = numbers((trial.sizes[l] + 1) * trial.sizes[l + 1], 1.0);
+    }
+    trial.narrow = below(2) == 0, trial.train_biases = below(4) != 0;
+    trial.through_activation = below(2) == 0, trial.lr = between(0.0, 0.5);
+    /* softmax, the last of the table, has no derivative. */
+    if (!trial.through_activation && below(2) == 0)
+        trial.activations[N_LAYERS - 1] = bp_n_activations - 1;
+    double *x = numbers(N_STEPS * trial.sizes[0], 1.0);
+    double *t = numbers(N_STEPS * trial.sizes[N_LAYERS], 1.0);
+    bp_row_layer layers[N_LAYERS];
+    if (kernel != NULL)
+        make_row_layers(kernel, &trial, layers);
+    for (int s = 0; s < N_STEPS; s++) {
+        const double *x_s = x + s * trial.sizes[0], *t_s = t + s * trial.sizes[N_LAYERS];
+        if (kernel != NULL)
+            step_of_row(&trial, layers, x_s, t_s, to);
+        else
+            step_of_block(&trial, x_s, t_s, to);
+    }
+}
+
+/* judge: what run does where it is given no kernel. */
+enum { N_TRIALS = 4 };
+static const struct {
+    const char *name, *judge;
+    void (*run)(const bp_kernel *kernel, results *to);
+} trials[N_TRIALS] = {
+    {"products", "plain loops", try_products},
+    {"functions", NULL, try_functions},
+    {"updates", NULL, try_updates},
+    {"rows", "blocks of one row", try_rows},
+};
+
+static void run_trial(int trial, const bp_kernel *kernel, uint64_t seed, results *to) {
+    state = seed;
+    state = word();
+    rare = (int)below(5);
+    to->n = 0, to->n_parts = 0;
+    trials[trial].run(kernel, to);
+    while (n_arrays > 0)
+        free(arrays[--n_arrays]);
+}
+
+static uint64_t count_differing(int trial, const char *name, int is_judge, uint64_t seed,
+                                const results *expected, const results *found, uint64_t shown) {
+    uint64_t differing = 0;
+    int part = 0;
+    if (expected->n != found->n)
+        abort();
+    for (size_t k = 0; k < found->n; k++) {
+        double x = found->numbers[k], y = expected->numbers[k];
+        while (k >= found->parts[part].stop)
+            part++;
+        if (same(x, y) || (is_judge && found->parts[part].any_zero && x == 0.0 && y == 0.0))
+            continue;
+        if (shown + differing++ < SHOWN)
+            printf("%s, %s: %s, %a, not %a; seed %" PRIu64 "\n", name, trials[trial].name,
+                   found->parts[part].name, x, y, seed);
+    }
+    return differing;
+}
+
+static void compare_trials(int count, uint64_t seed) {
+    static results expected, found;
+    for (int trial = 0; trial < N_TRIALS; trial++) {
+        uint64_t n_numbers = 0, differing[MOST_KERNELS] = {0};
+        int baseline = n_kernels - 1;
+        for (uint64_t s = seed; s < seed + (uint64_t)count; s++) {
+            run_trial(trial, kernels[baseline], s, &expected);
+            n_numbers += expected.n;
+            for (int k = 0; k < baseline; k++) {
+                run_trial(trial, kernels[k], s, &found);
+                differing[k] +=
+                    count_differing(trial, kernels[k]->name, 0, s, &expected, &found, differing[k]);
+            }
+            if (trials[trial].judge == NULL)
+                continue;
+            run_trial(trial, NULL, s, &found);
+            differing[baseline] += count_differing(trial, trials[trial].judge, 1, s, &expected,
+                                                   &found, differing[baseline]);
+        }
+        for (int k = 0; k < n_kernels; k++) {
+            const char *name = k < baseline ? kernels[k]->name : trials[trial].judge;
+            if (name != NULL)
+                printf("%s, %s: %d trials, %" PRIu64 " numbers, %" PRIu64 " differ\n", name,
+                       trials[trial].name, count, n_numbers, differing[k]);
+            anything_differs |= differing[k] != 0;
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    find_kernels();
+    printf("kernels:");
+    for (int k = 0; k < n_kernels; k++)
+        printf("%s %s", k > 0 ? "," : "", kernels[k]->name);
+    printf("\n");
+    const char *mode = argc > 1 ? argv[1] : "";
+    int understood = 0;
+    if (argc == 1) {
+        compare_random(200000, 1);
+        compare_trials(300, 1);
+        understood = 1;
+    } else if (argc == 4 && strcmp(mode, "elementary") == 0) {
+        compare_random(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
+        understood = 1;
+    } else if (argc == 3 && strcmp(mode, "products") == 0) {
+        compare_trials(3000, strtoull(argv[2], NULL, 0));
+        understood = 1;
+    } else if (argc == 3 && strcmp(mode, "list") == 0) {
+        for (int f = 0; f < N_FUNCTIONS; f++)
+            if (strcmp(argv[2], functions[f]) == 0)
+                understood = compare_list(f);
+    }
+    if (!understood)
+        fprintf(stderr, "usage: compare_kernels [elementary COUNT SEED | list FUNCTION | "
+                        "products SEED]\n");
+    return understood ? anything_differs : 2;
+}
