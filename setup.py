@@ -1,7 +1,6 @@
 """What pyproject.toml cannot say: the extension, its flags, and Cython's directives."""
 
 import glob
-import glob
 import os
 import sys
 

@@ -42,6 +42,18 @@ def predict(
 def in_contract(function: Callable[..., _T], *arguments: Any) -> _T: ...
 
 @disjoint_base
+class Space:
+    def __new__(cls, doubles: int) -> Self: ...
+
+@disjoint_base
+class RowLayers:
+    def __new__(cls, sizes: tuple[int, ...], names: tuple[str, ...]) -> Self: ...
+
+@disjoint_base
+class Threads:
+    def __new__(cls, n_threads: int) -> Self: ...
+
+@disjoint_base
 class Data:
     def __new__(cls, X: _Matrix, y: _Matrix | _Labels) -> Self: ...
     @property
@@ -59,7 +71,6 @@ class Pass:
         gradient: _Vector | None = None,
     ) -> Self: ...
 
-@disjoint_base
 class Predictor(Pass):
     def predict(self, X: Any) -> npt.NDArray[np.float64] | None: ...
 

@@ -131,7 +131,10 @@ cdef extern from "kernel.h":
 cdef extern from "threads.h":
     int bp_max_threads() nogil
     void bp_run(int n_threads, void (*task)(void *argument, int thread) noexcept nogil, void *argument) noexcept nogil
-    void bp_barrier() noexcept nogil
+    ctypedef struct bp_meeting:
+        pass
+    double bp_seconds() noexcept nogil
+    void bp_meet(bp_meeting *meeting, int n_threads) noexcept nogil
 
 cdef extern from *:
     """
@@ -181,8 +184,8 @@ cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
 cdef uint64_t TWO_32 = 1ULL << 32
 
 
-# Between two times that threads wait for each other each should have so much to do, in multiply-adds; and so much in all,
-# or they are not woken.
+# Between two times that threads wait for each other, each should have so much to do, in multiply-adds; and so much in
+# all, or they are not woken.
 THREAD_WORK = 1e5
 WAKING_WORK = 1e6
 
@@ -251,6 +254,7 @@ cdef struct Block:
 
 cdef struct Shared:
     int n_threads
+    bp_meeting meeting
     Block *blocks      # (n_threads,)
     Py_ssize_t n_layers
     Py_ssize_t n_in
@@ -287,6 +291,8 @@ cdef struct Shared:
     double *losses     # the epochs' losses, with the next to fill and the one to stop before
     Py_ssize_t done
     Py_ssize_t until
+    double work        # that the call is to do, a thread
+    double spent       # what it has done, in all
 
 
 cdef struct Span:
@@ -301,7 +307,7 @@ cdef inline Span share(Py_ssize_t n, int thread, int n_threads) noexcept nogil:
 
 cdef inline void barrier(Shared *shared) noexcept nogil:
     if shared.n_threads > 1:
-        bp_barrier()
+        bp_meet(&shared.meeting, shared.n_threads)
 
 
 # The forward pass.
@@ -969,7 +975,7 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
         block.powers[k] = shared.powers[k]
     transpose(shared, block, thread)
     barrier(shared)
-    while done < shared.until and fabs(loss) <= DBL_MAX and work < PAUSE_AFTER * shared.n_threads:
+    while done < shared.until and fabs(loss) <= DBL_MAX and work < shared.work * shared.n_threads:
         if to_shuffle != 0:
             if thread == 0:
                 shared.to_shuffle = to_shuffle
@@ -998,6 +1004,7 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
             to_shuffle = 0 if shared.words == NULL else -1
     if thread == 0:
         shared.row, shared.batch_start, shared.done, shared.to_shuffle = row, batch_start, done, to_shuffle
+        shared.spent = work
         for k in range(shared.rule.n_powers):
             shared.powers[k] = block.powers[k]
     bp_fpenv_leave(saved)
@@ -1033,6 +1040,54 @@ cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
     bp_fpenv_leave(saved)
 
 
+# A trial of the other number of threads takes so much of a call's work, and comes after so many calls, then later.
+cdef double TRIAL = 0.125
+cdef int FIRST_TRIAL = 16
+cdef int LAST_TRIAL = 512
+
+
+cdef class Threads:
+    """Whether one thread or all of them are faster just now: on a machine that others use too, all may well not be.
+
+    A worker that has to share its core keeps the others waiting in every step. So both are timed, first one after the
+    other and then one of them seldom. No result depends on the answer.
+    """
+
+    cdef int n_threads
+    cdef bint alone         # what is faster
+    cdef double[2] speed    # work a second with all, and alone; 0.0: not known yet
+    cdef int calls          # since the last trial
+    cdef int trial_after
+    cdef bint trying
+
+    def __cinit__(self, int n_threads):
+        self.n_threads, self.alone, self.speed, self.calls = n_threads, n_threads == 1, [0.0, 0.0], 0
+        self.trial_after, self.trying = FIRST_TRIAL, False
+
+    cdef void run(self, Shared *shared, void (*task)(void *, int) noexcept nogil) noexcept nogil:
+        """One call of a task, with as many threads as seems best."""
+        cdef double began
+        cdef bint alone
+        shared.work = PAUSE_AFTER
+        if self.n_threads == 1:
+            bp_run(1, task, shared)
+            return
+        self.calls += 1
+        self.trying = self.speed[0] == 0.0 or self.speed[1] == 0.0 or self.calls >= self.trial_after
+        alone = self.speed[0] > 0.0 if self.speed[1] == 0.0 else self.alone != self.trying
+        if self.trying:
+            shared.work *= TRIAL
+        shared.n_threads = 1 if alone else self.n_threads
+        began = bp_seconds()
+        bp_run(shared.n_threads, task, shared)
+        self.speed[alone] = shared.spent / max(bp_seconds() - began, 1e-9)
+        if self.trying and self.calls >= self.trial_after:
+            self.calls = 0
+            self.trial_after = FIRST_TRIAL if (self.speed[1] > self.speed[0]) != self.alone else min(
+                2 * self.trial_after, LAST_TRIAL)
+        self.alone = self.speed[1] > self.speed[0] > 0.0
+
+
 cdef class Trainer(LossPass):
     """A run of training; w, moments, powers and stream are moved on.
 
@@ -1047,6 +1102,7 @@ cdef class Trainer(LossPass):
     cdef object stream
     cdef int64_t[::1] order
     cdef RowLayers row_layers       # plain SGD, one row a batch; else None
+    cdef Threads threads
 
     def __cinit__(self, sizes, names, double[::1] parameters not None, Py_ssize_t rows, n_threads, gradient, loss, data,
                   str rule not None, const double[::1] settings not None, double[:, ::1] moments not None,
@@ -1059,6 +1115,7 @@ cdef class Trainer(LossPass):
         shared.moments = &moments[0, 0] if shared.rule.n_moments else NULL
         shared.powers = &powers[0] if shared.rule.n_powers else NULL
         shared.batch_size, shared.batch_start, shared.to_shuffle = rows, 0, 0
+        self.threads = Threads(shared.n_threads)
         if stream is not None:
             shared.words, shared.to_shuffle = words(stream), -1
             self.order = np.empty(shared.n_samples, np.int64)
@@ -1074,7 +1131,7 @@ cdef class Trainer(LossPass):
         shared.losses, shared.done, shared.until = &losses[0], done, until
         if self.row_layers is None:
             with nogil:
-                bp_run(shared.n_threads, train_blocks, shared)
+                self.threads.run(shared, train_blocks)
         else:
             with nogil:
                 train_rows(shared, self.row_layers)

@@ -442,7 +442,7 @@ class Fann(Ours):
         places = {(c.start, c.end): c.weight for c in connections}
         starts = self._starts(self.sizes)
         layers = []
-        for l, (n_in, n) in enumerate(zip(self.sizes, self.sizes[1:])):
+        for l, (n_in, n) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
             from_0, to_0 = starts[l], starts[l + 1]
             W = np.array([[places[from_0 + i, to_0 + j] for j in range(n)] for i in range(n_in + 1)])
             layers.append((W[:-1], W[-1]))

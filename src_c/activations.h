@@ -26,20 +26,17 @@ BP_INLINE bp_vec bp_elu(bp_vec z) {
     return bp_select(below, bp_expm1_of_negative(bp_select(below, z, bp_set(-1.0))), z);
 }
 
-BP_INLINE bp_vec bp_softplus(bp_vec z) {
-    return bp_positive(z) + bp_log1p(bp_exp(-bp_abs(z)));
-}
+BP_INLINE bp_vec bp_softplus(bp_vec z) { return bp_positive(z) + bp_log1p(bp_exp(-bp_abs(z))); }
 
 BP_INLINE bp_vec bp_square(bp_vec d) { return d * d; }
 
 #define BP_ACTIVATIONS(ROW)                                                                        \
     ROW(identity, z, bp_set(1.0))                                                                  \
-    ROW(logistic, 1.0 / (1.0 + bp_exp(-z)), (a * (1.0 - a)))                                          \
+    ROW(logistic, 1.0 / (1.0 + bp_exp(-z)), (a * (1.0 - a)))                                       \
     ROW(tanh, bp_tanh(z), 1.0 - a * a)                                                             \
-    ROW(relu, bp_positive(z), bp_sign_choice(a, bp_set(0.0), bp_set(1.0)))          \
-    ROW(leaky_relu, bp_sign_choice(z, 0.01 * z, z),                               \
-        bp_sign_choice(a, bp_set(0.01), bp_set(1.0)))                             \
-    ROW(elu, bp_elu(z), bp_sign_choice(a, a + 1.0, bp_set(1.0)))                  \
+    ROW(relu, bp_positive(z), bp_sign_choice(a, bp_set(0.0), bp_set(1.0)))                         \
+    ROW(leaky_relu, bp_sign_choice(z, 0.01 * z, z), bp_sign_choice(a, bp_set(0.01), bp_set(1.0)))  \
+    ROW(elu, bp_elu(z), bp_sign_choice(a, a + 1.0, bp_set(1.0)))                                   \
     ROW(softplus, bp_softplus(z), -bp_expm1_of_negative(-a))                                       \
     ROW(softsign, z / (1.0 + bp_abs(z)), bp_square(1.0 - bp_abs(a)))
 

@@ -3,7 +3,7 @@
 
 const bp_kernel *const bp_kernels[] = {
 #ifdef BP_HAS_X86
-    &bp_avx512, &bp_avx2,
+    &bp_avx512,   &bp_avx2,
 #endif
 #ifdef BP_HAS_NEON
     &bp_neon,

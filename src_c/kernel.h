@@ -17,14 +17,14 @@ typedef struct bp_activation bp_activation;
 typedef struct {
     ptrdiff_t n_in, n;
     const bp_activation *activation;
-    const double *W;  /* (n_in, n) */
-    const double *b;  /* (n): it follows W */
-    double *Wt;       /* (n, n_in): W transposed; unset in the first layer */
-    double *dW;       /* (n_in + 1, n): the gradient of W, then of b; unset without a backward pass */
-    const double *x;  /* (rows, n_in): the a of the layer below */
-    double *z, *a;    /* (rows, n); z is a itself, except in the last layer */
-    double *delta;    /* (rows, n) */
-    double *panel;    /* (BP_PANEL) */
+    const double *W; /* (n_in, n) */
+    const double *b; /* (n): it follows W */
+    double *Wt;      /* (n, n_in): W transposed; unset in the first layer */
+    double *dW; /* (n_in + 1, n): the gradient of W, then of b; unset without a backward pass */
+    const double *x; /* (rows, n_in): the a of the layer below */
+    double *z, *a;   /* (rows, n); z is a itself, except in the last layer */
+    double *delta;   /* (rows, n) */
+    double *panel;   /* (BP_PANEL) */
 } bp_layer;
 
 /* A layer in the form that suits one row at a time. Each row of W, and b, z, a and delta, is padded
@@ -45,7 +45,8 @@ struct bp_activation {
     /* a = value(z) for n numbers; for softmax, rows of n_out, with scale (rows, 2): the largest z,
      * and the sum S. */
     void (*values)(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a, double *scale);
-    /* delta = (a - t)*derivative(a) for n numbers; NULL for softmax, whose loss needs no derivative.
+    /* delta = (a - t)*derivative(a) for n numbers; NULL for softmax, whose loss needs no
+     * derivative.
      */
     void (*node_deltas)(ptrdiff_t n, const double *a, const double *t, double *delta);
     /* delta = delta*derivative(a). */
@@ -65,7 +66,8 @@ typedef struct {
     const char *name;
     void (*values)(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
                    const double *scale, double *L);
-    int through_activation; /* whether the output delta is multiplied by the activation's derivative */
+    int through_activation; /* whether the output delta is multiplied by the activation's derivative
+                             */
     double low, high;       /* what a target may be */
     int distribution;       /* whether a row of targets must sum to 1 */
     const char *output;     /* the output activation it needs; "": any that has a derivative */

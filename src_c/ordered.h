@@ -22,6 +22,7 @@ enum {
      * fits the first-level cache. */
     BP_PANEL_DEPTH = 128,
     BP_PANEL_DOUBLES = BP_PANEL_DEPTH * 32,
+    BP_GROUP = 49152,
     /* What B may take of that cache, in doubles, where it is read as it lies. */
     BP_UNPACKED = 3072,
     /* Fewer rows than these do not pay for packing. */
@@ -88,12 +89,23 @@ BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, 
         C += BP_TILE_ROWS * C_row;
     }
     switch (rows) {
-    case 5: BP_TILE(5); break;
-    case 4: BP_TILE(4); break;
-    case 3: BP_TILE(3); break;
-    case 2: BP_TILE(2); break;
-    case 1: BP_TILE(1); break;
-    default: break;
+    case 5:
+        BP_TILE(5);
+        break;
+    case 4:
+        BP_TILE(4);
+        break;
+    case 3:
+        BP_TILE(3);
+        break;
+    case 2:
+        BP_TILE(2);
+        break;
+    case 1:
+        BP_TILE(1);
+        break;
+    default:
+        break;
     }
 #undef BP_TILE
 }
@@ -111,13 +123,18 @@ static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
     else                                                                                           \
         bp_column(v, 0, rows, depth, A, B, B_step, C, C_row, part, first, bias);
     switch (n_vecs) {
-    case 1: BP_COLUMN(1) break;
+    case 1:
+        BP_COLUMN(1) break;
 #if defined(BP_TARGET_AVX512) || defined(BP_TARGET_NEON)
-    case 2: BP_COLUMN(2) break;
-    case 3: BP_COLUMN(3) break;
-    default: BP_COLUMN(4) break;
+    case 2:
+        BP_COLUMN(2) break;
+    case 3:
+        BP_COLUMN(3) break;
+    default:
+        BP_COLUMN(4) break;
 #else
-    default: BP_COLUMN(2) break;
+    default:
+        BP_COLUMN(2) break;
 #endif
     }
 #undef BP_COLUMN
@@ -145,16 +162,22 @@ static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
                        C + j, C_row, first, bias == NULL ? NULL : bias + j);
         return;
     }
+    /* Columns that are worked through together: of these C stays in the second-level cache. */
+    ptrdiff_t group = BP_GROUP / rows / BP_TILE_WIDTH * BP_TILE_WIDTH;
+    group = group < BP_TILE_WIDTH ? BP_TILE_WIDTH : group;
     ptrdiff_t pieces = (depth + BP_PANEL_DEPTH - 1) / BP_PANEL_DEPTH;
-    for (ptrdiff_t piece = 0; piece < pieces; piece++) {
-        ptrdiff_t start = depth * piece / pieces, part = depth * (piece + 1) / pieces - start;
-        int last = piece + 1 == pieces;
-        for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH) {
-            ptrdiff_t width = n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH;
-            bp_pack(part, width, B + start * B_step + j, B_step, panel);
-            bp_columns(rows, width, part, (bp_factor){A.at + start * A.step, A.row, A.step}, panel,
-                       width, C + j, C_row, first && start == 0,
-                       last && bias != NULL ? bias + j : NULL);
+    for (ptrdiff_t first_j = 0; first_j < n; first_j += group) {
+        ptrdiff_t stop = n - first_j < group ? n : first_j + group;
+        for (ptrdiff_t piece = 0; piece < pieces; piece++) {
+            ptrdiff_t start = depth * piece / pieces, part = depth * (piece + 1) / pieces - start;
+            int last = piece + 1 == pieces;
+            bp_factor A_part = {A.at + start * A.step, A.row, A.step};
+            for (ptrdiff_t j = first_j; j < stop; j += BP_TILE_WIDTH) {
+                ptrdiff_t width = stop - j < BP_TILE_WIDTH ? stop - j : BP_TILE_WIDTH;
+                bp_pack(part, width, B + start * B_step + j, B_step, panel);
+                bp_columns(rows, width, part, A_part, panel, width, C + j, C_row,
+                           first && piece == 0, last && bias != NULL ? bias + j : NULL);
+            }
         }
     }
 }

@@ -3,10 +3,9 @@
    An exact product is one of factors with at most 53 significant bits together, so none of this
    needs FMA. Where bp_muladd may use one, it only saves a rounding.
 
-   In the bounds, u is 2^-53: an operation with a result below 2^(i+1) errs by at most 2^i*u.
-   tools/prove_bounds.py derives every bound that is stated here. The remainders follow Tang (1989,
-   1990, 1992); the high part of a double is split off by adding and subtracting a large number, or
-   by masking (Dekker 1971).
+   Every bound that is stated here is proved by tools/prove_bounds.py, operation by operation. The
+   remainders follow Tang (1989, 1990, 1992); the high part of a double is split off by adding and
+   subtracting a large number, or by masking (Dekker 1971).
 
    Lanes that are not decided go on, all together, to a function named *_rest, which is not inlined:
    where a nearer formula fits the argument it tries that, and what is left takes the slow phase,
@@ -36,13 +35,13 @@ BP_INLINE bp_vec bp_upper(bp_vec x) {
     return bp_from_bits(bp_bits(x) & UINT64_C(0xfffffffff8000000));
 }
 
-/* The quick phase of exp, |x| <= 690: e^x = s + (s*tl + t*m) up to 2^-69.3*s.
+/* The quick phase of exp, |x| <= 690: e^x = s + (s*tl + t*m) up to 2^-69.5*s.
 
    k = x/(log(2)/256) rounded, |k| < 2^18; r = x - k*log(2)/256 = r1 - r2 with |r| < 2^-9.52. r1 is
    exact: k*STEP_HI is a multiple of 2^-43 below 2^10, and if k != 0, r1 is a multiple of ulp(x) >=
-   2^-62 below 2^-9. r2 <= 2^-26 errs by 2^-79. 1 + rh has 27 bits, |r1 - rh| <= 2^-27, and th 26, so
-   th*rh and s = th*(1 + rh) are exact. With 2^(k/256) = th*(1 + tl) and t its double,
-       e^x = s + s*tl + t*m,   m = rl + q,   q = e^r - 1 - r < 2^-20.05. */
+   2^-62 below 2^-9. r2 <= 2^-26 errs by 2^-79. 1 + rh has 27 bits, |r1 - rh| <= 2^-27, and th 26,
+   so th*rh and s = th*(1 + rh) are exact. 2^(k/256) is th*(1 + tl), and t its double. With
+   q = e^r - 1 - r < 2^-20.05 and m = rl + q, e^x is s + s*tl + t*m. */
 typedef struct {
     bp_vec s, tl, t, m;
 } bp_exp_parts;
@@ -67,41 +66,39 @@ BP_INLINE bp_exp_parts bp_exp_quick(bp_vec x) {
     bp_vec square = r * r;
     bp_vec sum = bp_muladd(square, bp_muladd(bp_set(BP_EXP_C_5), r, bp_set(BP_EXP_C_4)),
                            bp_muladd(bp_set(BP_EXP_C_3), r, bp_set(BP_EXP_C_2)));
-    return (bp_exp_parts){bp_muladd(th, rh, th), tl, bp_muladd(th, tl, th), bp_muladd(square, sum, rl)};
+    return (bp_exp_parts){bp_muladd(th, rh, th), tl, bp_muladd(th, tl, th),
+                          bp_muladd(square, sum, rl)};
 }
 
 BP_COLD bp_vec bp_exp_rest(bp_vec x, bp_vec result, unsigned lanes) {
     return bp_slow_lanes(bp_exp_slow, x, result, lanes);
 }
 
-/* e^x, correctly rounded. e = 2^-68*s, 2.5 times the bound; it goes in where it delays nothing. */
+/* e^x, correctly rounded. e = 2^-69*s, 1.4 times the bound; it goes in where it delays nothing. */
 BP_INLINE bp_vec bp_exp(bp_vec x) {
-    const bp_vec e = bp_set(0x1p-68);
+    const bp_vec e = bp_set(0x1p-69);
     bp_exp_parts p = bp_exp_quick(x);
     bp_vec below = p.s + bp_muladd(p.t, p.m, p.s * (p.tl - e));
     bp_vec above = p.s + bp_muladd(p.t, p.m, p.s * (p.tl + e));
-    bp_mask decided =
-        bp_and(bp_equal(below, above), bp_less_equal(bp_abs(x), bp_set(690.0)));
+    bp_mask decided = bp_and(bp_equal(below, above), bp_less_equal(bp_abs(x), bp_set(690.0)));
     unsigned rest = bp_others(decided);
     return rest == 0 ? below : bp_exp_rest(x, below, rest);
 }
 
-/* 2^-53 <= |x| < 2^-6: x + x^2/2 + x^3*p with x^2 = xh^2 + xl*(x + xh), |xl| < 2^-25*|x|. xh^2/2 and
-   the sum hi = x + xh^2/2 with its remainder are exact. Errors in units of |x|^3/6*u: three products
-   3, p's two last sums 1.5, p itself 1.1, its inner terms 0.1, the sum of the remainder and x^3*p
-   1.1: 6.8, or 2^-52.8*|x|^3; all others 2^-81*|x|. e is 1.7 times as much. Below 2^-53,
-   x^2/2 + ... is less than half the distance to x's neighbours. */
+/* 2^-53 <= |x| < 2^-6: x + x^2/2 + x^3*p with x^2 = xh^2 + xl*(x + xh), |xl| < 2^-25*|x|. xh^2/2
+   and the sum hi = x + xh^2/2 with its remainder are exact. The rest errs by 2^-53*|x|^3 +
+   2^-81*|x|; e is twice that. Below 2^-53, x^2/2 + ... is less than half the distance to x's
+   neighbours. */
 BP_COLD bp_vec bp_expm1_rest(bp_vec x, bp_vec result, unsigned lanes) {
     bp_vec magnitude = bp_abs(x), square = x * x;
     bp_vec xh = bp_upper(x), xl = x - xh;
     bp_vec half = 0.5 * (xh * xh);
     bp_vec hi = x + half;
     bp_vec rest = (half - (hi - x)) + 0.5 * (xl * (x + xh));
-    bp_vec p = bp_muladd(
-        square,
-        bp_muladd(square, bp_muladd(bp_set(BP_EXPM1_C_8), x, bp_set(BP_EXPM1_C_7)),
-                  bp_muladd(bp_set(BP_EXPM1_C_6), x, bp_set(BP_EXPM1_C_5))),
-        bp_muladd(bp_set(BP_EXPM1_C_4), x, bp_set(BP_EXPM1_C_3)));
+    bp_vec p = bp_muladd(square,
+                         bp_muladd(square, bp_muladd(bp_set(BP_EXPM1_C_8), x, bp_set(BP_EXPM1_C_7)),
+                                   bp_muladd(bp_set(BP_EXPM1_C_6), x, bp_set(BP_EXPM1_C_5))),
+                         bp_muladd(bp_set(BP_EXPM1_C_4), x, bp_set(BP_EXPM1_C_3)));
     bp_vec cube = (x * square) * p;
     bp_vec e = magnitude * (square * 0x1p-52 + 0x1p-80);
     bp_vec below = hi + (cube + (rest - e));
@@ -114,10 +111,11 @@ BP_COLD bp_vec bp_expm1_rest(bp_vec x, bp_vec result, unsigned lanes) {
 }
 
 /* e^x - 1, correctly rounded: s - 1 is hi plus an exact remainder of at most 2^-53*max(s, 1), found
-   by Dekker's sum, as s > 1 if and only if x > 0. It joins the low parts and adds less than 2^-105*max(s, 1)
-   to the error of exp; e = 2^-68*max(s, 1). */
-BP_INLINE bp_vec bp_expm1_from(bp_vec x, bp_mask usual, bp_exp_parts p, bp_vec hi,
-                               bp_vec remainder, bp_vec e) {
+   by Dekker's sum, as s >= 1 for x > 0 and s <= 1 for x < 0. It joins the low parts; with the
+   rounding of that sum the error is 2^-69.4*max(s, 1), and e = 2^-69*max(s, 1) 1.3 times as much.
+ */
+BP_INLINE bp_vec bp_expm1_from(bp_vec x, bp_mask usual, bp_exp_parts p, bp_vec hi, bp_vec remainder,
+                               bp_vec e) {
     bp_vec low = bp_muladd(p.t, p.m, p.s * p.tl);
     bp_vec below = hi + (low + (remainder - e));
     bp_vec above = hi + (low + (remainder + e));
@@ -131,7 +129,7 @@ BP_INLINE bp_vec bp_expm1(bp_vec x) {
     bp_mask negative = bp_less(x, bp_set(0.0));
     bp_vec remainder = bp_select(negative, p.s - (hi + 1.0), (p.s - hi) - 1.0);
     return bp_expm1_from(x, bp_less_equal(bp_abs(x), bp_set(690.0)), p, hi, remainder,
-                         bp_select(negative, bp_set(0x1p-68), p.s * 0x1p-68));
+                         bp_select(negative, bp_set(0x1p-69), p.s * 0x1p-69));
 }
 
 /* The same for x <= 0 or NaN. */
@@ -139,18 +137,18 @@ BP_INLINE bp_vec bp_expm1_of_negative(bp_vec x) {
     bp_exp_parts p = bp_exp_quick(x);
     bp_vec hi = p.s - 1.0;
     return bp_expm1_from(x, bp_less_equal(bp_set(-690.0), x), p, hi, p.s - (hi + 1.0),
-                         bp_set(0x1p-68));
+                         bp_set(0x1p-69));
 }
 
-/* The quick phase of log, s normal: log(s + tail) = hi + (lo - half) up to 2^-69.8.
+/* The quick phase of log: log(s + tail) = hi + (lo - half) up to 2^-69.9, for s normal and below
+   1.375*2^1023, |tail| <= ulp(s)/2, and tail = 0 beyond 2^1001.
 
-   s + tail = 2^k*(mh + ml), mh a multiple of 2^-30, 0.6875 <= mh + ml < 1.375, |ml| <= 2^-31*1.1;
-   |tail| <= ulp(s)/2. With r the row's reciprocal of 13 bits, a multiple of 2^-12, zh = mh*r - 1 is
-   an exact multiple of 2^-42, and z = zh + zl is below 2^-8.9 in size.
-   hi = k*LN2_HI - log(r)_hi + zh adds multiples of 2^-42 below 2^10, exactly.
-   log(1 + z) = zh + zl - z^2/2 + z^3*p. Errors in units of 2^-72 = 2^-19*u: z (2^-62, times z) 2.1;
-   z*z/2 1; lo - half, below 2^-18, 1; z^3*p, below 2^-28.2, the sums in lo, below 2^-28, 0.02; the
-   polynomial 0.25: 4.4, or 2^-69.8. */
+   s + tail = 2^k*(mh + ml), mh a multiple of 2^-30, mh + ml from 0.6875 (less 2^-54, with a tail)
+   to 1.375, |ml| <= 2^-31 + 2^-53. With r the row's reciprocal of 13 bits, a multiple of 2^-12, zh
+   = mh*r - 1 is an exact multiple of 2^-42, and z = zh + zl is below 2^-8.9 in size. hi = k*LN2_HI
+   - log(r)_hi + zh adds multiples of 2^-42 below 2^10, exactly. log(1 + z) = zh + zl - z^2/2 +
+   z^3*p; the largest errors are those of z (2^-62, times z), z*z/2 and lo - half.
+   Above 1.375*2^1023 the result is a NaN, which decides nothing. */
 typedef struct {
     bp_vec hi, lo, half;
 } bp_log_parts;
@@ -172,10 +170,10 @@ BP_INLINE bp_log_parts bp_log_quick(bp_vec s, bp_vec tail) {
     bp_vec zl = ml * reciprocal;
     bp_vec z = zh + zl;
     bp_vec square = z * z;
-    bp_vec p = bp_muladd(square,
-                         bp_muladd(square, bp_set(BP_LOG_C_7),
-                                   bp_muladd(bp_set(BP_LOG_C_6), z, bp_set(BP_LOG_C_5))),
-                         bp_muladd(bp_set(BP_LOG_C_4), z, bp_set(BP_LOG_C_3)));
+    bp_vec p = bp_muladd(
+        square,
+        bp_muladd(square, bp_set(BP_LOG_C_7), bp_muladd(bp_set(BP_LOG_C_6), z, bp_set(BP_LOG_C_5))),
+        bp_muladd(bp_set(BP_LOG_C_4), z, bp_set(BP_LOG_C_3)));
     bp_log_parts parts;
     parts.hi = bp_muladd(k, bp_set(BP_LN2_HI), row_hi) + zh;
     parts.lo = bp_muladd(z * square, p, zl + bp_muladd(k, bp_set(BP_LN2_LO), row_lo));
@@ -183,7 +181,7 @@ BP_INLINE bp_log_parts bp_log_quick(bp_vec s, bp_vec tail) {
     return parts;
 }
 
-/* Whether the ends of the error interval agree; below is the result if so. e = 2^-69, 1.7 times the
+/* Whether the ends of the error interval agree; below is the result if so. e = 2^-69, 1.9 times the
    bound. */
 BP_INLINE bp_mask bp_log_decided(bp_log_parts p, bp_vec *below) {
     bp_vec above = p.hi + ((p.lo + 0x1p-69) - p.half);
@@ -191,8 +189,8 @@ BP_INLINE bp_mask bp_log_decided(bp_log_parts p, bp_vec *below) {
     return bp_equal(*below, above);
 }
 
-/* log(1 + x) for 2^-53 <= |x| < 2^-6: x - x^2/2 + x^3*p, as in expm1. p has three last sums: in
-   units of |x|^3/3*u the error is 7.6, or 2^-51.6*|x|^3, and e 1.5 times as much. */
+/* log(1 + x) for 2^-53 <= |x| < 2^-6: x - x^2/2 + x^3*p, as in expm1, with an error of
+   2^-51.8*|x|^3 + 2^-81*|x|, of which e is 1.8 times. */
 BP_INLINE bp_mask bp_log1p_near(bp_vec x, bp_vec *below) {
     bp_vec square = x * x;
     bp_vec xh = bp_upper(x), xl = x - xh;

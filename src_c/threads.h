@@ -5,6 +5,10 @@
 #ifndef BP_THREADS_H
 #define BP_THREADS_H
 
+#if defined(_OPENMP) && !defined(_WIN32)
+#define BP_HAS_OPENMP
+#endif
+
 /* How many threads OpenMP would use now, by OMP_NUM_THREADS or whoever set it since. */
 int bp_max_threads(void);
 
@@ -12,7 +16,22 @@ int bp_max_threads(void);
  * when all are done. */
 void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argument);
 
-/* Within a task that has more than one thread: wait for all of them. */
-void bp_barrier(void);
+/* Where the n_threads threads of a task wait for each other; all 0 at first. OpenMP's own barrier
+ * spins for milliseconds before it lets others run, which is what it then waits for if they need
+ * this core. */
+#ifdef BP_HAS_OPENMP
+typedef struct {
+    _Atomic int arrived, round;
+} bp_meeting;
+#else
+typedef struct {
+    int unused;
+} bp_meeting;
+#endif
+
+void bp_meet(bp_meeting *meeting, int n_threads);
+
+/* A clock for whoever wants to know whether threads pay. */
+double bp_seconds(void);
 
 #endif

@@ -1,4 +1,5 @@
-/* Which variants this build has, and their tables. BP_PLAIN_C asks for plain C where it is not needed, to test it. */
+/* Which variants this build has, and their tables. BP_PLAIN_C asks for plain C where it is not
+ * needed, to test it. */
 #ifndef BP_VARIANTS_H
 #define BP_VARIANTS_H
 

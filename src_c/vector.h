@@ -1,10 +1,10 @@
 /* Vectors of doubles, one name for each operation on every instruction set.
  *
- * A source that includes this first defines one of BP_TARGET_SCALAR, _PAIR, _PAIR_FMA, _AVX2, _AVX512 and _NEON.
- * bp_vec then holds BP_LANES doubles, and + - * / on it are those of the lanes; with one lane bp_vec
- * is a double, and all that is written on bp_vec is plain C. bp_ivec are their bits as integers.
- * bp_mask holds a truth value for each lane, and bp_part says how many lanes of a vector, from the
- * first on, lie within an array.
+ * A source that includes this first defines one of BP_TARGET_SCALAR, _PAIR, _PAIR_FMA, _AVX2,
+ * _AVX512 and _NEON. bp_vec then holds BP_LANES doubles, and + - * / on it are those of the lanes;
+ * with one lane bp_vec is a double, and all that is written on bp_vec is plain C. bp_ivec are their
+ * bits as integers. bp_mask holds a truth value for each lane, and bp_part says how many lanes of a
+ * vector, from the first on, lie within an array.
  *
  * bp_muladd(a, b, c) is a*b + c and bp_nmuladd(a, b, c) is c - a*b, rounded once where that costs
  * one instruction, else twice. They are for the elementary functions, whose result does not depend
@@ -53,9 +53,7 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fmadd_pd(a, b, c); }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fnmadd_pd(a, b, c); }
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm512_sqrt_pd(v); }
-BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) {
-    return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ);
-}
+BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }

@@ -13,9 +13,7 @@ from backprop import _kernel
 
 def python(program, target):
     environment = os.environ | {"BACKPROP_TARGET": target}
-    return subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_baseline_is_always_there():
@@ -37,7 +35,9 @@ def test_each_can_be_forced(target):
 
 
 def test_empty_means_unset():
-    assert f"\ninstruction set: {_kernel.TARGETS[0]} of " in python("import backprop; backprop.show_config()", "").stdout
+    assert (
+        f"\ninstruction set: {_kernel.TARGETS[0]} of " in python("import backprop; backprop.show_config()", "").stdout
+    )
 
 
 @pytest.mark.parametrize("target", ["avx9", "AVX2", "sse", "neon" if platform.machine() == "x86_64" else "avx2"])

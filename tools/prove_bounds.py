@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass
 from decimal import Decimal, getcontext
 from fractions import Fraction
+from itertools import product
 from math import ceil, factorial, floor, log2
 from pathlib import Path
 
@@ -131,8 +132,8 @@ class Value:
         return Value(size, error + half_ulp(size + error))
 
     def halved(self):
-        """Half the number, which is exact as no result that is halved is below the normal range."""
-        return Value(self.size / 2, self.error / 2)
+        """Half the number; only underflow rounds it."""
+        return Value(self.size / 2, self.error / 2 + power(-1075))
 
     def within(self, size):
         """The same number where its ideal is known to be smaller."""
@@ -161,12 +162,13 @@ def log_series(i):
 def polynomial_error(name, first, last, series, weight, bound):
     """A bound of |p(x) - f(x)|/|x|^weight, |x| <= bound, f the sum of series(i)*x^i from i = first on.
 
-    It is sampled; between two samples it moves by at most half a step times the sum of the terms' slopes. The
-    coefficients of the series decrease, so its rest is less than a geometric series.
+    It is sampled; between two samples it differs from the chord by at most step^2/8 times its second derivative,
+    here the sum of the terms' derivatives. The coefficients of the series decrease, so its rest is less than a
+    geometric series.
     """
     differences = [constant(f"{name}_{i}") - series(i) for i in range(first, last + 1)]
     differences += [-series(i) for i in range(last + 1, first + 13)]
-    samples, bound = 500, up(bound)
+    samples, bound = 250, up(bound)
     step, largest = bound / samples, Fraction(0)
     for j in range(-samples, samples + 1):
         value = Fraction(0)
@@ -174,9 +176,9 @@ def polynomial_error(name, first, last, series, weight, bound):
             value = value * (step * j) + difference
         largest = max(largest, abs(value * (step * j) ** (first - weight)))
     exponents = enumerate(differences, first - weight)
-    slope = sum(abs(difference) * i * bound ** (i - 1) for i, difference in exponents if i)
+    bend = sum(abs(difference) * i * (i - 1) * bound ** (i - 2) for i, difference in exponents if i > 1)
     rest = abs(series(first + 13)) * bound ** (first + 13 - weight) / (1 - bound)
-    return up(largest + slope * step / 2 + rest)
+    return up(largest + bend * step**2 / 8 + rest)
 
 
 def exp_rows():
@@ -195,9 +197,8 @@ def exp_rows():
 def exp_reduction():
     """r, rl, the largest |rh|, the bound of |r|, and the largest |k| of bp_exp_quick."""
     inverse, high, low = (constant(f"BP_EXP_{name}") for name in ("INVERSE", "STEP_HI", "STEP_LO"))
-    product = LARGEST * inverse
-    distance = Fraction(1, 2) + half_ulp(product)  # of k from x*inverse; the sum is rounded to an integer
-    k = floor(product + distance)
+    distance = Fraction(1, 2) + half_ulp(LARGEST * inverse)  # of k from x*inverse; the sum is rounded to an integer
+    k = floor(LARGEST * inverse + distance)
     assert k < power(18)
     bound = up(STEP / 2 * (1 + power(-17)))
     assert STEP * (distance + LARGEST * abs(inverse - 1 / STEP)) + SLACK * power(20) <= bound
@@ -295,16 +296,8 @@ def log1p_polynomial(x, square):
     return (square * square) * high + low
 
 
-def near_pieces():
-    """Pieces of [2^-53, 2^-6], 32 to a binade."""
-    assert TINY < NEAR
-    for i in range(binade(TINY), binade(NEAR)):
-        for j in range(32):
-            yield power(i) * (1 + Fraction(j, 32)), power(i) * (1 + Fraction(j + 1, 32))
-
-
 def near_proof(polynomial, error_of_polynomial, cubic, linear):
-    """The function from a scale of the radius |x|*(x^2*cubic + linear) to the errors of a near form on the pieces.
+    """The function from a scale of the radius |x|*(x^2*cubic + linear) to (lowest |x|, error), 32 pieces to a binade.
 
     x^2/2 = xh^2/2 + xl*(x + xh)/2; the first is exact, and so is the remainder of its sum with x (Dekker).
     """
@@ -313,8 +306,9 @@ def near_proof(polynomial, error_of_polynomial, cubic, linear):
     assert below / (1 - below) < power(-53)
 
     def errors(scale):
-        for lowest, highest in near_pieces():
-            unit = power(binade(lowest) - 25)  # of xh; xl is smaller
+        for i, j in product(range(binade(TINY), binade(NEAR)), range(32)):
+            lowest, highest = (power(i) * (1 + Fraction(n, 32)) for n in (j, j + 1))
+            unit = power(i - 25)  # of xh; xl is smaller
             half = highest**2 / 2
             assert_exact(unit**2 / 2, half)
             assert half <= lowest
@@ -356,7 +350,7 @@ def log_z(row):
     unit = min(mh * grain(r), grain(ln2), grain(high) if high else 1)
     assert_exact(grain(ln2), k * ln2)
     assert_exact(unit, k * ln2 + abs(high) + zh)
-    return Value(mh / 2) + Value(half_ulp(lowest)), zh
+    return Value(half_ulp(lowest)) * Value(1) + Value(mh / 2), zh
 
 
 def log_proof():
@@ -389,30 +383,29 @@ def exponent_text(value):
 
 
 def report(name, bound, radius, share):
-    """Print a line; whether the radius is large enough."""
-    print(f"{name:14} error {bound:30} radius {radius:30} ratio {float(1 / share):.3f}")
+    """Print a line on a form; whether the radius is large enough."""
+    print(f"{name:11} bound {bound:30} radius {radius:30} radius/bound {float(1 / share):.2f}")
     return share <= 1
 
 
 def check_main(name, error, radius, unit):
-    """Print the bound of a form with one radius; whether the radius passes, and whether half the bound does."""
+    """Report a form with one radius; whether the radius passes, and whether half the bound does."""
     bound = error(radius)
     passes = report(name, exponent_text(bound) + unit, exponent_text(radius) + unit, bound / radius)
     return passes, error(bound / 2) <= bound / 2
 
 
-def check_near(name, errors, cubic, linear):
-    """The same for a near form; its bound is printed with half the radius's linear term."""
+def check_near(name, errors, *radius):
+    """The same for a near form; its bound is given half the radius's linear term."""
+    cubic, linear = radius
     share = near_share(errors, cubic, linear, 1)
-    rest = linear / 2
-    bound = max((error - rest * lowest) / lowest**3 for lowest, error in errors(1))
-    texts = [f"{exponent_text(c)}*|x|^3 + {exponent_text(l)}*|x|" for c, l in ((bound, rest), (cubic, linear))]
-    passes = report(name, *texts, share)
-    return passes, near_share(errors, cubic, linear, share / 2) <= 1
+    bound = max((error - linear / 2 * lowest) / lowest**3 for lowest, error in errors(1)), linear / 2
+    texts = ["{}*|x|^3 + {}*|x|".format(*map(exponent_text, pair)) for pair in (bound, radius)]
+    return report(name, *texts, share), near_share(errors, cubic, linear, share / 2) <= 1
 
 
 def smallest(error):
-    """The smallest radius k*2^-74 that is at least the bound."""
+    """The smallest multiple of 2^-74 that is a radius at least as large as its bound."""
     radius = power(-74) * floor(error(power(-70)) * power(74))
     while error(radius) > radius:
         radius += power(-74)
@@ -441,7 +434,7 @@ def main(arguments):
     ]
     for name, error in (("exp", exp), ("expm1", expm1)):
         radius = smallest(error)
-        print(f"{name}: the smallest radius of a few bits is {float(radius).hex()} = {exponent_text(radius)}")
+        print(f"{name}: the smallest safe multiple of 2^-74 is {float(radius).hex()} = {exponent_text(radius)}")
     if not all(passes for passes, _ in results):
         return "a radius is smaller than the bound"
     if arguments and any(half_passes for _, half_passes in results):
