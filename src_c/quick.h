@@ -103,10 +103,10 @@ BP_COLD bp_vec bp_expm1_rest(bp_vec x, bp_vec result, unsigned lanes) {
     bp_vec e = magnitude * (square * 0x1p-52 + 0x1p-80);
     bp_vec below = hi + (cube + (rest - e));
     bp_vec above = hi + (cube + (rest + e));
-    bp_mask near = bp_less(magnitude, bp_set(0x1p-6)), tiny = bp_less(magnitude, bp_set(0x1p-53));
-    below = bp_select(tiny, x, below);
-    result = bp_select(near, below, result);
-    lanes &= ~(bp_lanes_of(near) & (bp_lanes_of(bp_equal(below, above)) | bp_lanes_of(tiny)));
+    bp_mask decided = bp_and(bp_less(magnitude, bp_set(0x1p-6)), bp_equal(below, above));
+    bp_mask tiny = bp_less(magnitude, bp_set(0x1p-53));
+    result = bp_select(tiny, x, bp_select(decided, below, result));
+    lanes &= ~(bp_lanes_of(decided) | bp_lanes_of(tiny));
     return bp_slow_lanes(bp_expm1_slow, x, result, lanes);
 }
 
@@ -211,10 +211,9 @@ BP_INLINE bp_mask bp_log1p_near(bp_vec x, bp_vec *below) {
 
 BP_COLD bp_vec bp_log_rest(bp_vec x, bp_vec result, unsigned lanes) {
     bp_vec below, d = x - 1.0; /* exact where it is used */
-    unsigned decided = bp_lanes_of(bp_log1p_near(d, &below));
-    bp_mask near = bp_less(bp_abs(d), bp_set(0x1p-6));
-    result = bp_select(near, below, result);
-    return bp_slow_lanes(bp_log_slow, x, result, lanes & ~(bp_lanes_of(near) & decided));
+    bp_mask decided = bp_and(bp_log1p_near(d, &below), bp_less(bp_abs(d), bp_set(0x1p-6)));
+    result = bp_select(decided, below, result);
+    return bp_slow_lanes(bp_log_slow, x, result, lanes & ~bp_lanes_of(decided));
 }
 
 /* log(x), correctly rounded. */
@@ -228,10 +227,10 @@ BP_INLINE bp_vec bp_log(bp_vec x) {
 
 BP_COLD bp_vec bp_log1p_rest(bp_vec x, bp_vec result, unsigned lanes) {
     bp_vec below;
-    unsigned decided = bp_lanes_of(bp_log1p_near(x, &below));
-    bp_mask near = bp_less(bp_abs(x), bp_set(0x1p-6)), tiny = bp_less(bp_abs(x), bp_set(0x1p-53));
-    result = bp_select(near, bp_select(tiny, x, below), result);
-    lanes &= ~(bp_lanes_of(near) & (decided | bp_lanes_of(tiny)));
+    bp_mask decided = bp_and(bp_log1p_near(x, &below), bp_less(bp_abs(x), bp_set(0x1p-6)));
+    bp_mask tiny = bp_less(bp_abs(x), bp_set(0x1p-53));
+    result = bp_select(tiny, x, bp_select(decided, below, result));
+    lanes &= ~(bp_lanes_of(decided) | bp_lanes_of(tiny));
     return bp_slow_lanes(bp_log1p_slow, x, result, lanes);
 }
 
