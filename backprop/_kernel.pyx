@@ -133,6 +133,9 @@ cdef extern from "threads.h":
     void bp_run(int n_threads, void (*task)(void *argument, int thread) noexcept nogil, void *argument) noexcept nogil
     ctypedef struct bp_meeting:
         pass
+    ctypedef struct bp_counter:
+        Py_ssize_t next
+    Py_ssize_t bp_take(bp_counter *counter) noexcept nogil
     double bp_seconds() noexcept nogil
     void bp_meet(bp_meeting *meeting, int n_threads) noexcept nogil
 
@@ -186,8 +189,8 @@ cdef uint64_t TWO_32 = 1ULL << 32
 
 # Between two times that threads wait for each other, each should have so much to do, in multiply-adds; and so much in
 # all, or they are not woken.
-THREAD_WORK = 1e5
-WAKING_WORK = 1e6
+THREAD_WORK = 1.5e6
+WAKING_WORK = 4e6
 
 
 def max_threads():
@@ -292,7 +295,9 @@ cdef struct Shared:
     Py_ssize_t done
     Py_ssize_t until
     double work        # that the call is to do, a thread
-    double spent       # what it has done, in all
+    double began       # when the call did, and how many seconds of it the first thread has waited for the others
+    double waited
+    bint give_up       # whether it has waited too long
 
 
 cdef struct Span:
@@ -305,9 +310,20 @@ cdef inline Span share(Py_ssize_t n, int thread, int n_threads) noexcept nogil:
     return Span(n * thread // n_threads, n * (thread + 1) // n_threads)
 
 
-cdef inline void barrier(Shared *shared) noexcept nogil:
+cdef inline void barrier(Shared *shared, int thread) noexcept nogil:
+    """Wait for the other threads; the first one notes how long."""
+    cdef double began
     if shared.n_threads > 1:
+        began = bp_seconds() if thread == 0 else 0.0
         bp_meet(&shared.meeting, shared.n_threads)
+        if thread == 0:
+            shared.waited += bp_seconds() - began
+
+
+cdef inline bint waits_too_long(Shared *shared, double allowance) noexcept nogil:
+    """Whether the first thread has waited for longer than what the others have spared it, and for so many seconds."""
+    return (shared.n_threads > 1 and shared.waited * shared.n_threads
+            > (bp_seconds() - shared.began) * (shared.n_threads - 1) + allowance)
 
 
 # The forward pass.
@@ -660,33 +676,34 @@ cdef struct Prediction:
     Shared *shared
     const double *X
     double *out
-    Py_ssize_t row      # the first of the rows to do, and how many they are
-    Py_ssize_t rows
-    Py_ssize_t *bad     # (n_threads,): the first row where X or the result is not finite, or -1
+    Py_ssize_t row      # the first of the rows to do, and the one to stop before
+    Py_ssize_t stop
+    bp_counter taken    # blocks of them, each of as many rows as a thread has room for
+    Py_ssize_t *bad     # (n_threads,): the first row where X or the result is not finite, or stop
 
 
 cdef void predict_rows(void *argument, int thread) noexcept nogil:
-    """A thread's part of a prediction."""
+    """Predict block after block, each by the thread that is free first."""
     cdef Prediction *job = <Prediction *>argument
     cdef Shared *shared = job.shared
     cdef Block *block = &shared.blocks[thread]
-    cdef Span part = share(shared.rows, thread, shared.n_threads)   # of the block's rows
-    cdef Span todo = share(job.rows, thread, shared.n_threads)
-    cdef Py_ssize_t row = job.row + todo.start, stop = job.row + todo.stop, rows, k
-    cdef const double *a = block.layers[shared.n_layers - 1].a + part.start * shared.n_out
+    cdef Py_ssize_t most = shared.rows // shared.n_threads, start = most * thread, row, rows, k
+    cdef const double *a = block.layers[shared.n_layers - 1].a + start * shared.n_out
     cdef bp_fpenv saved = bp_fpenv_enter()
-    while row < stop and job.bad[thread] < 0:
-        rows = min(part.stop - part.start, stop - row)
+    while job.bad[thread] == job.stop:
+        row = job.row + bp_take(&job.taken) * most
+        if row >= job.stop:
+            break
+        rows = min(most, job.stop - row)
         k = kernel.first_not_finite(rows * shared.n_in, job.X + row * shared.n_in)
         if k >= 0:
             job.bad[thread] = row + k // shared.n_in
             break
-        forward(shared, block, job.X + (row - part.start) * shared.n_in, Span(part.start, part.start + rows))
+        forward(shared, block, job.X + (row - start) * shared.n_in, Span(start, start + rows))
         memcpy(job.out + row * shared.n_out, a, rows * shared.n_out * sizeof(double))
         k = kernel.first_not_finite(rows * shared.n_out, a)
         if k >= 0:
             job.bad[thread] = row + k // shared.n_out
-        row += rows
     bp_fpenv_leave(saved)
 
 
@@ -694,19 +711,20 @@ def predict(tuple sizes not None, tuple names not None, const double[::1] parame
             const double[:, ::1] X not None, double[:, ::1] out not None, int n_threads):
     """Predict all rows; return one where X or the result is not finite, the first if X is finite, or -1."""
     cdef Pass work = Pass(sizes, names, parameters, X.shape[0], n_threads)
-    cdef Py_ssize_t[::1] bad = np.full(work.shared.n_threads, -1, np.intp)
-    cdef Prediction job = Prediction(&work.shared, &X[0, 0], &out[0, 0], 0, 0, &bad[0])
-    cdef Py_ssize_t piece, thread
-    n_threads = work.shared.n_threads
-    piece = max(1, <Py_ssize_t>(PAUSE_AFTER * n_threads / work.shared.row_work))
+    cdef Shared *shared = &work.shared
+    cdef Py_ssize_t[::1] bad = np.empty(shared.n_threads, np.intp)
+    cdef Prediction job = Prediction(shared, &X[0, 0], &out[0, 0], 0, 0, bp_counter(0), &bad[0])
+    cdef Py_ssize_t piece = max(1, <Py_ssize_t>(PAUSE_AFTER * shared.n_threads / shared.row_work)), thread, first
     while job.row < X.shape[0]:
-        job.rows = min(piece, X.shape[0] - job.row)
+        job.stop, job.taken.next = min(job.row + piece, X.shape[0]), 0
+        for thread in range(shared.n_threads):
+            bad[thread] = job.stop
         with nogil:
-            bp_run(n_threads, predict_rows, &job)
-        for thread in range(n_threads):
-            if bad[thread] >= 0:
-                return bad[thread]
-        job.row += job.rows
+            bp_run(shared.n_threads, predict_rows, &job)
+        first = min(bad)
+        if first < job.stop:
+            return first
+        job.row = job.stop
         PyErr_CheckSignals()
     return -1
 
@@ -810,10 +828,11 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, b
     losses_of(shared, block, t, part)
     if shared.g != NULL:
         backward(shared, block, t, part)
-    barrier(shared)
+    barrier(shared, thread)
     if thread == 0:
         shared.before = shared.total if first > 0 else 0.0
         shared.total = add_losses(shared, rows, shared.before)
+        shared.give_up = waits_too_long(shared, 2e-3)
     if shared.g != NULL:
         add_gradient(shared, block, thread, first_of_batch, rows)
 
@@ -826,11 +845,11 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
     cdef bp_fpenv saved = bp_fpenv_enter()
     if shared.g != NULL and row == 0:
         transpose(shared, &shared.blocks[thread], thread)
-        barrier(shared)
+        barrier(shared, thread)
     while row < n and work < PAUSE_AFTER * shared.n_threads:
         rows = min(shared.rows, n - row)
         visit(shared, thread, row, rows, row == 0)
-        barrier(shared)
+        barrier(shared, thread)
         work += rows * shared.row_work
         row += rows
         if not fabs(shared.total) <= DBL_MAX:
@@ -974,16 +993,17 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
     for k in range(shared.rule.n_powers):
         block.powers[k] = shared.powers[k]
     transpose(shared, block, thread)
-    barrier(shared)
-    while done < shared.until and fabs(loss) <= DBL_MAX and work < shared.work * shared.n_threads:
+    barrier(shared, thread)
+    while (done < shared.until and fabs(loss) <= DBL_MAX and work < shared.work * shared.n_threads
+           and not shared.give_up):
         if to_shuffle != 0:
             if thread == 0:
                 shared.to_shuffle = to_shuffle
                 shuffle_on(shared)
-            barrier(shared)
+            barrier(shared, thread)
             to_shuffle = shared.to_shuffle
             work += 16.0 * min(n, SHUFFLE_STEPS) * shared.n_threads
-            barrier(shared)
+            barrier(shared, thread)
             continue
         stop = n if n - batch_start < shared.batch_size else batch_start + shared.batch_size
         rows = min(shared.rows, stop - row)
@@ -994,7 +1014,7 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
             update(shared, block, thread, stop - batch_start)
             work += 8.0 * <double>shared.n_parameters
             batch_start = stop
-        barrier(shared)
+        barrier(shared, thread)
         if row == n:
             loss = shared.total / <double>n
             if thread == 0:
@@ -1004,7 +1024,6 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
             to_shuffle = 0 if shared.words == NULL else -1
     if thread == 0:
         shared.row, shared.batch_start, shared.done, shared.to_shuffle = row, batch_start, done, to_shuffle
-        shared.spent = work
         for k in range(shared.rule.n_powers):
             shared.powers[k] = block.powers[k]
     bp_fpenv_leave(saved)
@@ -1040,52 +1059,42 @@ cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
     bp_fpenv_leave(saved)
 
 
-# A trial of the other number of threads takes so much of a call's work, and comes after so many calls, then later.
-cdef double TRIAL = 0.125
-cdef int FIRST_TRIAL = 16
-cdef int LAST_TRIAL = 512
+# After a call in which threads did not pay so many calls are made without them, then twice as many, up to the last.
+cdef int FEWEST_ALONE = 8
+cdef int MOST_ALONE = 256
 
 
 cdef class Threads:
-    """Whether one thread or all of them are faster just now: on a machine that others use too, all may well not be.
+    """Whether threads pay just now: on a machine that others use too they may well not.
 
-    A worker that has to share its core keeps the others waiting in every step. So both are timed, first one after the
-    other and then one of them seldom. No result depends on the answer.
+    A worker that has to share its core keeps the others waiting in every step. If the first thread waits for more than
+    what the workers spare it, it goes on alone for a while. No result depends on that.
     """
 
     cdef int n_threads
-    cdef bint alone         # what is faster
-    cdef double[2] speed    # work a second with all, and alone; 0.0: not known yet
-    cdef int calls          # since the last trial
-    cdef int trial_after
-    cdef bint trying
+    cdef int alone    # calls to make without the others
+    cdef int next     # how many those are the next time; 0: all was well
 
     def __cinit__(self, int n_threads):
-        self.n_threads, self.alone, self.speed, self.calls = n_threads, n_threads == 1, [0.0, 0.0], 0
-        self.trial_after, self.trying = FIRST_TRIAL, False
+        self.n_threads, self.alone, self.next = n_threads, 0, FEWEST_ALONE
 
     cdef void run(self, Shared *shared, void (*task)(void *, int) noexcept nogil) noexcept nogil:
-        """One call of a task, with as many threads as seems best."""
-        cdef double began
-        cdef bint alone
-        shared.work = PAUSE_AFTER
-        if self.n_threads == 1:
+        """One call of a task, with all threads or with one; the first with all is short."""
+        shared.work, shared.n_threads, shared.give_up = PAUSE_AFTER, self.n_threads, False
+        if self.n_threads == 1 or self.alone > 0:
+            shared.n_threads = 1
+            self.alone -= 1
             bp_run(1, task, shared)
             return
-        self.calls += 1
-        self.trying = self.speed[0] == 0.0 or self.speed[1] == 0.0 or self.calls >= self.trial_after
-        alone = self.speed[0] > 0.0 if self.speed[1] == 0.0 else self.alone != self.trying
-        if self.trying:
-            shared.work *= TRIAL
-        shared.n_threads = 1 if alone else self.n_threads
-        began = bp_seconds()
-        bp_run(shared.n_threads, task, shared)
-        self.speed[alone] = shared.spent / max(bp_seconds() - began, 1e-9)
-        if self.trying and self.calls >= self.trial_after:
-            self.calls = 0
-            self.trial_after = FIRST_TRIAL if (self.speed[1] > self.speed[0]) != self.alone else min(
-                2 * self.trial_after, LAST_TRIAL)
-        self.alone = self.speed[1] > self.speed[0] > 0.0
+        if self.next > 0:
+            shared.work /= 8.0
+        shared.waited, shared.began = 0.0, bp_seconds()
+        bp_run(self.n_threads, task, shared)
+        if waits_too_long(shared, 0.0):
+            self.alone = max(self.next, FEWEST_ALONE)
+            self.next = min(2 * self.alone, MOST_ALONE)
+        else:
+            self.next = 0
 
 
 cdef class Trainer(LossPass):

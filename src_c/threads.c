@@ -1,4 +1,4 @@
-#define _POSIX_C_SOURCE 200809L /* getpid */
+#define _GNU_SOURCE /* the affinity of threads */
 #include "threads.h"
 
 #ifdef BP_HAS_OPENMP
@@ -14,15 +14,6 @@ static pid_t pid_at_import;
 __attribute__((constructor)) static void remember_pid(void) { pid_at_import = getpid(); }
 
 int bp_max_threads(void) { return getpid() == pid_at_import ? omp_get_max_threads() : 1; }
-
-void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argument) {
-    if (n_threads == 1) {
-        task(argument, 0);
-        return;
-    }
-#pragma omp parallel num_threads(n_threads)
-    task(argument, omp_get_thread_num());
-}
 
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -48,6 +39,40 @@ void bp_meet(bp_meeting *meeting, int n_threads) {
             sched_yield();
 }
 
+/* Leave a core to another thread. Linux may wake a worker on the very core that calls it, where it
+ * waits until OpenMP's barrier, which spins, has used up the caller's share of time: milliseconds.
+ * So the caller yields, and the worker goes elsewhere. */
+static void leave(int core) {
+    cpu_set_t all, others;
+    if (sched_getcpu() != core || sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    others = all;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof all, &all);
+}
+
+void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argument) {
+    if (n_threads == 1) {
+        task(argument, 0);
+        return;
+    }
+    int core = sched_getcpu();
+    bp_meeting end = {0};
+#pragma omp parallel num_threads(n_threads)
+    {
+        int thread = omp_get_thread_num();
+        if (thread == 0)
+            sched_yield();
+        else
+            leave(core);
+        task(argument, thread);
+        bp_meet(&end, n_threads);
+    }
+}
+
+ptrdiff_t bp_take(bp_counter *counter) { return atomic_fetch_add(&counter->next, 1); }
+
 double bp_seconds(void) { return omp_get_wtime(); }
 
 #else
@@ -62,5 +87,7 @@ void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argum
 }
 
 void bp_meet(bp_meeting *meeting, int n_threads) { (void)meeting, (void)n_threads; }
+
+ptrdiff_t bp_take(bp_counter *counter) { return counter->next++; }
 
 #endif

@@ -5,6 +5,8 @@
 #ifndef BP_THREADS_H
 #define BP_THREADS_H
 
+#include <stddef.h>
+
 #if defined(_OPENMP) && !defined(_WIN32)
 #define BP_HAS_OPENMP
 #endif
@@ -23,13 +25,23 @@ void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argum
 typedef struct {
     _Atomic int arrived, round;
 } bp_meeting;
+typedef struct {
+    _Atomic ptrdiff_t next;
+} bp_counter;
 #else
 typedef struct {
     int unused;
 } bp_meeting;
+typedef struct {
+    ptrdiff_t next;
+} bp_counter;
 #endif
 
 void bp_meet(bp_meeting *meeting, int n_threads);
+
+/* The next piece of what threads share as each of them gets to it: 0, 1, ..., if it was 0 at first.
+ */
+ptrdiff_t bp_take(bp_counter *counter);
 
 /* A clock for whoever wants to know whether threads pay. */
 double bp_seconds(void);
