@@ -111,6 +111,7 @@ cdef extern from "kernel.h":
         const bp_update_rule *update_rules
         void (**elementary)(Py_ssize_t n, const double *x, double *out) noexcept nogil
         Py_ssize_t (*first_not_finite)(Py_ssize_t n, const double *x) noexcept nogil
+        void (*gather)(Py_ssize_t n, const double *row, const double *next, double *to) noexcept nogil
         void (*forward)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop, double *scale) noexcept nogil
         void (*differences)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
         void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, Py_ssize_t start,
@@ -791,12 +792,12 @@ cdef const double *rows_of(Shared *shared, Py_ssize_t first, Span rows) noexcept
 
     Returns where row 0 of the block is, or would be.
     """
-    cdef Py_ssize_t s
-    cdef size_t size = shared.n_in * sizeof(double)
+    cdef Py_ssize_t s, n = shared.n_in
+    cdef const int64_t *order = shared.order + first
     if shared.order == NULL:
-        return shared.X + first * shared.n_in
+        return shared.X + first * n
     for s in range(rows.start, rows.stop):
-        memcpy(shared.x + s * shared.n_in, shared.X + shared.order[first + s] * shared.n_in, size)
+        kernel.gather(n, shared.X + order[s] * n, shared.X + order[min(s + 1, rows.stop - 1)] * n, shared.x + s * n)
     return shared.x
 
 

@@ -95,6 +95,8 @@ struct bp_kernel {
     /* exp, expm1, log, log1p of n numbers. */
     void (*const *elementary)(ptrdiff_t n, const double *x, double *out);
     ptrdiff_t (*first_not_finite)(ptrdiff_t n, const double *x);
+    /* Copies a row of n numbers and fetches the next. */
+    void (*gather)(ptrdiff_t n, const double *row, const double *next, double *to);
 
     /* z = x W + b, a = value(z). */
     void (*forward)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale);
@@ -108,7 +110,8 @@ struct bp_kernel {
     void (*gradient)(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
                      ptrdiff_t stop);
     void (*mean_gradient)(ptrdiff_t n, ptrdiff_t batch, double *g);
-    /* Wt = W transposed, for rows i of W in [start, stop). */
+    /* Wt = W transposed, for rows i of W in [start, stop); nothing where W is so large that it is
+     * transposed while it is packed. */
     void (*transpose)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop);
 
     /* delta = a - t. */

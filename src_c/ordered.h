@@ -140,7 +140,7 @@ static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
 #undef BP_COLUMN
 }
 
-/* Rows of B, one tile wide, one after the other. */
+/* A panel of B: depth rows of width numbers, one after the other. */
 BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdiff_t B_step,
                        double *panel) {
     for (; depth > 0; depth--, B += B_step, panel += width) {
@@ -152,16 +152,38 @@ BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdif
     }
 }
 
-/* The product for n columns. panel: BP_PANEL_DOUBLES of scratch. */
-static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
-                       ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
-                       double *panel) {
-    if (rows < BP_PACKED_ROWS || n <= BP_TILE_WIDTH || depth * n <= BP_UNPACKED) {
-        for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)
-            bp_columns(rows, n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH, depth, A, B + j, B_step,
-                       C + j, C_row, first, bias == NULL ? NULL : bias + j);
-        return;
+/* to[j][i] = from[i][j] for i below rows and j below n, each with a row of its own length. */
+BP_INLINE void bp_transposed(ptrdiff_t rows, ptrdiff_t n, const double *from, ptrdiff_t from_row,
+                             double *to, ptrdiff_t to_row) {
+    ptrdiff_t i = 0;
+    for (; i + BP_LANES <= rows; i += BP_LANES) {
+        ptrdiff_t j = 0;
+        for (; j + BP_LANES <= n; j += BP_LANES) {
+            bp_vec block[BP_LANES];
+            for (int k = 0; k < BP_LANES; k++)
+                block[k] = bp_load(from + (i + k) * from_row + j);
+            bp_transpose(block);
+            for (int k = 0; k < BP_LANES; k++)
+                bp_store(to + (j + k) * to_row + i, block[k]);
+        }
+        for (; j < n; j++)
+            for (int k = 0; k < BP_LANES; k++)
+                to[j * to_row + i + k] = from[(i + k) * from_row + j];
     }
+    for (; i < rows; i++)
+        for (ptrdiff_t j = 0; j < n; j++)
+            to[j * to_row + i] = from[i * from_row + j];
+}
+
+/* Whether B (depth, n) is too large to be read as it lies. */
+BP_INLINE int bp_is_large(ptrdiff_t depth, ptrdiff_t n) {
+    return n > BP_TILE_WIDTH && depth * n > BP_UNPACKED;
+}
+
+/* A product with a large B, panel by panel; transposed: B[k][j] is at B[j*B_step + k]. */
+static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A,
+                              const double *B, ptrdiff_t B_step, int transposed, double *C,
+                              ptrdiff_t C_row, int first, const double *bias, double *panel) {
     /* Columns that are worked through together: of these C stays in the second-level cache. */
     ptrdiff_t group = BP_GROUP / rows / BP_TILE_WIDTH * BP_TILE_WIDTH;
     group = group < BP_TILE_WIDTH ? BP_TILE_WIDTH : group;
@@ -174,7 +196,10 @@ static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
             bp_factor A_part = {A.at + start * A.step, A.row, A.step};
             for (ptrdiff_t j = first_j; j < stop; j += BP_TILE_WIDTH) {
                 ptrdiff_t width = stop - j < BP_TILE_WIDTH ? stop - j : BP_TILE_WIDTH;
-                bp_pack(part, width, B + start * B_step + j, B_step, panel);
+                if (transposed)
+                    bp_transposed(width, part, B + j * B_step + start, B_step, panel, width);
+                else
+                    bp_pack(part, width, B + start * B_step + j, B_step, panel);
                 bp_columns(rows, width, part, A_part, panel, width, C + j, C_row,
                            first && piece == 0, last && bias != NULL ? bias + j : NULL);
             }
@@ -182,27 +207,17 @@ static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
     }
 }
 
-/* to[j][i] = from[i][j] for i in [start, stop) of the rows of from (.., n); to's rows have n_to. */
-static void bp_transposed(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n, const double *from,
-                          ptrdiff_t n_to, double *to) {
-    ptrdiff_t i = start;
-    for (; i + BP_LANES <= stop; i += BP_LANES) {
-        ptrdiff_t j = 0;
-        for (; j + BP_LANES <= n; j += BP_LANES) {
-            bp_vec rows[BP_LANES];
-            for (int k = 0; k < BP_LANES; k++)
-                rows[k] = bp_load(from + (i + k) * n + j);
-            bp_transpose(rows);
-            for (int k = 0; k < BP_LANES; k++)
-                bp_store(to + (j + k) * n_to + i, rows[k]);
-        }
-        for (; j < n; j++)
-            for (int k = 0; k < BP_LANES; k++)
-                to[j * n_to + i + k] = from[(i + k) * n + j];
+/* The product for n columns. panel: BP_PANEL_DOUBLES of scratch. */
+static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
+                       ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
+                       double *panel) {
+    if (rows >= BP_PACKED_ROWS && bp_is_large(depth, n)) {
+        bp_packed_product(rows, n, depth, A, B, B_step, 0, C, C_row, first, bias, panel);
+        return;
     }
-    for (; i < stop; i++)
-        for (ptrdiff_t j = 0; j < n; j++)
-            to[j * n_to + i] = from[i * n + j];
+    for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)
+        bp_columns(rows, n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH, depth, A, B + j, B_step,
+                   C + j, C_row, first, bias == NULL ? NULL : bias + j);
 }
 
 #endif

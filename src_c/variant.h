@@ -20,8 +20,12 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
                              ptrdiff_t stop) {
     const ptrdiff_t n = layer->n, n_above = above->n, rows = stop - start;
     double *delta = layer->delta + start * n;
-    bp_product(rows, n, n_above, (bp_factor){above->delta + start * n_above, n_above, 1}, above->Wt,
-               n, delta, n, 1, NULL, layer->panel);
+    bp_factor A = {above->delta + start * n_above, n_above, 1};
+    if (bp_is_large(n_above, n))
+        bp_packed_product(rows, n, n_above, A, above->W, n_above, 1, delta, n, 1, NULL,
+                          layer->panel);
+    else
+        bp_product(rows, n, n_above, A, above->Wt, n, delta, n, 1, NULL, layer->panel);
     layer->activation->times_derivative(rows * n, layer->a + start * n, delta);
 }
 
@@ -39,8 +43,10 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
 }
 
 static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
-    bp_transposed(start, stop < layer->n_in ? stop : layer->n_in, layer->n, layer->W, layer->n_in,
-                  layer->Wt);
+    const ptrdiff_t n_in = layer->n_in, n = layer->n;
+    stop = stop < n_in ? stop : n_in;
+    if (start < stop && !bp_is_large(n, n_in))
+        bp_transposed(stop - start, n, layer->W + start * n, n, layer->Wt + start, n_in);
 }
 
 /* The index of the first NaN or infinity, or -1. x - x is 0.0 or NaN, and so is a sum of those. */
@@ -62,6 +68,15 @@ static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
         if (!(fabs(x[start]) <= DBL_MAX))
             return start;
     return -1;
+}
+
+/* A row of a matrix into its place, while the next one is fetched. */
+static void bp_gather(ptrdiff_t n, const double *row, const double *next, double *to) {
+#ifdef __GNUC__
+    for (ptrdiff_t k = 0; k < n; k += 8)
+        __builtin_prefetch(next + k);
+#endif
+    memcpy(to, row, (size_t)n * sizeof *to);
 }
 
 #define BP_ELEMENTARY(name)                                                                        \
@@ -86,6 +101,7 @@ const bp_kernel BP_KERNEL = {
     .update_rules = bp_update_rules,
     .elementary = bp_elementary,
     .first_not_finite = bp_first_not_finite,
+    .gather = bp_gather,
     .forward = bp_forward,
     .differences = bp_differences,
     .hidden_deltas = bp_hidden_deltas,
