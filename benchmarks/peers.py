@@ -199,8 +199,8 @@ def operating_system() -> str:
     try:
         name = platform.freedesktop_os_release()["PRETTY_NAME"]
     except OSError:
-        return platform.platform()
-    return f"{name}, {platform.system()} {platform.release()}"
+        return platform.system()
+    return f"{name}, {platform.system()}"
 
 
 def fann_version() -> str:

@@ -45,9 +45,7 @@ struct bp_activation {
     /* a = value(z) for n numbers; for softmax, rows of n_out, with scale (rows, 2): the largest z,
      * and the sum S. */
     void (*values)(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a, double *scale);
-    /* delta = (a - t)*derivative(a) for n numbers; NULL for softmax, whose loss needs no
-     * derivative.
-     */
+    /* delta = (a - t)*derivative(a) for n numbers; NULL for softmax, which has no derivative. */
     void (*node_deltas)(ptrdiff_t n, const double *a, const double *t, double *delta);
     /* delta = delta*derivative(a). */
     void (*times_derivative)(ptrdiff_t n, const double *a, double *delta);
@@ -66,8 +64,7 @@ typedef struct {
     const char *name;
     void (*values)(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
                    const double *scale, double *L);
-    int through_activation; /* whether the output delta is multiplied by the activation's derivative
-                             */
+    int through_activation; /* whether the output delta is times the activation's derivative */
     double low, high;       /* what a target may be */
     int distribution;       /* whether a row of targets must sum to 1 */
     const char *output;     /* the output activation it needs; "": any that has a derivative */
@@ -116,7 +113,7 @@ struct bp_kernel {
 
     /* delta = a - t. */
     void (*row_differences)(const bp_row_layer *layer, const double *t);
-    /* The step of plain SGD on W, b and Wt. */
+    /* The step of plain SGD on W and b, and on Wt of the layer above. */
     void (*row_step)(const bp_row_layer *layer, double lr, int train_biases);
     void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
 };

@@ -13,6 +13,7 @@
 #ifndef BP_ORDERED_H
 #define BP_ORDERED_H
 
+#include "kernel.h"
 #include "vector.h"
 
 enum {
@@ -20,11 +21,12 @@ enum {
     BP_TILE_WIDTH = BP_TILE_VECS * BP_LANES,
     /* A panel of B, in its own place: so many k, one tile wide. With the rows of A that meet it, it
      * fits the first-level cache. */
-    BP_PANEL_DEPTH = 128,
-    BP_PANEL_DOUBLES = BP_PANEL_DEPTH * 32,
+    BP_PANEL_DEPTH = BP_PANEL / BP_TILE_WIDTH,
+    /* What of C is gone through before the next piece of k, in doubles: it fits the second-level
+     * cache. */
     BP_GROUP = 49152,
     /* What B may take of that cache, in doubles, where it is read as it lies. */
-    BP_UNPACKED = 3072,
+    BP_UNPACKED = 4608,
     /* Fewer rows than these do not pay for packing. */
     BP_PACKED_ROWS = 24
 };
@@ -184,7 +186,6 @@ BP_INLINE int bp_is_large(ptrdiff_t depth, ptrdiff_t n) {
 static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A,
                               const double *B, ptrdiff_t B_step, int transposed, double *C,
                               ptrdiff_t C_row, int first, const double *bias, double *panel) {
-    /* Columns that are worked through together: of these C stays in the second-level cache. */
     ptrdiff_t group = BP_GROUP / rows / BP_TILE_WIDTH * BP_TILE_WIDTH;
     group = group < BP_TILE_WIDTH ? BP_TILE_WIDTH : group;
     ptrdiff_t pieces = (depth + BP_PANEL_DEPTH - 1) / BP_PANEL_DEPTH;
@@ -207,7 +208,7 @@ static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_f
     }
 }
 
-/* The product for n columns. panel: BP_PANEL_DOUBLES of scratch. */
+/* The product for n columns. panel: BP_PANEL doubles of scratch. */
 static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
                        ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
                        double *panel) {

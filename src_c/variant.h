@@ -8,11 +8,26 @@
 #include "ordered.h"
 #include "updates.h"
 
+/* z = x w + b for a layer of one unit: lanes run over rows, of which there is at least a vector. */
+static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
+    const ptrdiff_t n_in = layer->n_in, rows = stop - start;
+    double *z = layer->z + start;
+    bp_packed_product(1, rows, n_in, (bp_factor){layer->W, 0, 1}, layer->x + start * n_in, n_in, 1,
+                      z, 0, 1, NULL, layer->panel);
+    for (ptrdiff_t s = 0; s < rows; s += BP_LANES) {
+        bp_part part = bp_part_of(rows - s < BP_LANES ? rows - s : BP_LANES);
+        bp_store_part(z + s, part, bp_load_part(z + s, part) + layer->b[0]);
+    }
+}
+
 static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n, rows = stop - start;
     double *z = layer->z + start * n;
-    bp_product(rows, n, n_in, (bp_factor){layer->x + start * n_in, n_in, 1}, layer->W, n, z, n, 1,
-               layer->b, layer->panel);
+    if (n == 1 && rows >= BP_LANES)
+        bp_single_net_inputs(layer, start, stop);
+    else
+        bp_product(rows, n, n_in, (bp_factor){layer->x + start * n_in, n_in, 1}, layer->W, n, z, n,
+                   1, layer->b, layer->panel);
     layer->activation->values(rows * n, n, z, layer->a + start * n, scale + 2 * start);
 }
 
@@ -34,7 +49,10 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
     static const double one = 1.0;
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
     const ptrdiff_t inputs = stop < n_in ? stop : n_in;
-    if (start < inputs)
+    if (n == 1 && start < inputs) /* lanes run over inputs */
+        bp_product(1, inputs - start, rows, (bp_factor){layer->delta, 0, 1}, layer->x + start, n_in,
+                   layer->dW + start, 0, first, NULL, layer->panel);
+    else if (start < inputs)
         bp_product(inputs - start, n, rows, (bp_factor){layer->x + start, 1, n_in}, layer->delta, n,
                    layer->dW + start * n, n, first, NULL, layer->panel);
     if (start <= n_in && stop > n_in)
