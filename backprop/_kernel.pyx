@@ -131,7 +131,7 @@ cdef extern from "kernel.h":
 
 cdef extern from "threads.h":
     int bp_max_threads() nogil
-    void bp_run(int n_threads, void (*task)(void *argument, int thread) noexcept nogil, void *argument) noexcept nogil
+    void bp_run(int *n_threads, void (*task)(void *argument, int thread) noexcept nogil, void *argument) noexcept nogil
     ctypedef struct bp_meeting:
         pass
     ctypedef struct bp_counter:
@@ -177,7 +177,7 @@ cdef const bp_kernel *kernel = bp_kernels[<Py_ssize_t>kernels_here()[TARGETS.ind
 
 # Work is counted in multiply-adds; this much of it takes a thread up to 20 ms, and then Python may look at its signals.
 cdef double PAUSE_AFTER = 1e8
-# Rows of a block. Its work space stays in the second-level cache where that leaves enough rows to share a packed panel.
+# Rows of a block: many, since each panel that is packed serves all of them, but its work space has an end.
 cdef Py_ssize_t BLOCK_ROWS = 512
 cdef Py_ssize_t BLOCK_DOUBLES = 1 << 21
 cdef Py_ssize_t FEWEST_ROWS = 128
@@ -718,10 +718,10 @@ def predict(tuple sizes not None, tuple names not None, const double[::1] parame
     cdef Py_ssize_t piece = max(1, <Py_ssize_t>(PAUSE_AFTER * shared.n_threads / shared.row_work)), thread, first
     while job.row < X.shape[0]:
         job.stop, job.taken.next = min(job.row + piece, X.shape[0]), 0
-        for thread in range(shared.n_threads):
+        for thread in range(bad.shape[0]):
             bad[thread] = job.stop
         with nogil:
-            bp_run(shared.n_threads, predict_rows, &job)
+            bp_run(&shared.n_threads, predict_rows, &job)
         first = min(bad)
         if first < job.stop:
             return first
@@ -887,7 +887,7 @@ cdef class LossPass(Pass):
         cdef Shared *shared = &self.shared
         cdef bp_fpenv saved
         with nogil:
-            bp_run(shared.n_threads, visit_all, shared)
+            bp_run(&shared.n_threads, visit_all, shared)
             saved = bp_fpenv_enter()
             self.total = shared.total
             if not fabs(self.total) <= DBL_MAX:
@@ -1085,12 +1085,12 @@ cdef class Threads:
         if self.n_threads == 1 or self.alone > 0:
             shared.n_threads = 1
             self.alone -= 1
-            bp_run(1, task, shared)
+            bp_run(&shared.n_threads, task, shared)
             return
         if self.next > 0:
             shared.work /= 8.0
         shared.waited, shared.began = 0.0, bp_seconds()
-        bp_run(self.n_threads, task, shared)
+        bp_run(&shared.n_threads, task, shared)
         if waits_too_long(shared, 0.0):
             self.alone = max(self.next, FEWEST_ALONE)
             self.next = min(2 * self.alone, MOST_ALONE)

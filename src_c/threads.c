@@ -52,22 +52,27 @@ static void leave(int core) {
         sched_setaffinity(0, sizeof all, &all);
 }
 
-void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argument) {
-    if (n_threads == 1) {
+void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument) {
+    const int wanted = *n_threads, core = sched_getcpu();
+    bp_meeting end = {0};
+    if (wanted == 1) {
         task(argument, 0);
         return;
     }
-    int core = sched_getcpu();
-    bp_meeting end = {0};
-#pragma omp parallel num_threads(n_threads)
+#pragma omp parallel num_threads(wanted)
     {
         int thread = omp_get_thread_num();
-        if (thread == 0)
-            sched_yield();
-        else
-            leave(core);
-        task(argument, thread);
-        bp_meet(&end, n_threads);
+        if (omp_get_num_threads() == wanted) {
+            if (thread == 0)
+                sched_yield();
+            else
+                leave(core);
+            task(argument, thread);
+            bp_meet(&end, wanted);
+        } else if (thread == 0) {
+            *n_threads = 1;
+            task(argument, 0);
+        }
     }
 }
 
@@ -81,8 +86,8 @@ int bp_max_threads(void) { return 1; }
 
 double bp_seconds(void) { return 0.0; }
 
-void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argument) {
-    (void)n_threads;
+void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument) {
+    *n_threads = 1;
     task(argument, 0);
 }
 

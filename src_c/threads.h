@@ -14,9 +14,10 @@
 /* How many threads OpenMP would use now, by OMP_NUM_THREADS or whoever set it since. */
 int bp_max_threads(void);
 
-/* task(argument, thread) in n_threads threads, thread counting from 0 in the calling one. Returns
- * when all are done. */
-void bp_run(int n_threads, void (*task)(void *argument, int thread), void *argument);
+/* task(argument, thread) in *n_threads threads, thread counting from 0 in the calling one. Returns
+ * when all are done. Where OpenMP gives fewer, as within a parallel region of the caller's,
+ * *n_threads becomes 1 before the task runs. */
+void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument);
 
 /* Where the n_threads threads of a task wait for each other; all 0 at first. OpenMP's own barrier
  * spins for milliseconds before it lets others run, which is what it then waits for if they need
@@ -39,8 +40,7 @@ typedef struct {
 
 void bp_meet(bp_meeting *meeting, int n_threads);
 
-/* The next piece of what threads share as each of them gets to it: 0, 1, ..., if it was 0 at first.
- */
+/* What threads share, piece by piece, as each gets to it: 0, 1, ..., if it was 0 at first. */
 ptrdiff_t bp_take(bp_counter *counter);
 
 /* A clock for whoever wants to know whether threads pay. */

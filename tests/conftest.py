@@ -6,7 +6,11 @@ import hypothesis
 import pytest
 
 import backprop
-from backprop import reference
+from backprop import _kernel, reference
+
+if os.environ.get("THREADS_FOR_SMALL_WORK"):
+    # As many threads as OpenMP would use, though the work would not call for them.
+    _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)

@@ -18,7 +18,7 @@ CORES_USED = "import backprop; print(backprop._kernel.max_threads())"
 
 def shown(program, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=True, timeout=300
     )
     return done.stdout.strip()
 
@@ -78,6 +78,22 @@ for action in (lambda: backprop.fast_train(net, X[:64], y[:64], epochs=1, batch_
 print(*(count - counts[0] for count in counts))
 """
         assert shown(program, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="1") == "0 0 0 0 1 2 3"
+
+    @pytest.mark.parametrize("environment", [{"OMP_THREAD_LIMIT": "1"}, {"OMP_THREAD_LIMIT": "2"}, {"OMP_DYNAMIC": "1"}])
+    def test_fewer_threads_than_asked_for(environment):
+        """OpenMP may give fewer; nobody waits for those that do not come."""
+        program = """
+import numpy as np, backprop
+backprop._kernel.THREAD_WORK = backprop._kernel.WAKING_WORK = 1e-3
+X, y = np.linspace(-1.0, 1.0, 600).reshape(200, 3), np.linspace(0.0, 1.0, 200)
+net = backprop.Network([3, 5, 1])
+found = set()
+for n in (1, 3):
+    run = backprop.fast_train(net, X, y, epochs=2, n_threads=n)
+    found.add((run.network, run.losses.tobytes(), net.predict(X, n_threads=n).tobytes(), net.loss(X, y, n_threads=n)))
+print(len(found))
+"""
+        assert shown(program, **environment) == "1"
 
     def test_a_child_made_by_fork_works_with_one_thread(monkeypatch):
         many_threads(monkeypatch)
