@@ -1,8 +1,11 @@
 """The compiled twin of reference.py: the same functions, in the same order, with the same bits.
 
 Where the reference takes one row, the kernel takes a block of rows; a sum over rows carries on from block to block, so
-that the size of a block changes no bit. Matrices are C-contiguous float64; NumPy allocates all of them and nothing is
-allocated without the GIL. Every entry sets the floating-point environment and puts the caller's back (fpenv.h).
+that the size of a block changes no bit. The flow is here; what works on vectors of numbers (products, activations,
+losses, update rules) is in src_c/, once for each instruction set, behind the table of functions `kernel`. Threads share
+the rows of a block, then the parameters. Matrices are C-contiguous float64; NumPy allocates all of them and nothing is
+allocated without the GIL. Every entry, in every thread, sets the floating-point environment and puts the caller's back
+(fpenv.h).
 
 Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`.
 """
@@ -158,6 +161,10 @@ cdef extern from *:
 COMPILER = BP_COMPILER.decode()
 FLAGS = BP_FLAGS.decode()
 
+
+# Instruction sets.
+
+
 cdef list kernels_here():
     """The kernels that this processor can run, as codes of bp_kernels, the widest first."""
     cdef Py_ssize_t k = 0
@@ -186,7 +193,6 @@ cdef Py_ssize_t FEWEST_ROWS = 128
 cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
 
 cdef uint64_t TWO_32 = 1ULL << 32
-
 
 # Between two times that threads wait for each other, each should have so much to do, in multiply-adds; and so much in
 # all, or they are not woken.

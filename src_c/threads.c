@@ -13,7 +13,9 @@ static pid_t pid_at_import;
 
 __attribute__((constructor)) static void remember_pid(void) { pid_at_import = getpid(); }
 
-int bp_max_threads(void) { return getpid() == pid_at_import ? omp_get_max_threads() : 1; }
+static int is_a_child(void) { return getpid() != pid_at_import; }
+
+int bp_max_threads(void) { return is_a_child() ? 1 : omp_get_max_threads(); }
 
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -55,7 +57,8 @@ static void leave(int core) {
 void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument) {
     const int wanted = *n_threads, core = sched_getcpu();
     bp_meeting end = {0};
-    if (wanted == 1) {
+    if (wanted == 1 || is_a_child()) {
+        *n_threads = 1;
         task(argument, 0);
         return;
     }

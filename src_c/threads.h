@@ -15,8 +15,8 @@
 int bp_max_threads(void);
 
 /* task(argument, thread) in *n_threads threads, thread counting from 0 in the calling one. Returns
- * when all are done. Where OpenMP gives fewer, as within a parallel region of the caller's,
- * *n_threads becomes 1 before the task runs. */
+ * when all are done. Where OpenMP gives fewer, as within a parallel region of the caller's, and in
+ * a child made by fork(), *n_threads becomes 1 before the task runs. */
 void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument);
 
 /* Where the n_threads threads of a task wait for each other; all 0 at first. OpenMP's own barrier

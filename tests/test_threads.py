@@ -112,6 +112,8 @@ print(len(found))
                 again = backprop.fast_train(network, X, y, epochs=2).network
                 os.write(write, bytes([_kernel.max_threads()]) + again.parameters.tobytes()[:1000])
                 same = again.parameters.tobytes() + again.predict(X).tobytes() == expected
+                asked_for = backprop.fast_train(network, X, y, epochs=2, n_threads=2).network
+                same = same and asked_for == again and asked_for.predict(X, n_threads=2).tobytes() in expected
                 os.write(write, b"same" if same else b"different")
             finally:
                 os._exit(0)
