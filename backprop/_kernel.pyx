@@ -631,7 +631,7 @@ cdef class Pass:
         cdef Block *block
         cdef int thread
         cdef Py_ssize_t l, k, n_layers = len(names), n_in = sizes[0], n_out = sizes[n_layers], width = n_in + 2 * n_out
-        cdef Py_ssize_t doubles, most, pieces, transposed = 0
+        cdef Py_ssize_t doubles, most, pieces, worth, transposed = 0
         cdef bint backward = gradient is not None
         for l in range(n_layers):
             width += sizes[l + 1] * (2 if backward else 1)
@@ -641,7 +641,8 @@ cdef class Pass:
         pieces = max(1, (rows + most - 1) // most)
         rows = max(1, (rows + pieces - 1) // pieces)  # blocks of equal size
         shared.row_work = <double>parameters.shape[0] * (3 if backward else 1) + 16.0 * width
-        n_threads = max(1, min(n_threads, <int>min(1e6, rows * shared.row_work / <double>THREAD_WORK)))
+        worth = <Py_ssize_t>min(1e6, rows * shared.row_work / <double>THREAD_WORK)
+        n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 3) * rows + 8 * (4 + 3 * n_layers) + transposed
         self.space = Space(doubles + n_threads * aligned(BP_PANEL + BP_RATES + 2))
         self.table = np.zeros(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)), np.uint8)

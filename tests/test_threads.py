@@ -143,6 +143,17 @@ def test_callers_in_several_python_threads(n_threads, monkeypatch):
         assert all(result == alone for result in pool.map(work, range(12)))
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+def test_more_threads_than_rows(rows, monkeypatch):
+    many_threads(monkeypatch)
+    network, X, y = problem(n=rows)
+    X = X.astype(np.float32)  # which takes the path of many rows
+    assert network.predict(X, n_threads=4).tobytes() == network.predict(X, n_threads=1).tobytes()
+    assert network.loss(X, y, n_threads=4) == network.loss(X, y, n_threads=1)
+    runs = [backprop.fast_train(network, X, y, epochs=2, n_threads=count).network for count in (1, 4)]
+    assert runs[0] == runs[1]
+
+
 def test_other_python_threads_run_while_a_network_trains():
     network, X, y = problem(n=20_000)
     started, done, ticks = threading.Event(), threading.Event(), []
