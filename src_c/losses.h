@@ -4,6 +4,7 @@
 
 #include <float.h>
 
+#include "activations.h"
 #include "kernel.h"
 #include "quick.h"
 #include "vector.h"
