@@ -36,6 +36,8 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
     const ptrdiff_t n = layer->n, n_above = above->n, rows = stop - start;
     double *delta = layer->delta + start * n;
     bp_factor A = {above->delta + start * n_above, n_above, 1};
+    if (rows == 0)
+        return;
     if (bp_is_large(n_above, n))
         bp_packed_product(rows, n, n_above, A, above->W, n_above, 1, delta, n, 1, NULL,
                           layer->panel);

@@ -322,7 +322,7 @@ static void try_products(const bp_kernel *kernel, results *to) {
         plain_product(rows, n_in, n, delta, n, 1, layer.Wt, 1, lower.delta, NULL);
     }
     record(to, "forward", rows * n, layer.z);
-    record(to, "transpose", n * n_in, layer.Wt);
+    /* They show whether Wt is right, which a kernel leaves alone where W is large. */
     record(to, "hidden deltas", rows * n_in, lower.delta);
     for (int first = 0; first < 2; first++) {
         static const double one = 1.0;
