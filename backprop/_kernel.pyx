@@ -176,11 +176,12 @@ cdef list kernels_here():
     return found
 
 
-TARGETS = tuple([bp_kernels[<Py_ssize_t>k].name.decode() for k in kernels_here()])
+cdef list codes = kernels_here()
+TARGETS = tuple([bp_kernels[<Py_ssize_t>code].name.decode() for code in codes])
 TARGET = os.environ.get("BACKPROP_TARGET") or TARGETS[0]
 if TARGET not in TARGETS:
     raise ImportError(f"BACKPROP_TARGET is {TARGET!r}; this machine has: {', '.join(TARGETS)}")
-cdef const bp_kernel *kernel = bp_kernels[<Py_ssize_t>kernels_here()[TARGETS.index(TARGET)]]
+cdef const bp_kernel *kernel = bp_kernels[<Py_ssize_t>codes[TARGETS.index(TARGET)]]
 
 # Work is counted in multiply-adds; this much of it takes a thread up to 20 ms, and then Python may look at its signals.
 cdef double PAUSE_AFTER = 1e8
@@ -339,9 +340,9 @@ cdef inline bint waits_too_long(Shared *shared, double allowance) noexcept nogil
 cdef void forward(Shared *shared, Block *block, const double *x, Span rows) noexcept nogil:
     """The activations of every layer for these rows of a block x."""
     cdef Py_ssize_t l
+    block.layers[0].x = x
     if rows.start == rows.stop:
         return
-    block.layers[0].x = x
     for l in range(shared.n_layers):
         kernel.forward(&block.layers[l], rows.start, rows.stop, shared.scale)
 
@@ -822,16 +823,15 @@ cdef const double *targets_of(Shared *shared, Py_ssize_t first, Span rows) noexc
 
 
 cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, bint first_of_batch) noexcept nogil:
-    """Take the next rows forward, and back if there is a gradient. All threads call this together.
+    """Take the next rows forward, and back if there is a gradient.
 
-    Ends with a barrier to come: what the threads leave behind may be read by the others only then.
+    All threads call this together, and then wait at a barrier before they read what the others have left.
     """
     cdef Block *block = &shared.blocks[thread]
     cdef Span part = share(rows, thread, shared.n_threads)
     cdef const double *x = rows_of(shared, first, part)
     cdef const double *t
     forward(shared, block, x, part)
-    block.layers[0].x = x
     t = targets_of(shared, first, part)
     losses_of(shared, block, t, part)
     if shared.g != NULL:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import workloads
+from peer_sides import Numba
 
 import backprop
 from backprop import SGD, Adam, _kernel, fast_train
@@ -75,39 +76,10 @@ def tutorial(folder: str) -> None:
 
 def online() -> None:
     try:
-        import numba
+        by_hand = Numba().train
     except ImportError:
         show("30,000 updates of 4-10-3", "not compared: Numba is not installed", "0.75 x Numba fastmath")
         return
-
-    @numba.njit(fastmath=True)
-    def by_hand(X, y, W1, b1, W2, b2, lr, epochs):
-        h, delta = np.empty(W1.shape[0]), np.empty(W2.shape[0])
-        for _ in range(epochs):
-            for s in range(X.shape[0]):
-                for i in range(W1.shape[0]):
-                    z = b1[i]
-                    for k in range(X.shape[1]):
-                        z += W1[i, k] * X[s, k]
-                    h[i] = 1 / (1 + np.exp(-z))
-                for j in range(W2.shape[0]):
-                    z = b2[j]
-                    for i in range(W1.shape[0]):
-                        z += W2[j, i] * h[i]
-                    o = 1 / (1 + np.exp(-z))
-                    delta[j] = (o - y[s, j]) * o * (1 - o)
-                for i in range(W1.shape[0]):
-                    g = 0.0
-                    for j in range(W2.shape[0]):
-                        g += delta[j] * W2[j, i]
-                        W2[j, i] -= lr * delta[j] * h[i]
-                    g *= h[i] * (1 - h[i])
-                    for k in range(X.shape[1]):
-                        W1[i, k] -= lr * g * X[s, k]
-                    b1[i] -= lr * g
-                for j in range(W2.shape[0]):
-                    b2[j] -= lr * delta[j]
-
     network, (X, y) = workloads.online_data()
 
     def fresh() -> list[np.ndarray]:
@@ -115,13 +87,13 @@ def online() -> None:
         return [W1.T.copy(), b1.copy(), W2.T.copy(), b2.copy()]
 
     weights = fresh()
-    by_hand(X, y, *weights, 0.1, 200)
+    by_hand(X, y, *weights, 0.1, 0.1, 200)
     run = fast_train(network, X, y, optimizer=SGD(0.1), epochs=200, batch_size=1, shuffle=False)
     assert np.allclose(run.network.weights[0], weights[0].T, rtol=1e-6), "both must have done the same work"
     ours, theirs = [], []
     for _ in range(ROUNDS):
         weights = fresh()
-        theirs.append(seconds(lambda weights=weights: by_hand(X, y, *weights, 0.1, 200)))
+        theirs.append(seconds(lambda weights=weights: by_hand(X, y, *weights, 0.1, 0.1, 200)))
         ours.append(
             seconds(lambda: fast_train(network, X, y, optimizer=SGD(0.1), epochs=200, batch_size=1, shuffle=False))
         )
