@@ -102,11 +102,11 @@ static void bp_differences(ptrdiff_t n, const double *a, const double *t, double
 BP_INLINE void bp_row_sums(int n_vecs, ptrdiff_t n_in, ptrdiff_t stride, const double *x,
                            const double *W, bp_vec *sum) {
     for (int v = 0; v < n_vecs; v++)
-        sum[v] = bp_set(x[0]) * bp_load(W + v * BP_LANES);
+        sum[v] = bp_spread(x) * bp_load(W + v * BP_LANES);
     for (ptrdiff_t i = 1; i < n_in; i++) {
         W += stride;
         for (int v = 0; v < n_vecs; v++)
-            sum[v] = sum[v] + bp_set(x[i]) * bp_load(W + v * BP_LANES);
+            sum[v] = sum[v] + bp_spread(x + i) * bp_load(W + v * BP_LANES);
     }
 }
 
@@ -123,7 +123,7 @@ BP_INLINE void bp_row_move_layer(int n_vecs, const bp_row_layer *layer, ptrdiff_
                                  const bp_vec *delta, double lr, int train_biases) {
     double *W = layer->W + j;
     for (ptrdiff_t i = 0; i < layer->n_in; i++, W += layer->stride)
-        bp_row_move(n_vecs, lr, bp_set(layer->x[i]), delta, W);
+        bp_row_move(n_vecs, lr, bp_spread(layer->x + i), delta, W);
     if (train_biases)
         bp_row_move(n_vecs, lr, bp_set(1.0), delta, layer->b + j);
 }
@@ -240,7 +240,7 @@ BP_INLINE void bp_row_step_transposed_part(int n_vecs, ptrdiff_t i, const bp_row
     for (int v = 0; v < n_vecs; v++)
         a[v] = bp_load(layer->a + i + v * BP_LANES);
     for (ptrdiff_t j = 0; j < above->n; j++)
-        bp_row_move(n_vecs, lr, bp_set(above->delta[j]), a, above->Wt + j * layer->stride + i);
+        bp_row_move(n_vecs, lr, bp_spread(above->delta + j), a, above->Wt + j * layer->stride + i);
 }
 
 static void bp_row_differences(const bp_row_layer *layer, const double *t) {

@@ -59,7 +59,7 @@ BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_fac
         bp_vec b[BP_TILE_VECS];
         BP_EACH(n_vecs, v) b[v] = BP_VEC(B, v);
         BP_EACH(n_rows, r) {
-            bp_vec a = bp_set(A.at[r * A.row]);
+            bp_vec a = bp_spread(A.at + r * A.row);
             BP_EACH(n_vecs, v) sum[r][v] = sum[r][v] + a * b[v];
         }
     }

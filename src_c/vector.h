@@ -38,6 +38,13 @@ typedef __mmask8 bp_mask;
 typedef __mmask8 bp_part;
 
 BP_INLINE bp_vec bp_set(double x) { return _mm512_set1_pd(x); }
+/* By way of integers: a Zen 4 does that where it loads, and vbroadcastsd of 512 bits where it adds
+ * and multiplies, of which the products have none to spare. */
+BP_INLINE bp_vec bp_spread(const double *p) {
+    long long bits;
+    memcpy(&bits, p, sizeof bits);
+    return (bp_vec)_mm512_set1_epi64(bits);
+}
 BP_INLINE bp_vec bp_load(const double *p) { return _mm512_loadu_pd(p); }
 BP_INLINE void bp_store(double *p, bp_vec v) { _mm512_storeu_pd(p, v); }
 BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return (bp_part)((1u << n) - 1); }
@@ -105,6 +112,7 @@ typedef __m256d bp_mask;
 typedef __m256i bp_part;
 
 BP_INLINE bp_vec bp_set(double x) { return _mm256_set1_pd(x); }
+BP_INLINE bp_vec bp_spread(const double *p) { return _mm256_set1_pd(*p); }
 BP_INLINE bp_vec bp_load(const double *p) { return _mm256_loadu_pd(p); }
 BP_INLINE void bp_store(double *p, bp_vec v) { _mm256_storeu_pd(p, v); }
 BP_INLINE bp_part bp_part_of(ptrdiff_t n) {
@@ -174,6 +182,7 @@ typedef __m128d bp_mask;
 typedef int bp_part; /* whether there is a second lane */
 
 BP_INLINE bp_vec bp_set(double x) { return _mm_set1_pd(x); }
+BP_INLINE bp_vec bp_spread(const double *p) { return _mm_set1_pd(*p); }
 BP_INLINE bp_vec bp_load(const double *p) { return _mm_loadu_pd(p); }
 BP_INLINE void bp_store(double *p, bp_vec v) { _mm_storeu_pd(p, v); }
 BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return n > 1; }
@@ -231,6 +240,7 @@ typedef uint64x2_t bp_mask;
 typedef int bp_part;
 
 BP_INLINE bp_vec bp_set(double x) { return vdupq_n_f64(x); }
+BP_INLINE bp_vec bp_spread(const double *p) { return vdupq_n_f64(*p); }
 BP_INLINE bp_vec bp_load(const double *p) { return vld1q_f64(p); }
 BP_INLINE void bp_store(double *p, bp_vec v) { vst1q_f64(p, v); }
 BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return n > 1; }
@@ -282,6 +292,7 @@ typedef int bp_mask;
 typedef int bp_part;
 
 BP_INLINE bp_vec bp_set(double x) { return x; }
+BP_INLINE bp_vec bp_spread(const double *p) { return *p; }
 BP_INLINE bp_vec bp_load(const double *p) { return *p; }
 BP_INLINE void bp_store(double *p, bp_vec v) { *p = v; }
 BP_INLINE bp_part bp_part_of(ptrdiff_t n) { return n > 0; }
