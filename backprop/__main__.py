@@ -1,14 +1,14 @@
-"""The command line: python -m backprop tutorial."""
+"""The command line: python -m backprop tutorial, python -m backprop verify."""
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
 
-from . import SGD, __version__, fast_train, tutorial
+from . import SGD, __version__, fast_train, tutorial, verify
 
 
-def show_tutorial() -> None:
+def show_tutorial() -> int:
     """Print the walk, then 10,000 steps and their time, then where the tutorial's closing numbers come from."""
     numbers = tutorial.walk()
     print(tutorial.PAGE.format_map({**numbers, "eta": tutorial.LEARNING_RATE}))
@@ -22,6 +22,13 @@ def show_tutorial() -> None:
         f"the outputs are {o1:.9f} (target {numbers['target_o1']}) and {o2:.9f} (target {numbers['target_o2']}).\n"
     )
     print(tutorial.NOTE, end="")
+    return 0
+
+
+COMMANDS = [
+    ("tutorial", show_tutorial, "one step of backpropagation, number by number, then 10,000 of them"),
+    ("verify", verify.show, "compute what this release promises, bit for bit, and compare (some seconds)"),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,11 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Neural networks in double precision, with the same bits on every machine.",
     )
     parser.add_argument("--version", action="version", version=f"backprop {__version__}")
-    commands = parser.add_subparsers(metavar="tutorial", required=True)
-    help_text = "one step of backpropagation, number by number, then 10,000 of them"
-    commands.add_parser("tutorial", help=help_text, description=help_text).set_defaults(command=show_tutorial)
-    parser.parse_args(arguments).command()
-    return 0
+    commands = parser.add_subparsers(metavar="{tutorial,verify}", required=True)
+    for name, command, help_text in COMMANDS:
+        commands.add_parser(name, help=help_text, description=help_text).set_defaults(command=command)
+    return int(parser.parse_args(arguments).command())
 
 
 if __name__ == "__main__":

@@ -192,6 +192,11 @@ def one_call() -> None:
     show("fast_train on one sample and one epoch", f"{microseconds:.1f} us", "25 us")
 
 
+def self_test() -> None:
+    seconds = fastest(lambda: _kernel.self_test())
+    show("self-test of a build, in every import", f"{seconds * 1e6:.0f} us", "100 us")
+
+
 def import_time() -> None:
     script = "import numpy, time; t = time.perf_counter(); import backprop; print(time.perf_counter() - t)"
     times = [
@@ -245,6 +250,7 @@ def main() -> None:
     two_threads()
     definition()
     one_call()
+    self_test()
     import_time()
     interrupt()
     memory()

@@ -1,62 +1,93 @@
-"""Runs with known results: what tests/data/golden.txt says, to the bit. tools/make_golden.py makes the file."""
+"""Runs with known results: what backprop/golden.txt says, to the bit. tools/make_golden.py makes the file."""
 
-import json
-import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-import backprop
+from backprop import _kernel, verify
 
-GOLDEN = pathlib.Path(__file__).parent / "data" / "golden.txt"
-
-
-def read(path):
-    """[(spec, losses, parameters)]: lines "run" with the spec as JSON, "losses" and "parameters" in hexadecimal."""
-    runs = []
-    for line in path.read_text(encoding="ascii").splitlines():
-        kind, _, rest = line.partition(" ")
-        if kind == "run":
-            runs.append([json.loads(rest)])
-        elif kind in ("losses", "parameters"):
-            runs[-1].append([float.fromhex(word) for word in rest.split()])
-        elif kind != "#":
-            raise ValueError(f"{path.name}: {line!r}")
-    return runs
+GOLDEN, EVERYTHING = verify.golden()
+RUNS = [item for item in GOLDEN if item.parameters]
 
 
-def data(spec):
-    """X and y by a rule of exact numbers: eighths for X; for y classes, or thirty-seconds in [0, 1]."""
-    n, n_in, n_out = spec["n_samples"], spec["sizes"][0], spec["sizes"][-1]
-    X = [[((7 * s + 3 * i + s * i) % 23 - 11) / 8.0 for i in range(n_in)] for s in range(n)]
-    if spec["output_activation"] == "softmax":
-        return X, [(s * s + s // 3) % n_out for s in range(n)]
-    return X, [[(5 * s + 11 * j + s * j) % 33 / 32.0 for j in range(n_out)] for s in range(n)]
-
-
-def train(engine_train, spec):
-    """The run of a spec: trained, then resumed as often as "resume" says."""
-    network = backprop.Network(spec["sizes"], spec["activation"], spec["output_activation"], rng=spec["seed"])
-    kind, *settings = spec["optimizer"]
-    X, y = data(spec)
-    run = engine_train(network, X, y, optimizer=getattr(backprop, kind)(*settings), **spec["settings"])
-    for epochs in spec["resume"]:
-        run = run.resume(X, y, epochs=epochs)
-    return run
-
-
-RUNS = read(GOLDEN)
-
-
-@pytest.mark.parametrize(("spec", "losses", "parameters"), RUNS, ids=[spec["name"] for spec, *_ in RUNS])
-def test_golden(engine, spec, losses, parameters):
-    run = train(engine.train, spec)
-    assert [value.hex() for value in run.losses.tolist()] == [value.hex() for value in losses]
-    assert run.network.parameters.astype("<f8").tobytes() == np.array(parameters, "<f8").tobytes()
+@pytest.mark.parametrize("item", RUNS, ids=[item.name for item in RUNS])
+def test_golden(engine, item):
+    run = verify.train(engine.train, item.spec)
+    assert [value.hex() for value in run.losses.tolist()] == [value.hex() for value in item.losses]
+    assert run.network.parameters.astype("<f8").tobytes() == np.array(item.parameters, "<f8").tobytes()
 
 
 def test_golden_runs_differ():
     """Each spec is a run of its own, and each trains."""
-    assert len({spec["name"] for spec, *_ in RUNS}) == len(RUNS) >= 12
-    assert len({tuple(parameters) for _, _, parameters in RUNS}) == len(RUNS)
-    assert all(losses[-1] < losses[0] for _, losses, _ in RUNS)
+    assert len({item.name for item in GOLDEN}) == len(GOLDEN)
+    assert len({item.promised for item in GOLDEN}) == len(GOLDEN)
+    assert len(RUNS) >= 12
+    assert all(item.losses[-1] < item.losses[0] for item in RUNS)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_fingerprint(n_threads):
+    found = verify.fingerprint(n_threads)
+    assert found.differing == []
+    assert found.sha256 == EVERYTHING
+    assert found.n_numbers > 200_000
+
+
+@pytest.mark.parametrize("name", _kernel.ELEMENTARY)
+def test_function_values_are_the_references(name):
+    """Some of them here, all of them when the file is made."""
+    from backprop import reference
+
+    x = verify.points(name)
+    values = verify.results({"name": name})[0]
+    for k in range(0, len(x), 499):
+        assert values[k].hex() == getattr(reference, name)(float(x[k])).hex()
+
+
+def run_verify(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/" if sys.platform != "win32" else None,
+    )
+
+
+def test_command():
+    """One line for each instruction set and number of threads, the promised one below."""
+    code = f"import sys; sys.path[:] = {sys.path!r}; from backprop.__main__ import main; sys.exit(main(['verify']))"
+    done = run_verify("-c", code)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    fingerprints = [line for line in lines if line and line[-1] == EVERYTHING]
+    assert {line[0] for line in fingerprints} == {*_kernel.TARGETS, "promised"}
+    assert done.stdout.splitlines()[-1].startswith("Every bit is as promised: ")
+    assert done.stderr == ""
+
+
+def test_command_finds_a_wrong_bit(monkeypatch, capsys):
+    """A result that is not as promised is named, and the exit status says so."""
+    wrong = verify.Fingerprint("avx2", 1, "0" * 64, 5, ["momentum"])
+    monkeypatch.setattr(verify, "fingerprints", lambda: iter([wrong]))
+    assert verify.show() == 1
+    assert "NOT as promised: momentum." in capsys.readouterr().out
+
+
+def test_a_wrong_bit_differs(monkeypatch):
+    """The last bit of one number of one run."""
+    usual = verify.results
+
+    def results(spec, n_threads=None):
+        found = usual(spec, n_threads)
+        if spec["name"] == "momentum":
+            found[0] = found[0].copy()
+            found[0][-1] = np.nextafter(found[0][-1], 1.0)
+        return found
+
+    monkeypatch.setattr(verify, "results", results)
+    found = verify.fingerprint(1)
+    assert found.differing == ["momentum"]
+    assert found.sha256 != EVERYTHING

@@ -1,0 +1,185 @@
+"""The fingerprint of a release: fixed runs and function values, computed here, beside what the definition gives.
+
+`golden.txt` holds the definition's results: of small runs the numbers in hexadecimal, of all of them a SHA-256. Numbers
+are hashed as little-endian float64, whatever the machine's own order.
+"""
+
+import hashlib
+import importlib.resources
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import _kernel, optimizers
+from .network import Network
+from .training import fast_train
+from .version import __version__, contract_version
+
+N_VALUES = 50_000  # of each elementary function
+
+
+@dataclass
+class Golden:
+    """A run or a function, and what it must give: the SHA-256 of its results, and of small runs the results."""
+
+    name: str
+    spec: dict[str, Any]
+    promised: str = ""
+    losses: list[float] = field(default_factory=list)
+    parameters: list[float] = field(default_factory=list)
+
+
+def read(text: str) -> tuple[list[Golden], str]:
+    """All that is promised, and the SHA-256 of everything.
+
+    Lines begin with "run" or "function" (what to compute, as JSON), then "losses", "parameters" (hexadecimal floats)
+    and "sha256" for it; one line "all" ends them; "#" is a comment.
+    """
+    found: list[Golden] = []
+    everything = ""
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind in ("run", "function"):
+            spec = json.loads(rest)
+            found.append(Golden(spec["name"], spec))
+        elif kind in ("losses", "parameters"):
+            setattr(found[-1], kind, [float.fromhex(word) for word in rest.split()])
+        elif kind == "sha256":
+            found[-1].promised = rest
+        elif kind == "all":
+            everything = rest
+        elif kind != "#":
+            raise ValueError(f"golden.txt: {line!r}")
+    return found, everything
+
+
+def golden() -> tuple[list[Golden], str]:
+    """What this release promises."""
+    return read((importlib.resources.files(__package__) / "golden.txt").read_text(encoding="ascii"))
+
+
+def data(spec: dict[str, Any]) -> tuple[list[list[float]], list[Any]]:
+    """X and y by a rule of exact numbers: eighths for X; for y classes, or thirty-seconds in [0, 1]."""
+    n, n_in, n_out = spec["n_samples"], spec["sizes"][0], spec["sizes"][-1]
+    X = [[((7 * s + 3 * i + s * i) % 23 - 11) / 8.0 for i in range(n_in)] for s in range(n)]
+    if spec["output_activation"] == "softmax":
+        return X, [(s * s + s // 3) % n_out for s in range(n)]
+    return X, [[(5 * s + 11 * j + s * j) % 33 / 32.0 for j in range(n_out)] for s in range(n)]
+
+
+def train(engine_train: Any, spec: dict[str, Any], **more: Any) -> Any:
+    """The run of a spec: trained, then resumed as often as "resume" says."""
+    network = Network(spec["sizes"], spec["activation"], spec["output_activation"], rng=spec["seed"])
+    kind, *settings = spec["optimizer"]
+    X, y = data(spec)
+    run = engine_train(network, X, y, optimizer=getattr(optimizers, kind)(*settings), **spec["settings"], **more)
+    for epochs in spec["resume"]:
+        run = run.resume(X, y, epochs=epochs)
+    return run
+
+
+def points(name: str) -> np.ndarray[Any, Any]:
+    """Where a function is taken: numbers of both signs from 2**-10 to 2**9, for log and log1p positive."""
+    words = np.random.PCG64(len(name)).random_raw(N_VALUES)
+    sizes = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    values = np.ldexp(1.0 + sizes, (words % 19).astype(np.int32) - 10)
+    return values if name.startswith("log") else np.where(words >> np.uint64(8) & np.uint64(1) == 1, values, -values)
+
+
+def results(spec: dict[str, Any], n_threads: int | None = None) -> list[np.ndarray[Any, Any]]:
+    """What the kernel gives: losses, parameters and predictions of a run, or a function's values."""
+    if "sizes" not in spec:
+        values = np.empty(N_VALUES)
+        _kernel.elementary(spec["name"], points(spec["name"]), values)
+        return [values]
+    run = train(fast_train, spec, n_threads=n_threads)
+    return [run.losses, run.network.parameters, run.network.predict(data(spec)[0], n_threads=n_threads)]
+
+
+def little_endian(arrays: list[np.ndarray[Any, Any]]) -> bytes:
+    """Their bytes, one array after the other."""
+    return b"".join(array.astype("<f8").tobytes() for array in arrays)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass
+class Fingerprint:
+    """All results with one instruction set and number of threads."""
+
+    target: str
+    n_threads: int
+    sha256: str
+    n_numbers: int
+    differing: list[str]  # the names of those that are not as promised
+
+
+def fingerprint(n_threads: int) -> Fingerprint:
+    """Compute everything with this process's instruction set and so many threads, though the work is small."""
+    usual = _kernel.THREAD_WORK, _kernel.WAKING_WORK
+    content, differing = b"", []
+    try:
+        if n_threads > 1:
+            _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
+        for item in golden()[0]:
+            part = little_endian(results(item.spec, n_threads))
+            content += part
+            if sha256(part) != item.promised:
+                differing.append(item.name)
+    finally:
+        _kernel.THREAD_WORK, _kernel.WAKING_WORK = usual
+    return Fingerprint(_kernel.TARGET, n_threads, sha256(content), len(content) // 8, differing)
+
+
+# What a process does that is made to use another instruction set.
+CHILD = """
+import dataclasses, json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from backprop.verify import fingerprint
+print(json.dumps([dataclasses.asdict(fingerprint(int(count))) for count in sys.argv[2:]]))
+"""
+
+
+def fingerprints() -> Iterator[Fingerprint]:
+    """With each instruction set of this machine, in a process of its own, with one thread and with all."""
+    for target in _kernel.TARGETS:
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, json.dumps(sys.path), *map(str, sorted({1, _kernel.max_threads()}))],
+            env=os.environ | {"BACKPROP_TARGET": target},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        for line in json.loads(done.stdout):
+            yield Fingerprint(**line)
+
+
+def show() -> int:
+    """Print the fingerprints beside the promised one; returns 0 if all are equal, else 1."""
+    began = time.perf_counter()
+    python = f"{platform.python_implementation()} {platform.python_version()}, NumPy {np.__version__}"
+    print(f"backprop {__version__}, arithmetic contract {contract_version}; {python}, {platform.platform()}\n")
+    print(f"{'instruction set':15}  {'threads':>7}  SHA-256 of all results", flush=True)
+    promised, numbers, wrong = golden()[1], 0, set()
+    for found in fingerprints():
+        print(f"{found.target:15}  {found.n_threads:7}  {found.sha256}", flush=True)
+        numbers += found.n_numbers
+        wrong |= set(found.differing) or ({"all together"} if found.sha256 != promised else set())
+    print(f"{'promised':24}  {promised}\n")
+    if wrong:
+        print(
+            f"NOT as promised: {', '.join(sorted(wrong))}. Please report it, with what backprop.show_config() prints."
+        )
+    else:
+        print(f"Every bit is as promised: {numbers:,} numbers ({time.perf_counter() - began:.1f} s).")
+    return 1 if wrong else 0
