@@ -286,6 +286,32 @@ def copy_of_stream(stream: Any) -> Any:
     return own
 
 
+def plain_stream(stream: Any) -> Any:
+    """A stream as integers, strings, lists and dicts."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(item) for name, item in value.items()}
+        return value.tolist() if isinstance(value, np.ndarray) else value
+
+    return stream if isinstance(stream, int) else plain(stream.state)
+
+
+def stream_of_plain(state: Any) -> Any:
+    """The stream that plain_stream gave."""
+
+    def arrays(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: arrays(item) for name, item in value.items()}
+        return np.array(value, np.uint64) if isinstance(value, list) else value
+
+    if isinstance(state, int):
+        return state
+    own = {kind.__name__: kind for kind in bit_generators()}[state["bit_generator"]](0)
+    own.state = arrays(state)
+    return own
+
+
 def advance(rng: Any, stream: Any) -> None:
     """Leave a generator that was given as rng where the stream stands that was taken from it."""
     given: Any = rng.bit_generator if isinstance(rng, np.random.Generator) else rng

@@ -62,6 +62,18 @@ class RunState(NamedTuple):
     def copy(self) -> "RunState":
         return RunState(self.losses, self.moments.copy(), self.powers.copy(), arguments.copy_of_stream(self.stream))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Bytes and integers: arrays that one NumPy has pickled do not load under every other."""
+        arrays = [(array.shape, array.astype("<f8").tobytes()) for array in self[:3]]
+        return _unpickled_state, (*arrays, arguments.plain_stream(self.stream))
+
+
+def _unpickled_state(*parts: Any) -> RunState:
+    *arrays, stream = parts
+    # astype copies: arrays of their own, not views.
+    losses, moments, powers = (np.frombuffer(data, "<f8").reshape(shape).astype(np.float64) for shape, data in arrays)
+    return RunState(losses, moments, powers, arguments.stream_of_plain(stream))
+
 
 class Run(NamedTuple):
     """What is asked of one run only."""
