@@ -1,0 +1,352 @@
+"""Build the kernel for other processors and by other compilers, and compare its results there with those made here.
+
+    python tools/cross_check.py [ARCH ...]
+
+It runs on an x86-64 Debian, by a Python that has what setup.py and the tests need, the latter for the compilers.
+
+arm64, s390x, ppc64el, armhf, i386: Debian's cross compiler, and Debian's Python and NumPy of that architecture under
+qemu-user, run cross_child.py: golden runs, hard inputs, the problems of tests/data/expected.txt, the reference, and
+millions of values whose bytes this machine's kernel has made. i386 goes without the reference, which that
+architecture's Python rounds twice. riscv64: compare_kernels.c, whose digests must be the same as here. nehalem,
+haswell: this machine's Python on such a processor. gcc-O2 and so on: the parity tests too.
+
+The foreign Pythons are unpacked into a folder of the cache, with a package configuration of their own, so that this
+machine's stays as it is. Compilers and qemu that are missing are installed if the user is root, else named.
+"""
+
+import argparse
+import functools
+import glob
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PARITY = [str(ROOT / "tests" / f"test_{name}.py") for name in ("parity", "golden", "elementary", "expected")]
+LEAST = 1_000_000  # values to be compared on each architecture
+
+# The extension as setup.py describes it, after Cython has run: for the NumPy of a folder, or for this Python's.
+DESCRIBE = """
+import json, sys
+import numpy, setuptools
+sys.path[:0] = sys.argv[1:]
+from distutils.core import run_setup
+(extension,) = run_setup("setup.py", stop_after="init").ext_modules
+print(json.dumps(vars(extension)))
+"""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An architecture of Debian's: its compiler's prefix, qemu's name for it, what the kernel chooses there."""
+
+    compiler: str
+    qemu: str
+    target: str = "baseline"
+    flags: tuple[str, ...] = ()
+    reference: bool = True
+
+
+FOREIGN = {
+    "arm64": Foreign("aarch64-linux-gnu", "aarch64", "neon"),
+    "s390x": Foreign("s390x-linux-gnu", "s390x"),
+    "ppc64el": Foreign("powerpc64le-linux-gnu", "ppc64le"),
+    "armhf": Foreign("arm-linux-gnueabihf", "arm"),
+    "i386": Foreign("i686-linux-gnu", "i386", flags=("-msse2", "-mfpmath=sse"), reference=False),
+}
+PROCESSORS = {"nehalem": ("Nehalem", "baseline"), "haswell": ("Haswell", "avx2")}
+COMPILERS = tuple(f"{compiler}-{level}" for compiler in ("gcc", "clang") for level in ("O2", "O3"))
+NAMES = (*FOREIGN, "riscv64", *PROCESSORS, *COMPILERS)
+
+
+class Failed(Exception):
+    """What went wrong, for the user."""
+
+
+class Commands:
+    """Runs commands; prints them and what they say if asked to, else only when they fail."""
+
+    verbose = False
+
+    def __call__(self, *words: Any, cwd: Any = ROOT, **variables: Any) -> str:
+        """The standard output of a command, run with these environment variables besides the others."""
+        command = [str(word) for word in words]
+        environment = {name: value for name, value in os.environ.items() if name != "BACKPROP_TARGET"}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1"} | {name: str(value) for name, value in variables.items()}
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        said = f"+ {' '.join(command)}\n{done.stdout}{done.stderr}"
+        if done.returncode:
+            raise Failed(f"exit status {done.returncode}:\n{said}")
+        if self.verbose:
+            print(said)
+        return done.stdout
+
+
+run = Commands()
+
+# ---- what the machine must have ----
+
+
+def packages(name: str) -> list[str]:
+    """Debian packages without which this architecture cannot be checked."""
+    if name in COMPILERS:
+        return ["gcc"] if name.startswith("gcc") else ["clang", "libomp-dev"]
+    if name in PROCESSORS:
+        return ["gcc", "qemu-user-static"]
+    compiler = FOREIGN[name].compiler if name in FOREIGN else "riscv64-linux-gnu"
+    return ["gcc", "qemu-user-static", f"gcc-{compiler}", f"libc6-dev-{name}-cross"]
+
+
+def install(names: Sequence[str]) -> None:
+    wanted = sorted({package for name in names for package in packages(name)})
+    missing = [package for package in wanted if not is_installed(package)]
+    if not missing:
+        return
+    command = ["apt-get", "install", "-qy", "--no-install-recommends", *missing]
+    if os.geteuid() != 0:
+        raise Failed(f"packages are missing; as root: {' '.join(command)}")
+    run("apt-get", "update", "-q")
+    run(*command, DEBIAN_FRONTEND="noninteractive")
+
+
+def is_installed(package: str) -> bool:
+    command = ["dpkg-query", "-W", "-f", "${Status}", package]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "install ok installed"
+
+
+# ---- a foreign Python ----
+
+
+def fetched_root(name: str, cache: pathlib.Path) -> pathlib.Path:
+    """The folder that holds this architecture's Python and NumPy; they are fetched the first time."""
+    home = cache / platform.freedesktop_os_release()["VERSION_CODENAME"] / name
+    root = home / "root"
+    if not root.exists():
+        shutil.rmtree(home, ignore_errors=True)
+        fetch(name, home, home / "unfinished")
+        (home / "unfinished").rename(root)
+    return root
+
+
+def fetch(name: str, home: pathlib.Path, root: pathlib.Path) -> None:
+    archives = home / "cache" / "archives"
+    for folder in (archives / "partial", home / "state" / "lists" / "partial", root):
+        folder.mkdir(parents=True)
+    (home / "status").touch()
+    (home / "apt.conf").write_text(apt_configuration(name, home), encoding="utf-8")
+    apt = functools.partial(run, "apt-get", "-qy", cwd=archives, APT_CONFIG=home / "apt.conf")
+    apt("update")
+    apt("install", "--download-only", "--no-install-recommends", "python3-numpy", "libgomp1")
+    (interpreter,) = archives.glob("python3.*-minimal_*.deb")
+    apt("download", f"lib{interpreter.name.partition('-')[0]}-dev")
+    for package in sorted(archives.glob("*.deb")):
+        run("dpkg", "-x", package, root)
+    for link in root.rglob("*"):  # qemu would follow an absolute link out of the folder
+        if link.is_symlink() and os.path.isabs(os.readlink(link)):
+            target = os.path.relpath(f"{root}{os.readlink(link)}", link.parent)
+            link.unlink()
+            link.symlink_to(target)
+    shutil.rmtree(home / "cache")
+    shutil.rmtree(home / "state")
+
+
+def apt_configuration(name: str, home: pathlib.Path) -> str:
+    """This machine's sources, keys and proxies; its state, its caches and what it does after an update are left out."""
+    left_out = ("APT::Architecture", "APT::Update::", "DPkg::", "Dir::State", "Dir::Cache")
+    lines = [line for line in run("apt-config", "dump").splitlines() if not line.startswith(left_out)]
+    settings = {
+        "APT::Architecture": name,
+        "APT::Architectures::": name,
+        "APT::Sandbox::User": "root",  # its other user cannot read everyone's cache
+        "Dir::State": home / "state",
+        "Dir::State::status": home / "status",
+        "Dir::Cache": home / "cache",
+        "Dir::Etc::main": "/dev/null",
+        "Dir::Etc::parts": "/dev/null",
+    }
+    return "\n".join([*lines, *(f'{key} "{value}";' for key, value in settings.items()), ""])
+
+
+def packages_of(root: pathlib.Path) -> pathlib.Path:
+    return root / "usr" / "lib" / "python3" / "dist-packages"
+
+
+def interpreter_of(root: pathlib.Path) -> pathlib.Path:
+    (interpreter,) = root.glob("usr/bin/python3.*")
+    return interpreter
+
+
+# ---- builds ----
+
+
+def build(to: pathlib.Path, compiler: Sequence[str], level: str = "-O3", root: pathlib.Path | None = None) -> None:
+    """The package with its extension in to/site, for the Python of a root, or for this one."""
+    for name in ("backprop", "src_c"):
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("*.so", "_kernel.c", "__pycache__"))
+    for name in ("setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, to)
+    folders = [] if root is None else [packages_of(root)]
+    extension = json.loads(run(sys.executable, "-c", DESCRIBE, *folders, cwd=to).splitlines()[-1])
+    includes = ["src_c", sysconfig.get_path("include"), np.get_include()]
+    if root is not None:
+        (headers,) = packages_of(root).glob("numpy/*core/include")
+        includes = ["src_c", root / "usr" / "include" / interpreter_of(root).name, root / "usr" / "include", headers]
+    flags = [flag.replace("-O3", level) for flag in extension["extra_compile_args"]]
+    macros = [f"-D{key}={value.replace('-O3', level)}" for key, value in extension["define_macros"]]
+    places = [f"-I{folder}" for folder in includes]
+    shutil.copytree(to / "backprop", to / "site" / "backprop", ignore=shutil.ignore_patterns("_kernel.c"))
+    library = to / "site" / "backprop" / "_kernel.so"
+    run(*compiler, *flags, *macros, *places, "-fPIC", "-shared", *extension["sources"], "-o", library, cwd=to)
+
+
+Python = Callable[..., str]  # runs a Python with these arguments
+
+
+def foreign_python(name: str, root: pathlib.Path, site: pathlib.Path) -> Python:
+    (libraries,) = root.glob("usr/lib/*-linux-gnu*")
+    folders = [root / "lib" / libraries.name, libraries, libraries / "blas", libraries / "lapack"]
+    return functools.partial(
+        run,
+        f"qemu-{FOREIGN[name].qemu}-static",
+        "-L",
+        root,
+        interpreter_of(root),
+        cwd=site,
+        LD_LIBRARY_PATH=":".join(map(str, folders)),
+        PYTHONHOME=root / "usr",
+        PYTHONPATH=f"{site}:{packages_of(root)}",
+    )
+
+
+def native_python(site: pathlib.Path, *before: str) -> Python:
+    return functools.partial(run, *before, sys.executable, cwd=site, PYTHONPATH=site)
+
+
+# ---- checks ----
+
+
+@dataclass(frozen=True)
+class Checked:
+    what: str
+    values: int
+
+
+class Checks:
+    """One work folder; what this machine's own build is and has made there, once."""
+
+    def __init__(self, work: pathlib.Path, cache: pathlib.Path) -> None:
+        self.work, self.cache = work, cache
+
+    @functools.cached_property
+    def site(self) -> pathlib.Path:
+        build(self.work / "here", ["gcc"])
+        return self.work / "here" / "site"
+
+    @functools.cached_property
+    def stored(self) -> pathlib.Path:
+        file = self.work / "stored.npz"
+        native_python(self.site)(ROOT / "tools" / "cross_child.py", "make", file)
+        return file
+
+    def child(self, python: Python, site: pathlib.Path, target: str | None = None, reference: bool = True) -> Checked:
+        """cross_child.py in this Python with each instruction set; the widest must be the target, if one is given."""
+        options = [] if reference else ["--no-reference"]
+        targets, values, found = [""], 0, {}
+        for chosen in targets:
+            arguments = [ROOT / "tools" / "cross_child.py", "check", self.stored, *options]
+            found = json.loads(python(*arguments, BACKPROP_TARGET=chosen).splitlines()[-1])
+            if found["differ"]:
+                raise Failed(f"{found['target']}: {found['differ']} differ: {'; '.join(found['where'][:20])}")
+            if not chosen:
+                targets += found["targets"][1:]
+                if found["target"] != (target or found["targets"][0]) or not found["package"].startswith(f"{site}/"):
+                    raise Failed(f"not the build or the instruction set that is meant: {found}")
+            values += found["values"]
+        what = f"{found['order']}-endian, {found['bits']}, {found['compiler']}, {', '.join(found['targets'])}"
+        return Checked(what, values)
+
+    def foreign(self, name: str) -> Checked:
+        kind, root, folder = FOREIGN[name], fetched_root(name, self.cache), self.work / name
+        build(folder, [f"{kind.compiler}-gcc", *kind.flags], root=root)
+        python = foreign_python(name, root, folder / "site")
+        return self.child(python, folder / "site", kind.target, kind.reference)
+
+    def processor(self, name: str) -> Checked:
+        model, target = PROCESSORS[name]
+        return self.child(native_python(self.site, "qemu-x86_64-static", "-cpu", model), self.site, target)
+
+    def compiler(self, name: str) -> Checked:
+        compiler, _, level = name.partition("-")
+        folder = self.work / name
+        build(folder, [compiler], f"-{level}")
+        python = native_python(folder / "site")
+        checked = self.child(python, folder / "site")
+        python("-m", "pytest", "-q", "-p", "no:cacheprovider", *PARITY)
+        return Checked(f"{checked.what}, -{level}, parity tests passed", checked.values)
+
+    def riscv64(self, name: str) -> Checked:
+        raise Failed("not yet")
+
+    def check(self, name: str) -> Checked:
+        if name in FOREIGN:
+            return self.foreign(name)
+        if name in PROCESSORS:
+            return self.processor(name)
+        return self.riscv64(name) if name == "riscv64" else self.compiler(name)
+
+
+def report(checks: Checks, name: str) -> bool:
+    """Check an architecture and print its line; returns whether all is well."""
+    began = time.monotonic()
+    try:
+        checked = checks.check(name)
+        if checked.values < LEAST:
+            raise Failed(f"only {checked.values:,} values were compared")
+    except Failed as failure:
+        print(f"{name:<9} FAILED: {failure}", flush=True)
+        return False
+    seconds = time.monotonic() - began
+    print(f"{name:<9} {checked.what}: {checked.values:,} values compared, 0 differ ({seconds:.0f} s)", flush=True)
+    return True
+
+
+def main() -> int:
+    assert __doc__ is not None
+    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("arch", nargs="*", metavar="ARCH", help=f"{', '.join(NAMES)}; all of them if none is given")
+    text = "where foreign Pythons are kept, 120 MB each; remove it to fetch them anew (%(default)s)"
+    parser.add_argument("--cache", type=pathlib.Path, default=caches / "backprop-cross-check", help=text)
+    parser.add_argument("--verbose", action="store_true", help="print all commands and what they say")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.arch if name not in NAMES]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is none of {', '.join(NAMES)}")
+    run.verbose = arguments.verbose
+    names = arguments.arch or NAMES
+    try:
+        install(names)
+    except Failed as failure:
+        print(failure)
+        return 1
+    with tempfile.TemporaryDirectory() as work:
+        checks = Checks(pathlib.Path(work).resolve(), arguments.cache.resolve())
+        return 0 if all([report(checks, name) for name in names]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
