@@ -6,6 +6,8 @@
  *     compare_kernels list FUNCTION          the same for the numbers on stdin, one a line, their
  *                                            neighbours and, except for log, the negatives of all
  *     compare_kernels products SEED          everything else against the last kernel, the baseline
+ *     compare_kernels digest COUNT SEED      digests of the first kernel's results, COUNT inputs a
+ *                                            function and all else: they do not depend on the machine
  *
  * The baseline's products are compared with plain loops. The exit status is 1 if anything differs.
  *
@@ -556,6 +558,49 @@ static void compare_trials(int count, uint64_t seed) {
     compare_trials_of(0, NULL, count, seed);
 }
 
+/* FNV-1a (Fowler, Noll and Vo 1991) over the bits of numbers, the low byte first; all NaNs are
+ * alike. */
+static uint64_t digest_of(uint64_t digest, size_t n, const double *x) {
+    for (size_t k = 0; k < n; k++) {
+        uint64_t bits = UINT64_C(0x7ff8000000000000);
+        if (!isnan(x[k]))
+            memcpy(&bits, &x[k], sizeof bits);
+        for (int byte = 0; byte < 8; byte++)
+            digest = (digest ^ (bits >> 8 * byte & 0xff)) * UINT64_C(0x100000001b3);
+    }
+    return digest;
+}
+
+static void print_digests(uint64_t count, uint64_t seed) {
+    static results found;
+    const uint64_t begin = UINT64_C(0xcbf29ce484222325);
+    double x[LONGEST], out[LONGEST];
+    for (int f = 0; f < N_FUNCTIONS; f++) {
+        uint64_t digest = begin;
+        state = seed;
+        for (uint64_t done = 0; done < count;) {
+            ptrdiff_t n = 1 + below(LONGEST);
+            n = (uint64_t)n > count - done ? (ptrdiff_t)(count - done) : n;
+            for (ptrdiff_t i = 0; i < n; i++)
+                x[i] = any_input();
+            kernels[0]->elementary[f](n, x, out);
+            digest = digest_of(digest_of(digest, (size_t)n, x), (size_t)n, out);
+            done += (uint64_t)n;
+        }
+        printf("%s: %" PRIu64 " numbers, digest %016" PRIx64 "\n", functions[f], count, digest);
+    }
+    for (int trial = 0; trial < N_TRIALS; trial++) {
+        uint64_t digest = begin, n_numbers = 0;
+        for (uint64_t s = seed; s < seed + 300; s++) {
+            run_trial(trial, kernels[0], s, &found);
+            digest = digest_of(digest, found.n, found.numbers);
+            n_numbers += found.n;
+        }
+        printf("%s: %" PRIu64 " numbers, digest %016" PRIx64 "\n", trials[trial].name, n_numbers,
+               digest);
+    }
+}
+
 int main(int argc, char **argv) {
     find_kernels();
     printf("kernels:");
@@ -571,6 +616,9 @@ int main(int argc, char **argv) {
     } else if (argc == 4 && strcmp(mode, "elementary") == 0) {
         compare_random(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
         understood = 1;
+    } else if (argc == 4 && strcmp(mode, "digest") == 0) {
+        print_digests(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
+        understood = 1;
     } else if (argc == 3 && strcmp(mode, "products") == 0) {
         compare_trials(3000, strtoull(argv[2], NULL, 0));
         understood = 1;
@@ -581,6 +629,6 @@ int main(int argc, char **argv) {
     }
     if (!understood)
         fprintf(stderr, "usage: compare_kernels [elementary COUNT SEED | list FUNCTION | "
-                        "products SEED]\n");
+                        "products SEED | digest COUNT SEED]\n");
     return understood ? anything_differs : 2;
 }

@@ -104,7 +104,7 @@ def trained() -> Iterator[tuple[str, np.ndarray]]:
 
 
 def make(file: str) -> None:
-    stored = dict(trained())
+    stored: dict[str, Any] = dict(trained())
     for name in _kernel.ELEMENTARY:
         edges = functions.edges(name)
         inputs = [*functions.random_inputs(name, N_INPUTS - len(edges), "cross"), *edges]
