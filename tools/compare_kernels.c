@@ -1,13 +1,13 @@
 /* Compare the kernels that run here, number by number. Two numbers are the same if their bits are,
  * or if both are NaN.
  *
- *     compare_kernels                        a short run of all that follows, except list
+ *     compare_kernels                        a short run of what follows, except list and digest
  *     compare_kernels elementary COUNT SEED  vectors against cr_*, COUNT random inputs a function
  *     compare_kernels list FUNCTION          the same for the numbers on stdin, one a line, their
  *                                            neighbours and, except for log, the negatives of all
  *     compare_kernels products SEED          everything else against the last kernel, the baseline
- *     compare_kernels digest COUNT SEED      digests of the first kernel's results, COUNT inputs a
- *                                            function and all else: they do not depend on the machine
+ *     compare_kernels digest COUNT SEED      digests of the results of the first kernel, for COUNT
+ *                                            inputs a function and for all else
  *
  * The baseline's products are compared with plain loops. The exit status is 1 if anything differs.
  *
