@@ -1,62 +1,20 @@
 """What the host has done to the floating-point environment reaches no result, and is still there afterwards (N1)."""
 
 import json
-import platform
+import os
 import subprocess
 import sys
 
 import pytest
 
 CHILD = r'''
-import ctypes, ctypes.util, json, pickle, signal, struct, sys, tempfile, threading
+import json, pickle, signal, sys, tempfile, threading
 import numpy as np
 import backprop
 from backprop import _kernel
+from host_modes import control, felt, set_control, set_mode
 
-mode, action, system, machine = sys.argv[1:]
-
-# Where the control word lies in fenv_t, and its bits: round upward, flush subnormals, masks or enables of the traps.
-if system == "Windows":
-    crt = ctypes.CDLL("ucrtbase")
-    BITS = {"plain": (0, 0), "upward": (0x200, 0x300), "flush": (0x01000000, 0x03000000), "traps": (0, 0x1E)}
-
-    def control():
-        return crt._controlfp(0, 0)
-
-    def set_mode(mode):
-        crt._controlfp(*BITS[mode])
-
-else:
-    libm = ctypes.CDLL(ctypes.util.find_library("m"))
-    x86 = machine == "x86_64"
-    OFFSET = {("Linux", True): 28, ("Darwin", True): 4, ("Linux", False): 0, ("Darwin", False): 8}[system, x86]
-    if x86:
-        CLEAR, SET = {"traps": 0xE80}, {"upward": 0x4000, "flush": 0x8040}
-    else:
-        CLEAR, SET = {}, {"upward": 1 << 22, "flush": 1 << 24, "traps": 0xF00}
-
-    def environment():
-        buffer = ctypes.create_string_buffer(256)
-        libm.fegetenv(buffer)
-        return buffer
-
-    def control():
-        (word,) = struct.unpack_from("<I", environment(), OFFSET)
-        return word & ~0x3F if x86 else word  # without the sticky flags
-
-    def set_mode(mode):
-        buffer = environment()
-        (word,) = struct.unpack_from("<I", buffer, OFFSET)
-        struct.pack_into("<I", buffer, OFFSET, word & ~CLEAR.get(mode, 0) | SET.get(mode, 0))
-        libm.fesetenv(buffer)
-
-
-one, small, tiny = float("1.0"), float("1e-30"), float("5e-324")
-
-
-def felt():
-    """What the host's own arithmetic feels of the mode; under traps it must not feel."""
-    return [] if mode == "traps" else [one + small > one, tiny + tiny == 0.0]
+mode, action = sys.argv[1:]
 
 
 # All data is made before the mode is set.
@@ -182,7 +140,7 @@ def host_code():
     """The mode is the host's in callbacks, in signal handlers, in threads that it starts, and after each call."""
 
     def look(*arguments):
-        seen.append((control(), felt()))
+        seen.append((control(), felt(mode)))
 
     network = backprop.Network([3, 5, 2], rng=1)
     backprop.fast_train(network, X, Y, epochs=3, callback=look)
@@ -230,31 +188,26 @@ def host_code():
 
 before = control()
 set_mode(mode)
-during, felt_during = control(), felt()
+during, felt_during = control(), felt(mode)
 try:
     parts = list(globals()[action]())
 finally:
     after = control()
-    libm_or_crt = set_mode if system == "Windows" else None
-    if libm_or_crt is None:
-        plain = environment()
-        struct.pack_into("<I", plain, OFFSET, before)
-        libm.fesetenv(plain)
-    else:
-        crt._controlfp(before, 0xFFFFFFFF)
+    set_control(before)
 changed = [entry for entry in seen if entry != (during, felt_during)]
 print(json.dumps({"bits": [part.tobytes().hex() for part in parts], "kept": after == during, "changed": changed,
                   "seen": len(seen), "felt": felt_during, "set": during != before}))
 '''
 
-MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
 ACTIONS = ["initial_weights", "training", "subnormal_training", "passes", "elementary", "files", "refusals"]
 ACTIONS += ["tiny_class", "settings", "with_threads"]
 
 
 def child(mode, action):
-    arguments = [sys.executable, "-c", CHILD, mode, action, platform.system(), MACHINE]
-    shown = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
+    arguments = [sys.executable, "-c", CHILD, mode, action]
+    path = os.pathsep.join(filter(None, [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path}
+    shown = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600)
     assert (shown.returncode, shown.stderr) == (0, "")
     return json.loads(shown.stdout)
 
@@ -284,7 +237,8 @@ def test_mode_is_the_hosts_in_its_own_code(plain, mode):
 
 
 @pytest.mark.parametrize(
-    ("mode", "felt"), [("plain", [False, False]), ("upward", [True, False]), ("flush", [False, True])]
+    ("mode", "felt"),
+    [("plain", [False, False, False]), ("upward", [True, False, False]), ("flush", [False, False, True])],
 )
 def test_the_modes_are_real(mode, felt):
     """Python's own additions go wrong under them, so the other tests here test something."""
