@@ -379,7 +379,7 @@ def continue_training(
             if not math.isfinite(losses[-1]):
                 raise DivergenceError(epoch, losses)
             advance(1, losses[-1])
-            if run.callback and EpochState(epoch, losses[-1], snapshot).shown_to(run.callback):
+            if run.callback is not None and EpochState(epoch, losses[-1], snapshot).shown_to(run.callback):
                 stopped = "callback"
                 break
     last = snapshot(*moments)

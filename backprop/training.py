@@ -267,17 +267,17 @@ def continue_training(
             piece, done = np.empty(min(last - first, LOSSES_AT_ONCE)), 0
             while done < piece.shape[0] and stopped == "epochs":
                 before = done
-                done = trainer.train(piece, done, done + 1 if run.callback else piece.shape[0])
+                done = trainer.train(piece, done, piece.shape[0] if run.callback is None else done + 1)
                 if done == before:
                     continue
                 epoch, loss = first + done - 1, float(piece[done - 1])
                 if not math.isfinite(loss):
                     raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
                 advance(done - before, loss)
-                if run.callback and EpochState(epoch, loss, _snapshot(network, w, curve, piece[:done])).shown_to(
-                    run.callback
-                ):
-                    stopped = "callback"
+                if run.callback is not None:
+                    make = _snapshot(network, w, curve, piece[:done])
+                    if EpochState(epoch, loss, make).shown_to(run.callback):
+                        stopped = "callback"
             curve.append(piece if done == piece.shape[0] else piece[:done].copy())
             first += done
     losses = curve[0] if len(curve) == 1 else np.concatenate(curve)

@@ -3,17 +3,68 @@
 
 #ifdef BP_HAS_OPENMP
 
+#include <fcntl.h>
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 static pid_t pid_at_import;
+static int child_at_import;
+static size_t stack_of_workers;
 
-__attribute__((constructor)) static void remember_pid(void) { pid_at_import = getpid(); }
+/* Whether this process was made by fork() and has not called exec() since: its parent may have had
+ * threads of libgomp's through another library. /proc/self/stat has that as a flag, in the seventh
+ * field after the name in parentheses (proc_pid_stat(5), PF_FORKNOEXEC). */
+static int made_by_fork(void) {
+    enum { FORKNOEXEC = 0x40 };
+    char text[1024] = "";
+    const char *field;
+    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (file < 0 || read(file, text, sizeof text - 1) < 0)
+        text[0] = 0;
+    if (file >= 0)
+        close(file);
+    field = strrchr(text, ')');
+    for (int k = 0; k < 7 && field != NULL; k++)
+        field = strchr(field + 1, ' ');
+    return field != NULL && (strtoul(field, NULL, 10) & FORKNOEXEC) != 0;
+}
 
-static int is_a_child(void) { return getpid() != pid_at_import; }
+/* Bytes of each worker's stack by OMP_STACKSIZE, which is in kilobytes unless it has a unit; 0: not
+ * set. */
+static size_t asked_for_stack(void) {
+    const char *text = getenv("OMP_STACKSIZE");
+    char *unit;
+    size_t size;
+    if (text == NULL)
+        return 0;
+    size = strtoul(text, &unit, 10);
+    while (*unit == ' ')
+        unit++;
+    switch (*unit | ' ') { /* in lower case */
+    case 'b':
+        return size;
+    case 'm':
+        return size << 20;
+    case 'g':
+        return size << 30;
+    default:
+        return size << 10;
+    }
+}
+
+__attribute__((constructor)) static void remember(void) {
+    pid_at_import = getpid();
+    child_at_import = made_by_fork();
+    stack_of_workers = asked_for_stack();
+}
+
+static int is_a_child(void) { return child_at_import || getpid() != pid_at_import; }
 
 int bp_max_threads(void) { return is_a_child() ? 1 : omp_get_max_threads(); }
 
@@ -54,10 +105,48 @@ static void leave(int core) {
         sched_setaffinity(0, sizeof all, &all);
 }
 
+static void *pass(void *gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* Whether n more threads can be made, beside each other: it is tried. Their stacks stay with the C
+ * library, for those who come next. */
+static int can_make(int n) {
+    enum { MOST = 1024 };
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[MOST];
+    pthread_attr_t kind;
+    int made = 0;
+    if (n > MOST || pthread_attr_init(&kind) != 0)
+        return 0;
+    if (stack_of_workers > 0)
+        pthread_attr_setstacksize(&kind, stack_of_workers);
+    pthread_mutex_lock(&gate);
+    while (made < n && pthread_create(&threads[made], &kind, pass, &gate) == 0)
+        made++;
+    pthread_mutex_unlock(&gate);
+    pthread_attr_destroy(&kind);
+    for (int k = 0; k < made; k++)
+        pthread_join(threads[k], NULL);
+    return made == n;
+}
+
+/* libgomp ends the process if it cannot make a thread. It keeps those of its last team, for each
+ * thread that calls it others. */
+static int can_have(int wanted) {
+    static _Thread_local int had = 1;
+    if (wanted > had && !can_make(wanted - had))
+        return 0;
+    had = wanted;
+    return 1;
+}
+
 void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument) {
     const int wanted = *n_threads, core = sched_getcpu();
     bp_meeting end = {0};
-    if (wanted == 1 || is_a_child()) {
+    if (wanted == 1 || is_a_child() || !can_have(wanted)) {
         *n_threads = 1;
         task(argument, 0);
         return;

@@ -1,7 +1,7 @@
 /* Threads: OpenMP's, where there is OpenMP; elsewhere one.
  *
  * In a child made by fork() there is one too: the threads of its parent's pool do not exist there,
- * and libgomp would wait for them for ever. */
+ * and libgomp would wait for them for ever. And so it is where there is no memory for threads. */
 #ifndef BP_THREADS_H
 #define BP_THREADS_H
 
@@ -15,8 +15,9 @@
 int bp_max_threads(void);
 
 /* task(argument, thread) in *n_threads threads, thread counting from 0 in the calling one. Returns
- * when all are done. Where OpenMP gives fewer, as within a parallel region of the caller's, and in
- * a child made by fork(), *n_threads becomes 1 before the task runs. */
+ * when all are done. Where OpenMP gives fewer, as within a parallel region of the caller's, in a
+ * child made by fork(), and without memory for threads, *n_threads becomes 1 before the task runs.
+ */
 void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument);
 
 /* Where the n_threads threads of a task wait for each other; all 0 at first. OpenMP's own barrier
