@@ -578,7 +578,7 @@ def to_classes(const double[::1] y not None, Py_ssize_t n_classes, int64_t[::1] 
 
 
 def in_contract(function, *arguments):
-    """function(*arguments) in the contract's floating-point environment; for code that runs nothing of the host's.
+    """function(*arguments) in the contract's floating-point environment; for conversions of numbers.
 
     <fenv.h> is asked too, for units that do not compute here but convert: x87 rounds a long double.
     """

@@ -73,7 +73,7 @@ def number(argument: str, value: Any, allowed: str) -> float:
     if isinstance(value, NOT_REAL | bool | np.bool_ | np.ndarray):
         raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}")
     try:
-        real = _kernel.in_contract(float, value) if isinstance(value, np.generic) else float(value)
+        real = _kernel.in_contract(float, value)
     except OverflowError:
         raise ValueError(f"{argument} must be a finite number in {allowed}, got one too large for a float") from None
     except (TypeError, ValueError):
@@ -155,22 +155,25 @@ def loss_name(loss: str | None, output: str) -> str:
 
 def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.NDArray[Any]:
     """An array of numbers with so many dimensions; nothing is copied that is an array already."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{argument} must be an array without a mask, got a masked array; fill or drop what is masked")
     if callable(getattr(value, "toarray", None)):
         raise TypeError(f"{argument} must be a dense array, got a sparse {type(value).__name__}; use its toarray()")
+    listed = isinstance(value, list | tuple)
     try:
-        result = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(
-            f"{argument} must be an array of shape {shape}, got rows of unequal length ({error})"
-        ) from None
+        # A list may mix kinds of numbers, which NumPy converts as it makes the array.
+        result = _kernel.in_contract(np.asanyarray, value) if listed else np.asanyarray(value)
+    except (TypeError, ValueError) as error:
+        what = "rows of unequal length" if listed else f"a {type(value).__name__} that gives none"
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{argument} must be an array of shape {shape}, got {what} ({error})") from None
+    if isinstance(result, np.ma.MaskedArray) or (listed and any(isinstance(row, np.ma.MaskedArray) for row in value)):
+        raise TypeError(f"{argument} must be an array without a mask, got a masked array; fill or drop what is masked")
+    result = np.asarray(result)
     if result.dtype.kind == "O":  # DataFrames of mixed columns; lists of Decimal or Fraction
         try:
             odd = next((element for element in result.flat if isinstance(element, NOT_REAL)), None)
             if odd is not None:
                 raise TypeError(f"one of them is {odd!r}")
-            result = result.astype(np.float64)
+            result = _kernel.in_contract(result.astype, np.float64)
         except OverflowError as error:
             raise ValueError(
                 f"{argument} must hold numbers that fit in a float64, got a larger one ({error})"
@@ -189,7 +192,7 @@ def float64(value: npt.NDArray[Any]) -> FloatArray:
     """The array itself if it is C-contiguous, aligned float64 already, else such a copy."""
     if value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
         return value
-    with np.errstate(over="ignore"):  # of a long double; the infinity gets its error where it is seen
+    with np.errstate(all="ignore"):  # what is not finite then gets its error where it is seen
         return _kernel.in_contract(value.astype, np.float64, "C")
 
 
@@ -282,7 +285,7 @@ def copy_of_stream(stream: Any) -> Any:
         return stream
     own = next(kind for kind in bit_generators() if isinstance(stream, kind))(0)
     with stream.lock:
-        own.state = stream.state
+        own.state = stream.state | {"bit_generator": type(own).__name__}  # not the name of a subclass
     return own
 
 
@@ -317,4 +320,4 @@ def advance(rng: Any, stream: Any) -> None:
     given: Any = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
     if isinstance(given, bit_generators()):
         with given.lock:
-            given.state = stream.state
+            given.state = stream.state | {"bit_generator": type(given).__name__}

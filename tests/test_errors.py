@@ -21,6 +21,16 @@ HUGE = 10**400  # no double
 RAGGED = [[1.0, 2.0], [3.0]]
 
 
+class Lazy:
+    """An object with __array__."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __array__(self, dtype=None, copy=None):
+        return self.make()
+
+
 def with_value(rows, value, s, column):
     rows = copy.deepcopy(rows)
     rows[s][column] = value
@@ -46,6 +56,11 @@ BAD_X = [
     (np.zeros((3, 2), "M8[s]"), TypeError, ["X must hold real numbers", "datetime64"]),
     (np.zeros((3, 2), "S3"), TypeError, ["X must hold real numbers"]),
     (np.ma.masked_array(X, mask=np.zeros((3, 2))), TypeError, ["X must", "masked"]),
+    ([np.ma.masked_array(row, mask=[0, 1]) for row in X], TypeError, ["X must", "masked"]),
+    (Lazy(lambda: np.ma.masked_array(X)), TypeError, ["X must", "masked"]),
+    (Lazy(lambda: X), ValueError, ["X must be an array of shape (n_samples, 2)", "a Lazy that gives none"]),
+    (Lazy(lambda: np.array(RAGGED)), ValueError, ["X must be an array of shape", "a Lazy that gives none"]),
+    (Lazy(lambda: len(1.0)), TypeError, ["X must be an array of shape", "a Lazy that gives none (object of type"]),
     (scipy.sparse.csr_array(X), TypeError, ["X must be a dense array", "toarray"]),
     ({"a": 1}, TypeError, ["X must"]),
     ([[1.0, HUGE]], (TypeError, ValueError, OverflowError), ["X must"]),

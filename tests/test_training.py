@@ -124,6 +124,15 @@ def test_callback_sees_every_epoch(engine):
     same(run, engine.train(NETWORK, X, Y, epochs=5))
 
 
+def test_callback_that_counts_as_false(engine):
+    class Record(list):
+        __call__ = list.append
+
+    record = Record()
+    engine.train(NETWORK, X, Y, epochs=3, callback=record)
+    assert [state.epoch for state in record] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("answer", [True, np.True_])
 def test_callback_stops(engine, answer):
     run = engine.train(NETWORK, X, Y, epochs=9, callback=lambda state: answer if state.epoch == 3 else None)
@@ -351,6 +360,15 @@ def test_training_travels(engine, again, kind):
     assert other.stopped == run.stopped
     same(other.resume(X, Y, epochs=2), engine.train(NETWORK, X, Y, epochs=5, batch_size=3, rng=kind(7)))
     same(other, run)
+
+
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64])
+def test_subclass_of_a_bit_generator(engine, kind):
+    """Its state has another name on it; the stream is the same, and it is left advanced."""
+    mine, plain = type("Mine", (kind,), {})(7), kind(7)
+    runs = [engine.train(NETWORK, X, Y, epochs=2, batch_size=3, rng=rng) for rng in (mine, plain)]
+    same(*runs)
+    assert mine.random_raw() == plain.random_raw()
 
 
 def test_training_is_immutable(engine):
