@@ -1,50 +1,14 @@
-"""Hostile conditions: `python hostile.py NAME` brings one about in this process and prints what came out, as JSON.
-
-Each condition is a function; it returns one or more `results()` that were had under it, all of which must be those of
-the definition in a process that nobody disturbs. Beside that, a condition raises an error if an exception, a floating-
-point mode, or something that the caller holds is not what it should be. `assert` is not used: a condition may be that
-Python ignores it. NumPy and backprop are imported where they are used: a condition may have to come before.
-"""
+"""What the hostile conditions measure: every bit that the package returns for a small problem."""
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
-import pathlib
 import pickle
-import shutil
-import subprocess
-import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from typing import NamedTuple
-
-from host_modes import MACHINE, ROUNDING, SYSTEM, control, felt, host_mode, set_control, set_mode
-
-LINUX = SYSTEM == "Linux"
-POSIX = SYSTEM != "Windows"
-
-
-class Condition(NamedTuple):
-    bring_about: Callable
-    options: tuple  # of Python's command line
-    environment: dict
-
-
-CONDITIONS = {}
-
-
-def condition(*options, name=None, exists=True, **environment):
-    """Enter a function in the table, if there is such a thing on this platform."""
-
-    def enter(function):
-        if exists:
-            CONDITIONS[name or function.__name__] = Condition(function, options, environment)
-        return function
-
-    return enter
+import traceback
+import warnings
 
 
 def check(truth, what):
@@ -101,7 +65,7 @@ def runs():
     ]
 
 
-def results(X=None, y=None, engine="kernel"):
+def results(X=None, y=None, engine="kernel", callback=None):
     """A digest of each thing that the package returns for this data, by name; what was passed in must be unchanged."""
     import numpy as np
 
@@ -122,9 +86,10 @@ def results(X=None, y=None, engine="kernel"):
         network = backprop.Network(sizes, hidden, output, rng=seed)
         before = network.parameters.tobytes()
         generator = np.random.default_rng(seed)
-        run = train(network, X, y, loss=name, optimizer=optimizer, epochs=2, batch_size=batch_size, rng=generator)
+        settings = {"loss": name, "optimizer": optimizer, "batch_size": batch_size, "callback": callback}
+        run = train(network, X, y, epochs=2, rng=generator, **settings)
         trained = run.network.parameters.tobytes()
-        resumed = run.resume(X, y, epochs=1)
+        resumed = run.resume(X, y, epochs=1, callback=callback)
         value, gradient = loss_and_gradient(network, X, y, name)
         found |= {
             f"{output} {part}": digest(number)
@@ -181,93 +146,6 @@ def subnormal(train, predict, n_in, n_out):
     return {"subnormal run": digest(run.network.parameters), "subnormal prediction": digest(predict(network, tiny))}
 
 
-condition()(results)  # one that is not hostile
-
-
-@condition()
-def reference():
-    """The definition, undisturbed: what all others must return."""
-    return results(engine="reference")
-
-
-# Another library or the host has set the floating-point unit.
-
-
-def load_flushing_library():
-    """A library that sets flush-to-zero as it is loaded: made by a compiler if there is one, else what that would do."""
-    register = {
-        "x86_64": '__asm__ volatile("stmxcsr %0" : "=m"(word)); word |= 0x8040; '
-        '__asm__ volatile("ldmxcsr %0" : : "m"(word));',
-        "aarch64": '__asm__ volatile("mrs %0, fpcr" : "=r"(word)); word |= 1 << 24; '
-        '__asm__ volatile("msr fpcr, %0" : : "r"(word));',
-    }[MACHINE]
-    word = "unsigned int" if MACHINE == "x86_64" else "unsigned long"
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None) if POSIX else None
-    if compiler is None:
-        set_mode("flush")
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            source, built = pathlib.Path(folder, "flush.c"), os.path.join(folder, "flush.so")
-            source.write_text(f"__attribute__((constructor)) static void flush(void) {{ {word} word; {register} }}\n")
-            subprocess.run([compiler, "-shared", "-fPIC", "-ffast-math", "-o", built, source], check=True)
-            ctypes.CDLL(built)
-    check(felt("flush")[2], "subnormal numbers are not flushed")
-
-
-@condition()
-def flush_before_import():
-    load_flushing_library()
-    check("numpy" not in sys.modules, "NumPy is there already")
-    return results()
-
-
-@condition()
-def flush_after_import():
-    library()
-    load_flushing_library()
-    return results()
-
-
-@condition()
-def flush_between_two_calls():
-    first = results()
-    load_flushing_library()
-    return first, results()
-
-
-@condition()
-def flush_in_a_thread():
-    """Only one thread, started later, has it set; then it trains."""
-    found = [results()]
-
-    def work():
-        load_flushing_library()
-        found.append(results())
-
-    in_threads([work])
-    return *found, results()
-
-
-@condition()
-def workers_born_under_flush():
-    """The threads that share the work take over the mode in which they are made."""
-    plain = control()
-    set_mode("flush")
-    found = results()
-    set_control(plain)
-    return found, results()
-
-
-def under(mode):
-    library()
-    with host_mode(mode):
-        return results()
-
-
-for mode in (*ROUNDING, "traps"):
-    condition(name=f"mode_{mode}")(lambda mode=mode: under(mode))
-
-
 def in_threads(functions):
     """Call each in a thread of its own, all at once; an exception in one is raised here."""
     errors, ready = [], threading.Barrier(len(functions))
@@ -288,7 +166,51 @@ def in_threads(functions):
         raise errors[0]
 
 
-if __name__ == "__main__":
-    before = control()
-    found = CONDITIONS[sys.argv[1]].bring_about()
-    print(json.dumps(found if isinstance(found, list | tuple) else [found]))
+def forked():
+    """os.fork(), which warns where there are threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+class Child:
+    """A child made by os.fork() that has not been told what to do yet: `send` is for it, `received` for its parent."""
+
+    def __init__(self):
+        self.read, self.write = os.pipe()
+        self.pid = forked()
+
+    def send(self, work):
+        """Work, send what comes out, and end."""
+        status = 1
+        try:
+            os.write(self.write, json.dumps(work()).encode())
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def received(self):
+        os.close(self.write)
+        with os.fdopen(self.read) as pipe:
+            text = pipe.read()
+        check(os.waitpid(self.pid, 0)[1] == 0, "the child has failed")
+        return json.loads(text)
+
+
+def in_child(work):
+    """What work() returns in a child made by os.fork()."""
+    child = Child()
+    if child.pid == 0:
+        child.send(work)
+    return child.received()
+
+
+def network():
+    return library().Network([2, 5, 2], rng=3)
+
+
+def initial(network, generator):
+    """What a call that fails must leave as it is."""
+    return network.parameters.tobytes(), str(generator.bit_generator.state)
