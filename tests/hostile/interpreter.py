@@ -476,7 +476,9 @@ def imported_in_a_subinterpreter():
     module = importlib.import_module(interpreters())
     program = f"""
 import sys
+import warnings
 sys.path[:] = {sys.path!r}
+warnings.simplefilter("ignore")  # of NumPy, that it is not made for this
 try:
     import backprop
 except ImportError:
