@@ -6,7 +6,7 @@ computes with them, the kernel or the reference; the errors about them are made 
 
 import operator
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -37,14 +37,31 @@ OTHER_NAMES = {
 MOST_THREADS = 1024
 
 # What float() or a cast would take, but is no real number.
-NOT_REAL = str | bytes | bytearray | memoryview | complex | np.complexfloating
+NOT_REAL = str | bytes | bytearray | memoryview | complex | np.complexfloating | np.flexible
+NOT_REAL |= np.datetime64 | np.timedelta64
+
+
+def shown(value: Any) -> str:
+    """A value as errors show it: its repr, if it has one, and not all of a long one."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of more digits than Python prints, or whatever a stranger's __repr__ does
+        return f"{type(value).__name__} that cannot be shown"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def ordered(value: Iterable[Any]) -> list[Any]:
+    """What a sequence holds, or a TypeError; a set has no order, and bytes are text."""
+    if isinstance(value, bytes | bytearray | Set | Mapping):
+        raise TypeError
+    return list(value)
 
 
 def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
     """The name itself if it is known; else an error that suggests the nearest one."""
     known = tuple(known)
     if not isinstance(name, str):
-        raise TypeError(f"{argument} must be a name (str), got {name!r}; known: {', '.join(known)}")
+        raise TypeError(f"{argument} must be a name (str), got {shown(name)}; known: {', '.join(known)}")
     if name in known:
         return known[known.index(name)]
     import difflib
@@ -52,34 +69,34 @@ def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
     plain = name.lower().replace("-", "_").replace(" ", "_")
     near = [OTHER_NAMES.get(plain, ""), *difflib.get_close_matches(plain, known, 1, 0.5)]
     hint = next((f"did you mean {one!r}? " for one in near if one in known), "")
-    raise ValueError(f"{argument} {name!r} is unknown; {hint}known: {', '.join(known)}")
+    raise ValueError(f"{argument} {shown(name)} is unknown; {hint}known: {', '.join(known)}")
 
 
 def integer(argument: str, value: SupportsIndex, low: int) -> int:
     """An integer, from low up; booleans are not meant."""
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument} must be an integer >= {low}, got {value!r}")
+        raise TypeError(f"{argument} must be an integer >= {low}, got {shown(value)}")
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{argument} must be an integer >= {low}, got {value!r}") from None
+        raise TypeError(f"{argument} must be an integer >= {low}, got {shown(value)}") from None
     if number < low:
-        raise ValueError(f"{argument} must be an integer >= {low}, got {number}")
+        raise ValueError(f"{argument} must be an integer >= {low}, got {shown(number)}")
     return number
 
 
 def number(argument: str, value: Any, allowed: str) -> float:
     """A finite real number in an interval that is written as in mathematics, such as "(0, inf)" or "[0, 1)"."""
     if isinstance(value, NOT_REAL | bool | np.bool_ | np.ndarray):
-        raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}")
+        raise TypeError(f"{argument} must be a real number in {allowed}, got {shown(value)}")
     try:
         real = _kernel.in_contract(float, value)
     except OverflowError:
         raise ValueError(f"{argument} must be a finite number in {allowed}, got one too large for a float") from None
     except (TypeError, ValueError):
-        raise TypeError(f"{argument} must be a real number in {allowed}, got {value!r}") from None
+        raise TypeError(f"{argument} must be a real number in {allowed}, got {shown(value)}") from None
     if not within(real, allowed):
-        raise ValueError(f"{argument} must be a finite number in {allowed}, got {value!r}")
+        raise ValueError(f"{argument} must be a finite number in {allowed}, got {shown(value)}")
     return real
 
 
@@ -98,18 +115,18 @@ def threads(n_threads: SupportsIndex | None, multiply_adds: float) -> int:
 def flag(argument: str, value: Any) -> bool:
     """True or False, and nothing that merely counts as one."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument} must be True or False, got {value!r}")
+        raise TypeError(f"{argument} must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def sizes(value: Iterable[SupportsIndex]) -> tuple[int, ...]:
     """The widths of the layers, the input first."""
     try:
-        widths = tuple(value)
+        widths = ordered(value)
     except TypeError:
-        raise TypeError(f"sizes must be a sequence of layer widths such as [4, 10, 3], got {value!r}") from None
+        raise TypeError(f"sizes must be a sequence of layer widths such as [4, 10, 3], got {shown(value)}") from None
     if len(widths) < 2:
-        raise ValueError(f"sizes must hold at least an input and an output width, got {list(widths)!r}")
+        raise ValueError(f"sizes must hold at least an input and an output width, got {shown(widths)}")
     result = tuple(integer(f"sizes[{index}]", width, 1) for index, width in enumerate(widths))
     if n_parameters(result) > sys.maxsize // 8:
         raise ValueError("sizes must ask for fewer parameters than memory has addresses")
@@ -124,7 +141,8 @@ def n_parameters(sizes: tuple[int, ...]) -> int:
 def activations(n_hidden: int, hidden: str | Sequence[str], output: str) -> tuple[str, ...]:
     """The name of each layer's activation, the output's last."""
     in_hidden = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
-    if "softmax" in ([hidden] if isinstance(hidden, str) else hidden if isinstance(hidden, list | tuple) else []):
+    listed = [hidden] if isinstance(hidden, str) else hidden if isinstance(hidden, list | tuple) else []
+    if any(isinstance(name, str) and name == "softmax" for name in listed):
         raise ValueError(
             f"activation 'softmax' is for the output only; known for hidden layers: {', '.join(in_hidden)}"
         )
@@ -132,9 +150,11 @@ def activations(n_hidden: int, hidden: str | Sequence[str], output: str) -> tupl
         names = [known_name("activation", hidden, in_hidden)] * n_hidden
     else:
         try:
-            names = list(hidden)
+            names = ordered(hidden)
         except TypeError:
-            raise TypeError(f"activation must be a name or a list of one per hidden layer, got {hidden!r}") from None
+            raise TypeError(
+                f"activation must be a name or a list of one per hidden layer, got {shown(hidden)}"
+            ) from None
         if len(names) != n_hidden:
             raise ValueError(f"activation must list one name for each of {n_hidden} hidden layers, got {len(names)}")
         names = [known_name(f"activation[{index}]", name, in_hidden) for index, name in enumerate(names)]
@@ -172,7 +192,7 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
         try:
             odd = next((element for element in result.flat if isinstance(element, NOT_REAL)), None)
             if odd is not None:
-                raise TypeError(f"one of them is {odd!r}")
+                raise TypeError(f"one of them is {shown(odd)}")
             result = _kernel.in_contract(result.astype, np.float64)
         except OverflowError as error:
             raise ValueError(
@@ -188,11 +208,19 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
     return result
 
 
+def layers(argument: str, value: Iterable[Any]) -> list[Any]:
+    """Something for each layer."""
+    try:
+        return ordered(value)
+    except TypeError:
+        raise TypeError(f"{argument} must be a sequence of arrays, one for each layer, got {shown(value)}") from None
+
+
 def float64(value: npt.NDArray[Any]) -> FloatArray:
     """The array itself if it is C-contiguous, aligned float64 already, else such a copy."""
     if value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
         return value
-    with np.errstate(all="ignore"):  # what is not finite then gets its error where it is seen
+    with np.errstate(all="ignore"):  # what comes out infinite, or is a signalling NaN, gets its error where it is seen
         return _kernel.in_contract(value.astype, np.float64, "C")
 
 
@@ -269,7 +297,8 @@ def stream(rng: Any) -> Any:
     if isinstance(given, bool | np.bool_) or not hasattr(given, "__index__"):
         kinds = ", ".join(kind.__name__ for kind in bit_generators())
         raise TypeError(
-            f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), got {rng!r}"
+            f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), "
+            f"got {shown(rng)}"
         )
     return integer("rng", given, 0)
 

@@ -127,9 +127,7 @@ class Network:
         >>> backprop.Network.from_arrays([[[1.0], [2.0]]], [[0.5]]).predict([[1.0, 1.0]])
         array([[3.5]])
         """
-        for name, arrays in (("weights", weights), ("biases", biases)):
-            if not isinstance(arrays, Sequence) and np.ndim(arrays) == 0:
-                raise TypeError(f"{name} must be a sequence of arrays, one for each layer, got {arrays!r}")
+        weights, biases = arguments.layers("weights", weights), arguments.layers("biases", biases)
         if len(weights) == 0 or len(weights) != len(biases):
             raise ValueError(
                 f"weights and biases must hold one array for each layer, got {len(weights)} weights "
@@ -398,7 +396,7 @@ def _predictor(network: Network) -> _kernel.Predictor:
 def checked(network: object) -> Network:
     """The network itself, if it is one."""
     if not isinstance(network, Network):
-        raise TypeError(f"network must be a backprop.Network, got {network!r}")
+        raise TypeError(f"network must be a backprop.Network, got {arguments.shown(network)}")
     return network
 
 

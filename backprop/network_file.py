@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from contextlib import suppress
 import numpy as np
 
 from . import _kernel
-from .arguments import FloatArray
+from .arguments import FloatArray, shown
 
 MAGIC, VERSION = "backprop-network", "1"
+# Python's int() and float.fromhex() take more than these: spaces, signs, underscores, decimals, "inf".
+SIZES = re.compile("(?:[1-9][0-9]* )*")
+NUMBERS = re.compile(r"(?:-?0x[0-9a-f]++(?:\.[0-9a-f]++)?p[+-]?[0-9]++ )*+")  # one by one it takes twice as long
 
 
 def lengths(sizes: tuple[int, ...]) -> Iterator[tuple[str, int]]:
@@ -82,14 +86,14 @@ def _parsed(text: str) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
         raise ValueError("was altered or damaged: its text does not match its sha256")
     lines = [line.split(" ") for line in body.split("\n")]
     try:
-        sizes = tuple(int(word) for word in _words(lines[1], "sizes"))
+        sizes = tuple(map(int, _words(lines[1], "sizes", SIZES)))
         activations = tuple(_words(lines[2], "activations"))
         numbers = []
         expected = list(lengths(sizes)) if len(lines) - 4 == sum(sizes[:-1]) + len(sizes) - 1 else []
         if not expected or lines[-1] != [""]:
-            raise ValueError(f"{len(lines) - 4} lines of numbers do not fit sizes {list(sizes)}")
+            raise ValueError(f"{len(lines) - 4} lines of numbers do not fit sizes {shown(list(sizes))}")
         for (label, length), line in zip(expected, lines[3:-1], strict=True):
-            words = _words(line, label)
+            words = _words(line, label, NUMBERS)
             if len(words) != length:
                 raise ValueError(f"line {label} holds {len(words)} numbers, not {length}")
             numbers += words
@@ -99,7 +103,9 @@ def _parsed(text: str) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
     return sizes, activations, flat
 
 
-def _words(line: list[str], label: str) -> list[str]:
+def _words(line: list[str], label: str, pattern: re.Pattern[str] | None = None) -> list[str]:
     if line[0] != label:
         raise ValueError(f"a line begins with {line[0][:20]!r}, not with {label!r}")
+    if pattern and not pattern.fullmatch(" ".join([*line[1:], ""])):
+        raise ValueError(f"line {label} does not hold numbers as a network file has them")
     return line[1:]

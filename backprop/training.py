@@ -41,7 +41,8 @@ class Settings(NamedTuple):
         """The settings with their defaults filled in."""
         loss = loss_of(network, loss)
         if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer must be None, a backprop.SGD(...) or a backprop.Adam(...), got {optimizer!r}")
+            given = arguments.shown(optimizer)
+            raise TypeError(f"optimizer must be None, a backprop.SGD(...) or a backprop.Adam(...), got {given}")
         return cls(
             loss,
             DEFAULT_OPTIMIZER if optimizer is None else optimizer,
@@ -88,7 +89,7 @@ class Run(NamedTuple):
         """What was asked for."""
         epochs = arguments.integer("epochs", epochs, 1)
         if callback is not None and not callable(callback):
-            raise TypeError(f"callback must be None or a function of one argument, got {callback!r}")
+            raise TypeError(f"callback must be None or a function of one argument, got {arguments.shown(callback)}")
         arguments.threads(n_threads, 0)
         return cls(epochs, callback, arguments.flag("progress", progress), n_threads)
 

@@ -31,6 +31,16 @@ class Lazy:
         return self.make()
 
 
+class Holder:
+    """It becomes an array, and can do nothing else."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
 def with_value(rows, value, s, column):
     rows = copy.deepcopy(rows)
     rows[s][column] = value
@@ -69,6 +79,8 @@ BAD_X = [
     (with_value(X, -math.inf, 0, 1), ValueError, ["X must be finite, got -inf in row 0, column 1"]),
     (np.array(with_value(X, math.nan, 0, 0), np.float32), ValueError, ["X must be finite, got nan in row 0, column 0"]),
     (np.full((300, 2), math.nan), ValueError, ["X must be finite, got nan in row 0, column 0"]),
+    # signalling NaNs, of which a cast would warn
+    (np.full((3, 2), 0x7FA00000, np.uint32).view(np.float32), ValueError, ["X must be finite, got nan in row 0"]),
 ]
 
 # y and loss, of the functions that take targets: network, y, loss, exception, words.
@@ -229,6 +241,9 @@ BAD_CALLS = {
             (None, TypeError, ["sequence of layer widths"]),
             (7, TypeError, ["sequence of layer widths"]),
             ([[4, 2]], ValueError, ["at least an input and an output"]),
+            (b"42", TypeError, ["sequence of layer widths"]),
+            ({4, 2}, TypeError, ["sequence of layer widths"]),
+            ({4: 2, 2: 1}, TypeError, ["sequence of layer widths"]),
             (np.array([4.0, 2.0]), TypeError, ["sizes[0] must be an integer"]),
         )
     },
@@ -254,6 +269,9 @@ BAD_CALLS = {
             (["tanh", None], TypeError, ["activation[1] must be a name"]),
             (None, TypeError, ["activation must be a name or a list"]),
             (1, TypeError, ["activation must be a name or a list"]),
+            (b"hi", TypeError, ["activation must be a name or a list"]),
+            ({"tanh", "relu"}, TypeError, ["activation must be a name or a list"]),
+            ([np.array(["tanh", "relu"])] * 2, TypeError, ["activation[0] must be a name"]),
         )
     },
     "output_activation='sigmoid'": (
@@ -300,6 +318,7 @@ BAD_CALLS = {
             ("ragged", [[[1.0, 2.0], [1.0]]], [[1.0, 1.0]], ValueError, ["weights[0] must"]),
             ("no sequence of weights", None, [[1.0]], TypeError, ["weights"]),
             ("no sequence of biases", [[[1.0]]], 1.0, TypeError, ["biases"]),
+            ("an array that is no sequence", Holder(np.ones((1, 1, 1))), [[1.0]], TypeError, ["weights must be"]),
         )
     },
     "from_arrays, too many activations": (
@@ -499,6 +518,7 @@ def test_what_is_at_the_edge_is_allowed(engine):
 
 
 NOT_REAL = ["0.1", b"0.1", bytearray(b"0.1"), memoryview(b"0.1"), 1j, np.complex128(1 + 5j)]
+NOT_REAL += [np.void(b"0.1"), np.timedelta64(1), np.datetime64(1, "s")]  # float() takes the first two
 
 
 @pytest.mark.parametrize("bad", NOT_REAL, ids=lambda bad: type(bad).__name__)
@@ -520,6 +540,40 @@ def test_a_long_double_out_of_range_is_an_error_not_a_warning():
     if np.isinf(np.longdouble("1e400")):  # where a long double is a double
         return
     check(caught(NETWORK.predict, too_large), ValueError, ["X must be finite, got inf in row 0, column 0"])
+
+
+class NoRepr:
+    def __repr__(self):
+        raise RuntimeError("nobody asks")
+
+
+class WrongRepr:
+    def __repr__(self):
+        return 5
+
+
+@pytest.mark.parametrize("bad", [10**5000, NoRepr(), WrongRepr(), "x" * 10**5], ids=lambda bad: type(bad).__name__)
+def test_what_cannot_be_shown_in_an_error(bad):
+    """Python prints no integer of so many digits; the error is about the argument nevertheless, and not endless."""
+    calls = {"sizes": lambda: backprop.Network(bad), "activation": lambda: backprop.Network([2, 3, 1], bad)}
+    for name in ("network", "optimizer", "loss", "shuffle", "train_biases", "progress", "callback", "epochs", "rng"):
+        given = {"network": NETWORK, "X": X, "y": Y, name: -bad if isinstance(bad, int) else bad}
+        calls[name] = lambda given=given: backprop.fast_train(**given)
+    calls["learning_rate"] = lambda: backprop.SGD(bad)
+    calls["weights"] = lambda: backprop.Network.from_arrays(bad, [[1.0]])
+    for name, call in calls.items():
+        error = caught(call)
+        check(error, (TypeError, ValueError), [name])
+        assert len(str(error)) < 500
+
+
+def test_what_numpy_does_about_overflow_is_the_hosts_affair():
+    rows = np.array([[np.longdouble("1e-4000"), np.longdouble("1e-320")], [1.0, 2.0]])
+    halves = np.array([[6e-8, 1.0]], np.float16)
+    expected = [NETWORK.predict(x).tobytes() for x in (rows, halves)]
+    with np.errstate(all="raise"):
+        assert [NETWORK.predict(x).tobytes() for x in (rows, halves)] == expected
+        check(caught(NETWORK.predict, BAD_X[-1][0]), ValueError, ["X must be finite"])
 
 
 def test_divergence_without_losses_can_be_shown():

@@ -156,6 +156,12 @@ def test_not_a_network_file(tmp_path, content):
         (b"sizes 3 2 2", b"sizes 3 2.0 2"),
         (b"sizes 3 2 2", b"sizes"),
         (b"sizes 3 2 2", b"size 3 2 2"),
+        (b"sizes 3 2 2", b"sizes +3 2 2"),
+        (b"sizes 3 2 2", b"sizes 03 2 2"),
+        (b"sizes 3 2 2", b"sizes 3 2 2\t"),
+        (b"sizes 3 2 2", b"sizes 3 0_2 2"),
+        (b"sizes 3 2 2", b"sizes -1000000000 1000000005 2"),  # as many lines as there are; nobody may count to it
+        (b"sizes 3 2 2", b"sizes " + b"9" * 5000 + b" 2 2"),
         (b"leaky_relu softmax", b"softmax leaky_relu"),
         (b"leaky_relu softmax", b"sigmoid softmax"),
         (b"leaky_relu softmax", b"softmax"),
@@ -165,6 +171,11 @@ def test_not_a_network_file(tmp_path, content):
         (b"W1[0] 0x0.0p+0", b"W1[0] inf"),
         (b"W1[0] 0x0.0p+0", b"W1[0] 0x1.0p+1024"),
         (b"W1[0] 0x0.0p+0", b"W1[0] zero"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] 0.0"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] 0"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] +0x0.0p+0"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] 0x0.0p+0\t"),
+        (b"W1[0] 0x0.0p+0", b"W1[0] 0X0.0P+0"),
         (b"W1[0] 0x0.0p+0", b"W1[0]"),
         (b"W1[0] 0x0.0p+0", b"W1[0] 0x0.0p+0 0x0.0p+0"),
         (b"W1[0]", b"W1[1]"),
@@ -180,6 +191,15 @@ def test_well_signed_but_wrong(saved, old, new):
     assert old in body
     path.write_bytes(signed(body.replace(old, new, 1)))
     refused(path)
+
+
+@pytest.mark.parametrize("number", [b"0x1.4p+3", b"0x1.40000p+3", b"0xap+0", b"0x1.4p3", b"0x0.00000000000014p+55"])
+def test_numbers_as_other_languages_write_them(saved, number):
+    """C's %a leaves it to the library which digit comes before the point."""
+    network, path = saved
+    body = path.read_bytes().rpartition(b"sha256 ")[0]
+    path.write_bytes(signed(body.replace(b"W1[0] 0x0.0p+0", b"W1[0] " + number, 1)))
+    assert backprop.Network.load(path).parameters.tolist() == [10.0, *network.parameters[1:]]
 
 
 def test_missing(tmp_path):
