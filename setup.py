@@ -12,10 +12,14 @@ from setuptools import Extension, setup
 # CFLAGS, so that a -ffast-math there is taken back, for the linker too, which would otherwise add what sets
 # flush-to-zero when the module is loaded. -fno-math-errno lets sqrt be one instruction; -g0 because an interpreter
 # built with -g passes it on and makes wheels five times larger.
+#
+# BACKPROP_CHECKS=1 builds what tools/sanitize.sh tests: with all of Cython's checks, and so that a report can be read.
+checks = os.environ.get("BACKPROP_CHECKS") == "1"
 if sys.platform == "win32":
     flags = ["/O2", "/std:c11", "/fp:precise"]
 else:
     flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fno-trapping-math", "-g0"]
+    flags += ["-O1", "-g", "-fno-omit-frame-pointer"] if checks else []
     flags += ["-fopenmp"] if sys.platform == "linux" else []
 
 extension = Extension(
@@ -33,10 +37,12 @@ setup(
         [extension],
         compiler_directives={
             "language_level": 3,
-            "boundscheck": False,
+            "boundscheck": checks,
             "wraparound": False,
-            "initializedcheck": False,
-            "cdivision": True,
+            "initializedcheck": checks,
+            "nonecheck": checks,
+            "overflowcheck": checks,
+            "cdivision": not checks,
             "embedsignature": False,
             "auto_pickle": False,
         },

@@ -1094,7 +1094,7 @@ cdef class Threads:
         shared.work, shared.n_threads, shared.give_up = PAUSE_AFTER, self.n_threads, False
         if self.n_threads == 1 or self.alone > 0:
             shared.n_threads = 1
-            self.alone -= 1
+            self.alone = self.alone - 1
             bp_run(&shared.n_threads, task, shared)
             return
         if self.next > 0:
