@@ -51,8 +51,8 @@ def shown(value: Any) -> str:
 
 
 def ordered(value: Iterable[Any]) -> list[Any]:
-    """What a sequence holds, or a TypeError; a set has no order, and bytes are text."""
-    if isinstance(value, bytes | bytearray | Set | Mapping):
+    """What a sequence holds, or a TypeError; a set has no order, and bytes or a scalar of NumPy are none."""
+    if isinstance(value, bytes | bytearray | Set | Mapping | np.generic):
         raise TypeError
     return list(value)
 
