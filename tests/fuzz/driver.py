@@ -1,0 +1,105 @@
+"""What both fuzzers share: libFuzzer (through atheris) runs in a child process, and its parent counts and reports.
+
+The child saves each new kind of finding as a file and goes on; a crash or a hang ends it, and libFuzzer saves the file.
+`python tests/fuzz/fuzz_x.py FILE...` runs saved files again.
+"""
+
+import argparse
+import hashlib
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+
+import atheris
+
+HANG = 10  # seconds
+MEMORY = 4096  # MB
+MOST_FINDINGS = 20
+
+
+class FindingError(AssertionError):
+    """Something that the library must not do."""
+
+
+def kind_of(error):
+    """What two findings have in common that are one: the exception, and the lines it went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return repr(
+        [type(error).__name__, re.sub(r"[\d'\"].*", "", str(error)), *[(f.name, f.lineno) for f in frames[-3:]]]
+    )
+
+
+def guarded(one_input, folder):
+    """one_input, with what it raises saved in a folder."""
+    seen, unraisable = set(), []
+    sys.unraisablehook = lambda raised: unraisable.append(raised.exc_value)
+
+    def test_one_input(data):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                one_input(data)
+            if unraisable:
+                raise FindingError(f"an exception that nobody could catch: {unraisable.pop()!r}")
+        except Exception as error:
+            if kind_of(error) in seen:
+                return
+            seen.add(kind_of(error))
+            path = folder / f"finding-{hashlib.sha256(data).hexdigest()[:16]}"
+            path.write_bytes(data)
+            traceback.print_exception(error)
+            print(f"saved as {path}, {len(data)} bytes: {data.hex()}", file=sys.stderr, flush=True)
+            if len(seen) == MOST_FINDINGS:
+                raise
+
+    return test_one_input
+
+
+def main(script, one_input, seeds, mutator=None, max_len=4096):
+    """Fuzz one_input(data), beginning with what seeds(seed) gives; exit with 1 if there is a finding."""
+    if sys.argv[1:2] == ["--child"]:
+        folder = pathlib.Path(sys.argv[2])
+        mutators = {} if mutator is None else {"custom_mutator": mutator}
+        atheris.Setup([sys.argv[0], *sys.argv[3:]], guarded(one_input, folder), **mutators)
+        atheris.Fuzz()
+        return
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--findings", type=pathlib.Path, default=pathlib.Path("fuzz-findings"))
+    parser.add_argument("files", nargs="*", type=pathlib.Path, help="findings to run again, instead of fuzzing")
+    given = parser.parse_args()
+    if given.files:
+        for path in given.files:
+            print(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                one_input(path.read_bytes())
+        return
+    given.findings.mkdir(parents=True, exist_ok=True)
+    before = set(given.findings.iterdir())
+    with tempfile.TemporaryDirectory() as corpus:
+        for k, data in enumerate(seeds(given.seed)):
+            pathlib.Path(corpus, str(k)).write_bytes(data)
+        command = [sys.executable, script, "--child", str(given.findings), corpus]
+        command += [f"-max_total_time={given.seconds}", f"-seed={given.seed}", f"-timeout={HANG}", "-len_control=0"]
+        command += [f"-rss_limit_mb={MEMORY}", f"-max_len={max_len}", f"-artifact_prefix={given.findings}/"]
+        child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="backslashreplace")
+        runs, began = 0, time.monotonic()
+        for line in child.stderr:
+            found = re.match(r"#(\d+)\t|Done (\d+) runs", line)
+            runs = max(runs, *map(int, filter(None, found.groups()))) if found else runs
+            if not re.match(r"#\d+\t(NEW|REDUCE|pulse)|INFO|WARNING: Failed to find function", line):
+                sys.stderr.write(line)
+        status, seconds = child.wait(), time.monotonic() - began
+    findings = sorted(set(given.findings.iterdir()) - before)
+    for path in findings:
+        print(f"finding: {path}; run it again: python {script} {path}")
+    print(f"{pathlib.Path(script).name}: {runs} executions in {seconds:.0f} s, seed {given.seed}, ", end="")
+    print(f"{len(findings)} findings, exit status of libFuzzer {status}")
+    sys.exit(1 if findings or status else 0)
