@@ -6,6 +6,7 @@ The child saves each new kind of finding as a file and goes on; a crash or a han
 
 import argparse
 import hashlib
+import os
 import pathlib
 import re
 import subprocess
@@ -83,13 +84,16 @@ def main(script, one_input, seeds, mutator=None, max_len=4096):
         return
     given.findings.mkdir(parents=True, exist_ok=True)
     before = set(given.findings.iterdir())
-    with tempfile.TemporaryDirectory() as corpus:
+    with tempfile.TemporaryDirectory() as folder:  # where the child makes its files, too: it ends without tidying up
+        corpus = pathlib.Path(folder, "corpus")
+        corpus.mkdir()
         for k, data in enumerate(seeds(given.seed)):
-            pathlib.Path(corpus, str(k)).write_bytes(data)
-        command = [sys.executable, script, "--child", str(given.findings), corpus]
+            (corpus / str(k)).write_bytes(data)
+        command = [sys.executable, script, "--child", str(given.findings), str(corpus)]
         command += [f"-max_total_time={given.seconds}", f"-seed={given.seed}", f"-timeout={HANG}", "-len_control=0"]
         command += [f"-rss_limit_mb={MEMORY}", f"-max_len={max_len}", f"-artifact_prefix={given.findings}/"]
-        child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="backslashreplace")
+        environment = os.environ | {"TMPDIR": folder}
+        child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, errors="backslashreplace")
         runs, began = 0, time.monotonic()
         for line in child.stderr:
             found = re.match(r"#(\d+)\t|Done (\d+) runs", line)
