@@ -197,8 +197,9 @@ def interpreter_of(root: pathlib.Path) -> pathlib.Path:
 
 def build(to: pathlib.Path, compiler: Sequence[str], level: str = "-O3", root: pathlib.Path | None = None) -> None:
     """The package with its extension in to/site, for the Python of a root, or for this one."""
+    built = shutil.ignore_patterns("*.so", "_kernel.c", "__pycache__")
     for name in ("backprop", "src_c"):
-        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("*.so", "_kernel.c", "__pycache__"))
+        shutil.copytree(ROOT / name, to / name, ignore=built, dirs_exist_ok=True)
     for name in ("setup.py", "pyproject.toml"):
         shutil.copy(ROOT / name, to)
     folders = [] if root is None else [packages_of(root)]
@@ -210,7 +211,7 @@ def build(to: pathlib.Path, compiler: Sequence[str], level: str = "-O3", root: p
     flags = [flag.replace("-O3", level) for flag in extension["extra_compile_args"]]
     macros = [f"-D{key}={value.replace('-O3', level)}" for key, value in extension["define_macros"]]
     places = [f"-I{folder}" for folder in includes]
-    shutil.copytree(to / "backprop", to / "site" / "backprop", ignore=shutil.ignore_patterns("_kernel.c"))
+    shutil.copytree(to / "backprop", to / "site" / "backprop", ignore=built, dirs_exist_ok=True)
     library = to / "site" / "backprop" / "_kernel.so"
     run(*compiler, *flags, *macros, *places, "-fPIC", "-shared", *extension["sources"], "-o", library, cwd=to)
 
@@ -274,7 +275,7 @@ class Checks:
         """cross_child.py in this Python with each instruction set; the widest must be the target, if one is given."""
         command = [ROOT / "tools" / "cross_child.py", "check", self.stored, *([] if reference else ["--no-reference"])]
 
-        def account(chosen: str) -> dict[str, Any]:
+        def account_of(chosen: str) -> dict[str, Any]:
             account: dict[str, Any] = json.loads(python(*command, BACKPROP_TARGET=chosen).splitlines()[-1])
             if account["differ"]:
                 where = "; ".join(account["where"][:20])
@@ -283,10 +284,10 @@ class Checks:
                 raise CheckError(f"another build was tested: {account['package']}")
             return account
 
-        first = account("")
+        first = account_of("")
         if target not in (None, first["target"]):
             raise CheckError(f"the instruction set is {first['target']}, not {target}")
-        values = first["values"] + sum(account(narrower)["values"] for narrower in first["targets"][1:])
+        values = first["values"] + sum(account_of(narrower)["values"] for narrower in first["targets"][1:])
         what = f"{first['order']}-endian, {first['bits']}, {first['compiler'].strip()}, {', '.join(first['targets'])}"
         return Checked(what, values)
 
