@@ -173,6 +173,11 @@ def loss_name(loss: str | None, output: str) -> str:
     return name
 
 
+def masked_arrays() -> Any:
+    """Their class, or () if nobody can have made one: NumPy imports numpy.ma only when that is first used."""
+    return getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
+
+
 def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.NDArray[Any]:
     """An array of numbers with so many dimensions; nothing is copied that is an array already."""
     if callable(getattr(value, "toarray", None)):
@@ -185,7 +190,8 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
         what = "rows of unequal length" if listed else f"a {type(value).__name__} that gives none"
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{argument} must be an array of shape {shape}, got {what} ({error})") from None
-    if isinstance(result, np.ma.MaskedArray) or (listed and any(isinstance(row, np.ma.MaskedArray) for row in value)):
+    masked = masked_arrays()
+    if isinstance(result, masked) or (listed and masked and any(isinstance(row, masked) for row in value)):
         raise TypeError(f"{argument} must be an array without a mask, got a masked array; fill or drop what is masked")
     result = np.asarray(result)
     if result.dtype.kind == "O":  # DataFrames of mixed columns; lists of Decimal or Fraction

@@ -193,6 +193,16 @@ def test_import_takes_nothing_heavy():
         assert name not in loaded
 
 
+def test_calls_take_nothing_heavy():
+    """A list is not a masked array if numpy.ma has not been imported."""
+    program = (
+        "import sys, backprop; before = 'numpy.ma' in sys.modules; backprop.Network([1, 1]).predict([[1.0]]); "
+        "print(before == ('numpy.ma' in sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout == "True\n"
+
+
 def test_show_config(capsys):
     backprop.show_config()
     shown = capsys.readouterr().out

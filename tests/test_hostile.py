@@ -38,7 +38,7 @@ def child(name):
         process.kill()
         process.communicate()
         raise
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (0, ""), errors
     return json.loads(shown)
 
 
