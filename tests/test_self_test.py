@@ -37,7 +37,7 @@ def test_the_last_value_of_each_function_needs_the_slow_phase():
 def test_steps():
     lr, start, g, batch, end = numbers(re.search(r'"a step of adam is wrong", ([^}]*)\}', SOURCE).group(1))
     w, moments, powers = [start], [[0.0], [0.0]], [1.0, 1.0]
-    reference.adam(w, [g / batch], moments, powers, [lr, 0.9, 0.999, 1e-8], [0])
+    reference.UPDATE_RULES["adam"](w, [g / batch], moments, powers, [lr, 0.9, 0.999, 1e-8], [0])
     assert w[0].hex() == end.hex()
 
 
