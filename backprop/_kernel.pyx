@@ -1,4 +1,4 @@
-"""The compiled twin of reference.py: the same functions, in the same order, with the same bits.
+"""The compiled twin of reference/: the same functions, in the same order, with the same bits.
 
 Where the reference takes one row, the kernel takes a block of rows; a sum over rows carries on from block to block, so
 that the size of a block changes no bit. The flow is here; what works on vectors of numbers (products, activations,

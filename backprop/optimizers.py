@@ -1,4 +1,4 @@
-"""The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in reference.py."""
+"""The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in reference/updates.py."""
 
 from dataclasses import dataclass
 

@@ -12,7 +12,11 @@ import pytest
 import backprop
 from backprop import _kernel, reference
 
-REFERENCE = pathlib.Path(inspect.getsourcefile(reference))
+# In the order in which they are read.
+REFERENCE = [
+    pathlib.Path(inspect.getsourcefile(reference)).with_name(f"{name}.py")
+    for name in ("elementary", "__init__", "updates")
+]
 KERNEL_SOURCE = pathlib.Path(__file__).parents[1] / "backprop" / "_kernel.pyx"
 C_SOURCES = KERNEL_SOURCE.parents[1] / "src_c"
 
@@ -66,8 +70,13 @@ def offences(source):
     return found
 
 
-def test_reference_has_no_forbidden_operation():
-    assert offences(REFERENCE.read_text(encoding="utf-8")) == []
+def test_reference_is_these_files():
+    assert set(REFERENCE) == set(REFERENCE[0].parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)
+def test_reference_has_no_forbidden_operation(path):
+    assert offences(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
@@ -112,14 +121,16 @@ def test_each_forbidden_operation_is_found(source):
 
 
 def test_reference_can_be_read_in_one_sitting():
-    assert len(REFERENCE.read_text(encoding="utf-8").splitlines()) <= 450
+    for path in REFERENCE:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
 
 
 def test_same_functions_in_the_same_order():
     """The reference and the kernel are read side by side."""
     of_reference = [
         node.name
-        for node in ast.parse(REFERENCE.read_text(encoding="utf-8")).body
+        for path in REFERENCE
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     ]
     found = set()

@@ -1,79 +1,30 @@
 """The definition: every bit of every result of `backprop`, in plain Python.
 
 Read it from top to bottom after the tutorial; it keeps the tutorial's order: net input, squash, total error, node
-deltas, hidden deltas, update. The letters are those of the contract: sample `s`, input `i`, output `j`, layer `l`;
+deltas, hidden deltas, update. The elementary functions stand before it, in elementary.py, the optimizers' steps in
+updates.py. The letters are those of the contract: sample `s`, input `i`, output `j`, layer `l`;
 `W[i][j]`, `b[j]` weights and biases, `z` net input, `a` activation, `o` output, `t` target, `delta` dLoss/dz. A sum is
 a loop, since its order is part of the result: nothing is fused, reassociated or left to a library. The compiled
-kernel has the same functions in the same order and is held to this file bit for bit.
+kernel has the same functions in the same order and is held to them bit for bit.
 """
 
 import math
 from collections.abc import Callable
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import arguments
-from .errors import DivergenceError
-from .network import Network, loss_of, rows_of
-from .optimizers import Optimizer
-from .training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
+from .. import arguments
+from ..errors import DivergenceError
+from ..network import Network, loss_of, rows_of
+from ..optimizers import Optimizer
+from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
+from .elementary import exp, expm1, log, log1p
+from .updates import UPDATE_RULES, Rows, Vector
 
-Vector = list[float]
-Rows = list[Vector]
 Stream = Any  # a NumPy bit generator
 Layer = tuple[Rows, Vector]
-TINY = 5.551115123125783e-17  # 2**-54
-
-# Elementary functions (N3): the double nearest to the real value, from ever more digits until they settle it.
-
-
-def _context(digits: int) -> Context:
-    return Context(prec=digits, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[])
-
-
-def _nearest(function: Callable[[Context], Decimal], plus: int = 0) -> float:
-    """The double nearest to a real number plus an integer; the function's last digit is right to within one unit."""
-    digits = 40
-    while True:
-        context, digits = _context(digits), 2 * digits
-        value = function(context)
-        low = context.add(value.next_minus(context), plus).next_minus(context)
-        high = context.add(value.next_plus(context), plus).next_plus(context)
-        if float(low) == float(high):
-            return float(low)
-
-
-def exp(x: float) -> float:
-    if not -746.0 <= x <= 710.0:
-        return x if x != x else math.inf if x > 0.0 else 0.0
-    return _nearest(lambda context: context.exp(Decimal.from_float(x)))
-
-
-def expm1(x: float) -> float:
-    if abs(x) < TINY:  # x*x/2 is less than half a unit in the last place of x
-        return x
-    if not -746.0 <= x <= 710.0:
-        return x if x != x else math.inf if x > 0.0 else -1.0
-    return _nearest(lambda context: context.exp(Decimal.from_float(x)), plus=-1)
-
-
-def log(x: float) -> float:
-    if not 0.0 < x < math.inf or x == 1.0:
-        return 0.0 if x == 1.0 else -math.inf if x == 0.0 else math.nan if x < 0.0 else x
-    return _nearest(lambda context: context.ln(Decimal.from_float(x)))
-
-
-def log1p(x: float) -> float:
-    if abs(x) < TINY or not -1.0 < x < math.inf:
-        return -math.inf if x == -1.0 else math.nan if x < -1.0 else x
-    one_plus_x = _context(800).add(
-        Decimal(1), Decimal.from_float(x)
-    )  # exact: at most 309 digits before and 106 after the point
-    return _nearest(lambda context: context.ln(one_plus_x))
-
 
 # Activations (N3): value from the net input z, derivative from the value a.
 
@@ -230,44 +181,6 @@ def add_gradient(g: Vector, layers: list[Layer], names: tuple[str, ...], loss: s
                 g[k] = g[k] + a_i * delta_j
                 k += 1
     return LOSSES[loss].value(z, a[-1], t)
-
-
-# Update rules (N7): w, g and each of the moments are flat; `trained` are the parameters that may move.
-
-
-def sgd(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
-    (lr,) = settings
-    for k in trained:
-        w[k] = w[k] - lr * g[k]
-
-
-def momentum(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
-    (v,), (lr, mu) = moments, settings
-    for k in trained:
-        v[k] = mu * v[k] - lr * g[k]
-        w[k] = w[k] + v[k]
-
-
-def nesterov(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
-    (v,), (lr, mu) = moments, settings
-    for k in trained:
-        v[k] = mu * v[k] - lr * g[k]
-        w[k] = w[k] + (mu * v[k] - lr * g[k])
-
-
-def adam(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
-    """Kingma and Ba 2015, algorithm 1 in the efficient form at the end of their section 2."""
-    (m, v), (lr, b1, b2, epsilon) = moments, settings
-    powers[0] = powers[0] * b1
-    powers[1] = powers[1] * b2
-    rate = (lr * math.sqrt(1.0 - powers[1])) / (1.0 - powers[0])
-    for k in trained:
-        m[k] = b1 * m[k] + (1.0 - b1) * g[k]
-        v[k] = b2 * v[k] + (1.0 - b2) * (g[k] * g[k])
-        w[k] = w[k] - (rate * m[k]) / (math.sqrt(v[k]) + epsilon)
-
-
-UPDATE_RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
 
 
 # Randomness (N9): from the raw words of a bit generator alone.
