@@ -9,16 +9,19 @@ from typing import Any
 
 from .errors import DivergenceError
 from .network import Network, loss_and_gradient
-from .optimizers import SGD, Adam
+from .optimizers import SGD, Adam, AdamW, RMSprop, Rprop
 from .training import EpochState, Training, fast_train
 from .version import __version__, contract_version, show_config
 
 __all__ = [
     "SGD",
     "Adam",
+    "AdamW",
     "DivergenceError",
     "EpochState",
     "Network",
+    "RMSprop",
+    "Rprop",
     "Training",
     "__version__",
     "contract_version",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from . import _kernel, arguments
 from .arguments import FloatArray
 from .errors import DivergenceError
 from .network import Network, data, loss_of
-from .optimizers import Adam, Optimizer
+from .optimizers import FULL_BATCH, Adam, Optimizer, first_moments
 
 DEFAULT_OPTIMIZER = Adam()
 LOSSES_AT_ONCE = 65536  # the curve grows by so many epochs: a run that is meant to be stopped may ask for any number
@@ -24,7 +24,7 @@ class Settings(NamedTuple):
 
     loss: str
     optimizer: Optimizer
-    batch_size: int
+    batch_size: int | None  # None: all rows
     shuffle: bool
     train_biases: bool
 
@@ -41,15 +41,25 @@ class Settings(NamedTuple):
         """The settings with their defaults filled in."""
         loss = loss_of(network, loss)
         if optimizer is not None and not isinstance(optimizer, Optimizer):
-            given = arguments.shown(optimizer)
-            raise TypeError(f"optimizer must be None, a backprop.SGD(...) or a backprop.Adam(...), got {given}")
+            kinds = ", ".join(f"{kind.__name__}(...)" for kind in get_args(Optimizer))
+            raise TypeError(f"optimizer must be None or one of backprop's {kinds}, got {arguments.shown(optimizer)}")
+        if isinstance(optimizer, FULL_BATCH) and batch_size is not None:
+            kind = type(optimizer).__name__
+            raise ValueError(f"batch_size must be None with {kind}, which takes all rows at once, got {arguments.shown(batch_size)}")
         return cls(
             loss,
             DEFAULT_OPTIMIZER if optimizer is None else optimizer,
-            32 if batch_size is None else arguments.integer("batch_size", batch_size, 1),
+            batch_size_of(optimizer, batch_size),
             arguments.flag("shuffle", shuffle),
             arguments.flag("train_biases", train_biases),
         )
+
+
+def batch_size_of(optimizer: Optimizer | None, batch_size: int | None) -> int | None:
+    """32 if nothing is said, or all rows."""
+    if batch_size is None:
+        return None if isinstance(optimizer, FULL_BATCH) else 32
+    return arguments.integer("batch_size", batch_size, 1)
 
 
 class RunState(NamedTuple):
@@ -208,9 +218,11 @@ class Training:
 
 
 def start(network: Network, settings: Settings, stream: Any) -> RunState:
-    """The state before the first epoch (N7): moments 0.0, powers 1.0."""
+    """The state before the first epoch (N7): moments 0.0, but for Rprop's steps; powers 1.0."""
     n_moments, n_powers = _kernel.UPDATE_RULES[settings.optimizer.rule]
-    return RunState(np.empty(0), np.zeros((n_moments, network.n_parameters)), np.array([1.0] * n_powers), stream)
+    moments = np.zeros((n_moments, network.n_parameters))
+    moments[...] = np.reshape(first_moments(settings.optimizer, n_moments), (n_moments, 1))
+    return RunState(np.empty(0), moments, np.array([1.0] * n_powers), stream)
 
 
 def progress_bar(run: Run) -> AbstractContextManager[Callable[[int, float], None]]:
@@ -249,7 +261,7 @@ def continue_training(
         network.sizes,
         network.activations,
         w,
-        min(settings.batch_size, rows.n_samples),
+        min(settings.batch_size or rows.n_samples, rows.n_samples),
         arguments.threads(run.n_threads, math.inf),
         np.empty(network.n_parameters),
         settings.loss,
@@ -331,12 +343,12 @@ def fast_train(
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
         >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]). None takes cross_entropy for a softmax
         output and squared_error otherwise.
-    optimizer : SGD, Adam or None
+    optimizer : SGD, Adam, AdamW, RMSprop, Rprop or None
         None is ``Adam()``.
     epochs : int >= 1
         How often every row is visited.
     batch_size : int >= 1 or None
-        Rows a step; None is 32. The last batch of an epoch may be shorter.
+        Rows a step; None is 32, or all rows for Rprop, which takes no other. The last batch of an epoch may be shorter.
     shuffle : bool
         Visit the rows in a new random order in each epoch.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0

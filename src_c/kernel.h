@@ -118,7 +118,7 @@ struct bp_kernel {
     void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
 };
 
-enum { bp_n_activations = 9, bp_n_losses = 3, bp_n_update_rules = 4 };
+enum { bp_n_activations = 9, bp_n_losses = 3, bp_n_update_rules = 9 };
 
 /* The kernels that this build has, the widest instruction set first; NULL ends them. */
 extern const bp_kernel *const bp_kernels[];

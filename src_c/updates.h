@@ -30,9 +30,9 @@ static void bp_mean_gradient(ptrdiff_t n, ptrdiff_t batch, double *g) {
     }
 }
 
-/* The state of one vector of parameters; m and v are what a rule keeps. */
+/* The state of one vector of parameters; m, v and u are what a rule keeps. */
 typedef struct {
-    bp_vec w, m, v;
+    bp_vec w, m, v, u;
 } bp_state;
 
 typedef bp_state (*bp_rule)(bp_state state, bp_vec g, const double *rates);
@@ -41,18 +41,21 @@ BP_INLINE void bp_update(bp_rule rule, int n_moments, ptrdiff_t start, ptrdiff_t
                          ptrdiff_t batch, const double *rates, double *w, const double *g,
                          double *moments) {
     bp_mean mean = bp_mean_of(batch);
-    double *m = moments, *v = n_moments > 1 ? moments + n : NULL;
+    double *m = moments, *v = n_moments > 1 ? m + n : NULL, *u = n_moments > 2 ? v + n : NULL;
     ptrdiff_t k = start;
 #define BP_STEP(LOAD, STORE)                                                                       \
     do {                                                                                           \
         bp_state state = {LOAD(w), n_moments > 0 ? LOAD(m) : bp_set(0.0),                          \
-                          n_moments > 1 ? LOAD(v) : bp_set(0.0)};                                  \
+                          n_moments > 1 ? LOAD(v) : bp_set(0.0),                                   \
+                          n_moments > 2 ? LOAD(u) : bp_set(0.0)};                                  \
         state = rule(state, bp_mean_gradient_of(mean, LOAD(g)), rates);                            \
         STORE(w, state.w);                                                                         \
         if (n_moments > 0)                                                                         \
             STORE(m, state.m);                                                                     \
         if (n_moments > 1)                                                                         \
             STORE(v, state.v);                                                                     \
+        if (n_moments > 2)                                                                         \
+            STORE(u, state.u);                                                                     \
     } while (0)
 #define BP_LOAD_FULL(p) bp_load((p) + k)
 #define BP_STORE_FULL(p, value) bp_store((p) + k, value)
@@ -100,6 +103,61 @@ BP_INLINE bp_state bp_adam_rule(bp_state state, bp_vec g, const double *rates) {
     return state;
 }
 
+/* rates: as Adam's, then the share that a weight loses. */
+BP_INLINE bp_state bp_adamw_rule(bp_state state, bp_vec g, const double *rates) {
+    state.m = rates[1] * state.m + rates[2] * g;
+    state.v = rates[3] * state.v + rates[4] * (g * g);
+    state.w = (state.w - rates[6] * state.w) - (rates[0] * state.m) / (bp_sqrt(state.v) + rates[5]);
+    return state;
+}
+
+/* rates: learning rate, rho, 1 - rho, epsilon, momentum. */
+BP_INLINE bp_state bp_rmsprop_rule(bp_state state, bp_vec g, const double *rates) {
+    state.m = rates[1] * state.m + rates[2] * (g * g);
+    state.w = state.w - (rates[0] * g) / (bp_sqrt(state.m) + rates[3]);
+    return state;
+}
+
+BP_INLINE bp_state bp_rmsprop_momentum_rule(bp_state state, bp_vec g, const double *rates) {
+    state.m = rates[1] * state.m + rates[2] * (g * g);
+    state.v = rates[4] * state.v + (rates[0] * g) / (bp_sqrt(state.m) + rates[3]);
+    state.w = state.w - state.v;
+    return state;
+}
+
+BP_INLINE bp_vec bp_sign(bp_vec x) {
+    const bp_vec zero = bp_set(0.0);
+    return bp_select(bp_less(zero, x), bp_set(1.0),
+                     bp_select(bp_less(x, zero), bp_set(-1.0), zero));
+}
+
+/* rates: the factors for a longer and for a shorter step, and the bounds of a step. */
+BP_INLINE bp_vec bp_new_step(bp_vec step, bp_vec turn, const double *rates) {
+    const bp_vec zero = bp_set(0.0), low = bp_set(rates[2]), high = bp_set(rates[3]);
+    bp_vec longer = step * rates[0], shorter = step * rates[1];
+    longer = bp_select(bp_less(high, longer), high, longer);
+    shorter = bp_select(bp_less(shorter, low), low, shorter);
+    return bp_select(bp_less(zero, turn), longer, bp_select(bp_less(turn, zero), shorter, step));
+}
+
+BP_INLINE bp_state bp_irprop_minus_rule(bp_state state, bp_vec g, const double *rates) {
+    bp_vec turn = bp_sign(state.m) * bp_sign(g);
+    state.v = bp_new_step(state.v, turn, rates);
+    state.m = bp_select(bp_less(turn, bp_set(0.0)), bp_set(0.0), g);
+    state.w = state.w - bp_sign(state.m) * state.v;
+    return state;
+}
+
+BP_INLINE bp_state bp_rprop_plus_rule(bp_state state, bp_vec g, const double *rates) {
+    bp_vec turn = bp_sign(state.m) * bp_sign(g);
+    bp_mask turned = bp_less(turn, bp_set(0.0));
+    state.v = bp_new_step(state.v, turn, rates);
+    state.m = bp_select(turned, bp_set(0.0), g);
+    state.u = bp_select(turned, -state.u, bp_sign(g) * state.v);
+    state.w = state.w - state.u;
+    return state;
+}
+
 /* settings: the learning rate, then momentum, if any. */
 static void bp_sgd_begin(const double *settings, double *powers, double *rates) {
     (void)powers;
@@ -125,6 +183,31 @@ static void bp_adam_begin(const double *settings, double *powers, double *rates)
     rates[5] = settings[3];
 }
 
+/* settings: as Adam's, then the decay. */
+static void bp_adamw_begin(const double *settings, double *powers, double *rates) {
+    bp_adam_begin(settings, powers, rates);
+    rates[6] = settings[0] * settings[4];
+}
+
+/* settings: learning rate, rho, epsilon, then momentum, if any. */
+static void bp_rmsprop_begin(const double *settings, double *powers, double *rates) {
+    (void)powers;
+    rates[0] = settings[0];
+    rates[1] = settings[1];
+    rates[2] = 1.0 - settings[1];
+    rates[3] = settings[2];
+}
+
+static void bp_rmsprop_momentum_begin(const double *settings, double *powers, double *rates) {
+    bp_rmsprop_begin(settings, powers, rates);
+    rates[4] = settings[3];
+}
+
+static void bp_rprop_begin(const double *settings, double *powers, double *rates) {
+    (void)powers;
+    memcpy(rates, settings, 4 * sizeof *rates);
+}
+
 #define BP_UPDATE(name, n_moments)                                                                 \
     static void bp_##name(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters,                 \
                           ptrdiff_t batch, const double *rates, double *w, const double *g,        \
@@ -136,6 +219,11 @@ BP_UPDATE(sgd, 0)
 BP_UPDATE(momentum, 1)
 BP_UPDATE(nesterov, 1)
 BP_UPDATE(adam, 2)
+BP_UPDATE(adamw, 2)
+BP_UPDATE(rmsprop, 1)
+BP_UPDATE(rmsprop_momentum, 2)
+BP_UPDATE(irprop_minus, 2)
+BP_UPDATE(rprop_plus, 3)
 #undef BP_UPDATE
 
 static const bp_update_rule bp_update_rules[bp_n_update_rules] = {
@@ -143,6 +231,11 @@ static const bp_update_rule bp_update_rules[bp_n_update_rules] = {
     {"momentum", 1, 0, bp_momentum_begin, bp_momentum},
     {"nesterov", 1, 0, bp_momentum_begin, bp_nesterov},
     {"adam", 2, 2, bp_adam_begin, bp_adam},
+    {"adamw", 2, 2, bp_adamw_begin, bp_adamw},
+    {"rmsprop", 1, 0, bp_rmsprop_begin, bp_rmsprop},
+    {"rmsprop_momentum", 2, 0, bp_rmsprop_momentum_begin, bp_rmsprop_momentum},
+    {"irprop_minus", 2, 0, bp_rprop_begin, bp_irprop_minus},
+    {"rprop_plus", 3, 0, bp_rprop_begin, bp_rprop_plus},
 };
 
 #endif

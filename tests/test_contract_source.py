@@ -180,7 +180,19 @@ def test_signature_of_fast_train():
 
 
 def test_public_names():
-    public = {"Network", "fast_train", "Training", "EpochState", "SGD", "Adam", "DivergenceError", "loss_and_gradient"}
+    public = {
+        "Network",
+        "fast_train",
+        "Training",
+        "EpochState",
+        "SGD",
+        "Adam",
+        "AdamW",
+        "RMSprop",
+        "Rprop",
+        "DivergenceError",
+        "loss_and_gradient",
+    }
     assert set(backprop.__all__) == public | {"__version__", "contract_version", "show_config"}
     for name in backprop.__all__:
         assert hasattr(backprop, name)

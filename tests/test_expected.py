@@ -17,7 +17,8 @@ import backprop
 from backprop import _kernel, reference
 
 EXPECTED = pathlib.Path(__file__).parent / "data" / "expected.txt"
-COUNT = 400  # small problems; those of LARGE come after them
+COUNT = 400  # small problems; those of LARGE come after them, then those with what later versions brought
+LATER = 100
 
 # (sizes, rows, batch): packed panels, several blocks to a batch, remainders of rows and columns beside full tiles.
 LARGE = [
@@ -29,6 +30,10 @@ LARGE = [
     ([9, 40], 1100, 1100),
     ([3, 200, 31], 90, 45),
 ]
+
+
+# What there was when the first problems were drawn; a longer list would draw others.
+FIRST_ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign", "softmax")
 
 
 class Draw:
@@ -58,8 +63,10 @@ class Draw:
 def problem(number):
     """(network, X, y, settings of a run) of this number."""
     draw = Draw(number)
-    hidden = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
-    if number >= COUNT:
+    later = number >= COUNT + len(LARGE)
+    known = _kernel.ACTIVATIONS if later else FIRST_ACTIVATIONS
+    hidden = [name for name in known if name != "softmax"]
+    if number >= COUNT and not later:
         sizes, n, batch = LARGE[number - COUNT]
         activations = [draw.of("tanh", "relu", "logistic") for _ in sizes[2:]]
         epochs = 1
@@ -68,7 +75,7 @@ def problem(number):
         sizes = [draw.of(*widths) for _ in range(draw.of(2, 3, 3, 4))]
         n, batch, epochs = draw.of(1, 2, 3, 5, 7, 12, 13), draw.of(1, 1, 2, 3, 5, 32), draw.of(1, 2, 3)
         activations = [draw.of(*hidden) for _ in sizes[2:]]
-    output = draw.of("identity", "softmax", "logistic", *_kernel.ACTIVATIONS)
+    output = draw.of("identity", "softmax", "logistic", *known)
     network = backprop.Network(sizes, activations, output, rng=number)
     X, loss = draw.array(n, sizes[0]), None
     if output == "softmax":
@@ -80,6 +87,16 @@ def problem(number):
     optimizer = draw.of(
         backprop.SGD(0.125), backprop.SGD(0.0625, 0.5), backprop.SGD(0.03125, 0.875, nesterov=True), backprop.Adam(0.01)
     )
+    if later:
+        optimizer = draw.of(
+            backprop.AdamW(0.01, weight_decay=0.5),
+            backprop.RMSprop(0.01),
+            backprop.RMSprop(0.01, 0.5, 0.75),
+            backprop.Rprop(),
+            backprop.Rprop("rprop+", 1.5, 0.25, 0.01, 1e-3, 1.0),
+        )
+        batch = None if isinstance(optimizer, backprop.Rprop) else batch
+        epochs = epochs if batch else 9
     settings = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch, "rng": number}
     return network, X, y, settings | {"shuffle": bool(draw.below(4)), "train_biases": bool(draw.below(6))}
 
@@ -123,7 +140,7 @@ def expected():
     return EXPECTED.read_text(encoding="ascii").split()
 
 
-NUMBERS = range(COUNT + len(LARGE))
+NUMBERS = range(COUNT + len(LARGE) + LATER)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
@@ -159,7 +176,7 @@ def test_every_instruction_set(target, tmp_path):
     assert "5 passed" in done.stdout
 
 
-@pytest.mark.parametrize("number", NUMBERS[:COUNT:20])
+@pytest.mark.parametrize("number", [*NUMBERS[:COUNT:20], *NUMBERS[COUNT + len(LARGE) :: 10]])
 def test_they_are_the_references(number):
     """Some of them here, all of them when the file is made."""
     found = by_reference(number)

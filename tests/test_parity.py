@@ -12,7 +12,7 @@ import pytest
 
 import backprop
 from backprop import _kernel, arguments, reference
-from backprop.optimizers import Optimizer
+from backprop.optimizers import FULL_BATCH, Optimizer
 
 HIDDEN = tuple(reference.ACTIVATIONS)
 OUTPUTS = (*reference.ACTIVATIONS, *{row.output for row in reference.LOSSES.values()} - {"", *reference.ACTIVATIONS})
@@ -34,12 +34,14 @@ def optimizers_by_rule():
     found = {}
     for kind in typing.get_args(Optimizer):
         fields = dataclasses.fields(kind)
+        choices = {"bool": (False, True), "str": ("irprop-", "rprop+")}
+        # A default among them, for settings above 1.
         for values in itertools.product(
-            *((False, True) if field.type in (bool, "bool") else (0.05, 0.0) for field in fields)
+            *(choices.get(getattr(f.type, "__name__", f.type), (0.05, 0.0, f.default)) for f in fields)
         ):
             try:
                 optimizer = kind(*values)
-            except ValueError:
+            except (TypeError, ValueError):  # a setting that has no default, or out of range
                 continue
             found.setdefault(optimizer.rule, optimizer)
     return found
@@ -48,6 +50,10 @@ def optimizers_by_rule():
 @st.composite
 def optimizers(draw):
     kind = draw(st.sampled_from(typing.get_args(Optimizer)))
+    if kind is backprop.Rprop:
+        steps = sorted(draw(st.tuples(*[st.sampled_from((5e-324, 1e-6, 0.1, 1.0, 50.0, 1e300))] * 3)))
+        factors = draw(st.sampled_from(((1.2, 0.5), (1.0000000000000002, 0.9999999999999999), (1e300, 5e-324))))
+        return kind(draw(st.sampled_from(("irprop-", "rprop+"))), *factors, steps[1], steps[0], steps[2])
     number = st.one_of(
         st.sampled_from((0.0, 1e-3, 0.1, 0.5, 0.9, 0.999)),
         st.floats(0.0, 1.0, exclude_max=True, allow_subnormal=True),
@@ -119,6 +125,8 @@ def problems(draw):
         "shuffle": draw(st.booleans()),
         "train_biases": draw(st.booleans()),
     }
+    if isinstance(settings["optimizer"], FULL_BATCH):
+        settings["batch_size"] = None
     return Problem(
         network, loss, settings, draw(st.integers(0, 2**70)), draw(st.sampled_from((None, *GENERATORS))), pieces
     )
@@ -233,6 +241,8 @@ def some_problem(output, loss, optimizer, *, hidden="tanh", sizes=(3, 5, 4), n_s
         y = y / y.sum(axis=1, keepdims=True)
     network = backprop.Network(sizes, hidden, output, rng=n_samples)
     settings = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size}
+    if isinstance(optimizer, FULL_BATCH):
+        settings["batch_size"] = None
     pieces = [(X, y, epochs, None), (X[: n_samples // 2 + 1], y[: n_samples // 2 + 1], 1, None)]
     return Problem(network, loss, settings, 5, None, pieces)
 
@@ -316,6 +326,7 @@ def test_classes_that_are_not_meant_cost_nothing(engine):
 def test_signs_of_zero(engines, rule, batch_size):
     """-0.0 in weights, data and gradients, in every combination: a sum from 0.0 is never -0.0, a product may be."""
     optimizer = optimizers_by_rule()[rule]
+    batch_size = None if isinstance(optimizer, FULL_BATCH) else batch_size
     for hidden, signs in itertools.product(("identity", "relu"), itertools.product((0.0, -0.0, -1.0), repeat=3)):
         network = backprop.Network([1, 1, 1], hidden).with_parameters([signs[0], signs[1], signs[2], -0.0])
         for x, t in itertools.product((0.0, -0.0, -1.0), (0.0, -0.0, 1.0)):

@@ -18,6 +18,8 @@ X = (np.arange(40.0).reshape(20, 2) % 11.0 - 5.0) / 5.0
 Y = (np.arange(20.0) % 7.0) / 6.0
 NETWORK = backprop.Network([2, 4, 1], rng=1)
 OPTIMIZERS = [backprop.SGD(0.05), backprop.SGD(0.05, 0.9), backprop.SGD(0.05, 0.9, True), backprop.Adam(0.01)]
+OPTIMIZERS += [backprop.AdamW(0.01), backprop.RMSprop(0.01), backprop.RMSprop(0.01, momentum=0.5)]
+OPTIMIZERS += [backprop.Rprop(), backprop.Rprop("rprop+")]
 
 
 def same(one, other):
@@ -32,7 +34,8 @@ def same(one, other):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_resume(engine, optimizer, shuffle):
-    settings = {"optimizer": optimizer, "batch_size": 6, "shuffle": shuffle, "rng": 5}
+    batch_size = None if isinstance(optimizer, backprop.Rprop) else 6
+    settings = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "rng": 5}
     whole = engine.train(NETWORK, X, Y, epochs=50, **settings)
     first = engine.train(NETWORK, X, Y, epochs=30, **settings)
     bits = first.network.parameters.tobytes(), first.losses.tobytes()

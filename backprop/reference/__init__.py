@@ -242,8 +242,9 @@ def train_epoch(
     """Visit every row once; w, moments and powers move on after each batch. Return the epoch's loss."""
     update, total, n = UPDATE_RULES[settings.optimizer.rule], 0.0, len(X)
     order = shuffled(stream, n) if settings.shuffle else list(range(n))
-    for first in range(0, n, settings.batch_size):
-        batch = order[first : first + settings.batch_size]
+    size = settings.batch_size or n
+    for first in range(0, n, size):
+        batch = order[first : first + size]
         layers, g = layers_of(w, network.sizes), [0.0 for _ in w]
         for s in batch:
             total = total + add_gradient(g, layers, network.activations, settings.loss, X[s], y[s])

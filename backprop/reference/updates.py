@@ -38,4 +38,80 @@ def adam(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, 
         w[k] = w[k] - (rate * m[k]) / (math.sqrt(v[k]) + epsilon)
 
 
-UPDATE_RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+def adamw(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+    """Loshchilov and Hutter 2019, algorithm 2: weights decay beside Adam's step, not through the gradient."""
+    (m, v), (lr, b1, b2, epsilon, decay) = moments, settings
+    powers[0] = powers[0] * b1
+    powers[1] = powers[1] * b2
+    rate = (lr * math.sqrt(1.0 - powers[1])) / (1.0 - powers[0])
+    shrink = lr * decay
+    for k in trained:
+        m[k] = b1 * m[k] + (1.0 - b1) * g[k]
+        v[k] = b2 * v[k] + (1.0 - b2) * (g[k] * g[k])
+        w[k] = (w[k] - shrink * w[k]) - (rate * m[k]) / (math.sqrt(v[k]) + epsilon)
+
+
+def rmsprop(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+    """Tieleman and Hinton 2012, lecture 6.5."""
+    (v,), (lr, rho, epsilon) = moments, settings
+    for k in trained:
+        v[k] = rho * v[k] + (1.0 - rho) * (g[k] * g[k])
+        w[k] = w[k] - (lr * g[k]) / (math.sqrt(v[k]) + epsilon)
+
+
+def rmsprop_momentum(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+    (v, u), (lr, rho, epsilon, mu) = moments, settings
+    for k in trained:
+        v[k] = rho * v[k] + (1.0 - rho) * (g[k] * g[k])
+        u[k] = mu * u[k] + (lr * g[k]) / (math.sqrt(v[k]) + epsilon)
+        w[k] = w[k] - u[k]
+
+
+def sign(x: float) -> float:
+    return 1.0 if x > 0.0 else -1.0 if x < 0.0 else 0.0
+
+
+def new_step(step: float, turn: float, settings: Vector) -> float:
+    """Longer where the slope has kept its sign, shorter where it has changed it, between bounds."""
+    increase, decrease, low, high = settings
+    if turn > 0.0:
+        step = step * increase
+        return high if step > high else step
+    if turn < 0.0:
+        step = step * decrease
+        return low if step < low else step
+    return step
+
+
+def irprop_minus(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+    """Igel and Huesken 2000: a weight whose slope has changed its sign waits for a step."""
+    before, step = moments
+    for k in trained:
+        turn = sign(before[k]) * sign(g[k])
+        step[k] = new_step(step[k], turn, settings)
+        before[k] = 0.0 if turn < 0.0 else g[k]
+        w[k] = w[k] - sign(before[k]) * step[k]
+
+
+def rprop_plus(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+    """Riedmiller and Braun 1993: a weight whose slope has changed its sign goes back to where it was."""
+    before, step, moved = moments
+    for k in trained:
+        turn = sign(before[k]) * sign(g[k])
+        step[k] = new_step(step[k], turn, settings)
+        before[k] = 0.0 if turn < 0.0 else g[k]
+        moved[k] = -moved[k] if turn < 0.0 else sign(g[k]) * step[k]
+        w[k] = w[k] - moved[k]
+
+
+UPDATE_RULES = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adam": adam,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+    "rmsprop_momentum": rmsprop_momentum,
+    "irprop_minus": irprop_minus,
+    "rprop_plus": rprop_plus,
+}
