@@ -84,6 +84,7 @@ cdef extern from "kernel.h":
     ctypedef struct bp_activation:
         const char *name
         void (*node_deltas)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
+        void (*times_derivative)(Py_ssize_t n, const double *a, double *delta) noexcept nogil
         void (*row_forward)(const bp_row_layer *layer, double *scale) noexcept nogil
         void (*row_outputs)(const bp_row_layer *layer, const double *t) noexcept nogil
         void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above) noexcept nogil
@@ -93,6 +94,7 @@ cdef extern from "kernel.h":
         const char *name
         void (*values)(Py_ssize_t rows, Py_ssize_t n, const double *z, const double *o, const double *t,
                        const double *scale, double *L) noexcept nogil
+        void (*slopes)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
         bint through_activation
         double low
         double high
@@ -399,7 +401,11 @@ def bad_target(str loss not None, const double[:, ::1] y not None):
 
 cdef void node_deltas(Shared *shared, bp_layer *last, const double *t, Span rows) noexcept nogil:
     cdef Py_ssize_t at = rows.start * last.n, n = (rows.stop - rows.start) * last.n
-    if shared.loss.through_activation:
+    if shared.loss.slopes != NULL:
+        shared.loss.slopes(n, last.a + at, t + at, last.delta + at)
+        if shared.loss.through_activation:
+            last.activation.times_derivative(n, last.a + at, last.delta + at)
+    elif shared.loss.through_activation:
         last.activation.node_deltas(n, last.a + at, t + at, last.delta + at)
     else:
         kernel.differences(n, last.a + at, t + at, last.delta + at)
@@ -1140,7 +1146,8 @@ cdef class Trainer(LossPass):
             shared.words, shared.to_shuffle = words(stream), -1
             self.order = np.empty(shared.n_samples, np.int64)
             shared.order = &self.order[0]
-        self.row_layers = RowLayers(sizes, names) if rows == 1 and rule == "sgd" else None
+        suits = rows == 1 and rule == "sgd" and shared.loss.slopes == NULL
+        self.row_layers = RowLayers(sizes, names) if suits else None
 
     def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):
         """Fill losses[done:until], an epoch each; return how many are filled by now.

@@ -31,6 +31,13 @@ OTHER_NAMES = {
     "bce": "binary_cross_entropy",
     "binary_crossentropy": "binary_cross_entropy",
     "leakyrelu": "leaky_relu",
+    "exp": "exponential",
+    "mae": "absolute_error",
+    "l1": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "huber_loss": "huber",
+    "smooth_l1": "huber",
+    "poisson_loss": "poisson",
 }
 
 

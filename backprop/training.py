@@ -341,8 +341,9 @@ def fast_train(
         Targets; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
-        >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]). None takes cross_entropy for a softmax
-        output and squared_error otherwise.
+        >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]), "absolute_error", "huber" (squared up to a
+        distance of 1, absolute beyond; any output but softmax both), "poisson" (exponential; counts y >= 0). None takes
+        cross_entropy for a softmax output and squared_error otherwise.
     optimizer : SGD, Adam, AdamW, RMSprop, Rprop or None
         None is ``Adam()``.
     epochs : int >= 1

@@ -113,7 +113,7 @@ def walk(
     numbers["E_total"] = E_total
     for j in range(n_out):
         if reference.LOSSES[loss].through_activation:
-            numbers[f"dE_total/dout_o{j + 1}"] = o[j] - targets[j]
+            numbers[f"dE_total/dout_o{j + 1}"] = reference.LOSSES[loss].slope(o[j], targets[j])
             numbers[f"dout_o{j + 1}/dnet_o{j + 1}"] = reference.ACTIVATIONS[output].derivative(o[j])
         numbers[f"delta_o{j + 1}"] = delta_o[j]
         for i in range(n_hidden):

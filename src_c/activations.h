@@ -38,7 +38,8 @@ BP_INLINE bp_vec bp_square(bp_vec d) { return d * d; }
     ROW(leaky_relu, bp_sign_choice(z, 0.01 * z, z), bp_sign_choice(a, bp_set(0.01), bp_set(1.0)))  \
     ROW(elu, bp_elu(z), bp_sign_choice(a, a + 1.0, bp_set(1.0)))                                   \
     ROW(softplus, bp_softplus(z), -bp_expm1_of_negative(-a))                                       \
-    ROW(softsign, z / (1.0 + bp_abs(z)), bp_square(1.0 - bp_abs(a)))
+    ROW(softsign, z / (1.0 + bp_abs(z)), bp_square(1.0 - bp_abs(a)))                               \
+    ROW(exponential, bp_exp(z), a)
 
 typedef bp_vec (*bp_function)(bp_vec);
 

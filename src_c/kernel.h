@@ -64,6 +64,8 @@ typedef struct {
     const char *name;
     void (*values)(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
                    const double *scale, double *L);
+    /* delta = the slope for n outputs and targets; NULL: a - t. */
+    void (*slopes)(ptrdiff_t n, const double *a, const double *t, double *delta);
     int through_activation; /* whether the output delta is times the activation's derivative */
     double low, high;       /* what a target may be */
     int distribution;       /* whether a row of targets must sum to 1 */
@@ -118,7 +120,7 @@ struct bp_kernel {
     void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
 };
 
-enum { bp_n_activations = 9, bp_n_losses = 3, bp_n_update_rules = 9 };
+enum { bp_n_activations = 10, bp_n_losses = 6, bp_n_update_rules = 9 };
 
 /* The kernels that this build has, the widest instruction set first; NULL ends them. */
 extern const bp_kernel *const bp_kernels[];

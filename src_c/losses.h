@@ -64,10 +64,68 @@ static void bp_binary_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z
     }
 }
 
+static void bp_absolute_error(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o,
+                              const double *t, const double *scale, double *L) {
+    (void)z, (void)scale;
+    for (ptrdiff_t s = 0; s < rows; s++, o += n, t += n) {
+        L[s] = 0.0;
+        for (ptrdiff_t j = 0; j < n; j++)
+            L[s] = L[s] + fabs(t[j] - o[j]);
+    }
+}
+
+static void bp_huber(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
+                     const double *scale, double *L) {
+    (void)z, (void)scale;
+    for (ptrdiff_t s = 0; s < rows; s++, o += n, t += n) {
+        L[s] = 0.0;
+        for (ptrdiff_t j = 0; j < n; j++) {
+            double d = fabs(t[j] - o[j]);
+            L[s] = L[s] + (d > 1.0 ? d - 0.5 : 0.5 * (d * d));
+        }
+    }
+}
+
+static void bp_poisson(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o,
+                       const double *t, const double *scale, double *L) {
+    (void)scale;
+    for (ptrdiff_t s = 0; s < rows; s++, z += n, o += n, t += n) {
+        L[s] = 0.0;
+        for (ptrdiff_t j = 0; j < n; j++)
+            L[s] = L[s] + (o[j] - t[j] * z[j]);
+    }
+}
+
+/* 1.0 above high, -1.0 below -high, else d itself. */
+BP_INLINE bp_vec bp_slope(bp_vec d, double high) {
+    return bp_select(bp_less(bp_set(high), d), bp_set(1.0),
+                     bp_select(bp_less(d, bp_set(-high)), bp_set(-1.0), d));
+}
+
+BP_INLINE void bp_slopes(double high, ptrdiff_t n, const double *a, const double *t,
+                         double *delta) {
+    for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
+        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_vec d = bp_load_part(a + k, part) - bp_load_part(t + k, part);
+        bp_store_part(delta + k, part, bp_slope(d, high));
+    }
+}
+
+static void bp_absolute_error_slopes(ptrdiff_t n, const double *a, const double *t, double *delta) {
+    bp_slopes(0.0, n, a, t, delta);
+}
+
+static void bp_huber_slopes(ptrdiff_t n, const double *a, const double *t, double *delta) {
+    bp_slopes(1.0, n, a, t, delta);
+}
+
 static const bp_loss bp_losses[bp_n_losses] = {
-    {"squared_error", bp_squared_error, 1, -DBL_MAX, DBL_MAX, 0, ""},
-    {"cross_entropy", bp_cross_entropy, 0, 0.0, DBL_MAX, 1, "softmax"},
-    {"binary_cross_entropy", bp_binary_cross_entropy, 0, 0.0, 1.0, 0, "logistic"},
+    {"squared_error", bp_squared_error, NULL, 1, -DBL_MAX, DBL_MAX, 0, ""},
+    {"cross_entropy", bp_cross_entropy, NULL, 0, 0.0, DBL_MAX, 1, "softmax"},
+    {"binary_cross_entropy", bp_binary_cross_entropy, NULL, 0, 0.0, 1.0, 0, "logistic"},
+    {"absolute_error", bp_absolute_error, bp_absolute_error_slopes, 1, -DBL_MAX, DBL_MAX, 0, ""},
+    {"huber", bp_huber, bp_huber_slopes, 1, -DBL_MAX, DBL_MAX, 0, ""},
+    {"poisson", bp_poisson, NULL, 0, 0.0, DBL_MAX, 0, "exponential"},
 };
 
 #endif

@@ -82,8 +82,11 @@ def problem(number):
         y = np.array([draw.below(sizes[-1]) for _ in range(n)])
     elif output == "logistic" and draw.below(2):
         y, loss = np.abs(draw.array(n, sizes[-1])) % 1.0, "binary_cross_entropy"
+    elif output == "exponential" and draw.below(2):
+        y, loss = np.abs(draw.array(n, sizes[-1])), "poisson"
     else:
         y = draw.array(n, sizes[-1])
+        loss = draw.of(None, "absolute_error", "huber") if later else None
     optimizer = draw.of(
         backprop.SGD(0.125), backprop.SGD(0.0625, 0.5), backprop.SGD(0.03125, 0.875, nesterov=True), backprop.Adam(0.01)
     )

@@ -48,6 +48,7 @@ ACTIVATIONS = {
     "elu": Activation(lambda z: expm1(z) if z <= 0.0 else z, lambda a: a + 1.0 if a <= 0.0 else 1.0),
     "softplus": Activation(lambda z: (0.0 if z <= 0.0 else z) + log1p(exp(-abs(z))), lambda a: -expm1(-a)),
     "softsign": Activation(lambda z: z / (1.0 + abs(z)), lambda a: (1.0 - abs(a)) * (1.0 - abs(a))),
+    "exponential": Activation(exp, lambda a: a),
 }
 
 
@@ -120,8 +121,47 @@ def binary_cross_entropy(z: Vector, o: Vector, t: Vector) -> float:
     return L
 
 
+def absolute_error(z: Vector, o: Vector, t: Vector) -> float:
+    L = 0.0
+    for j in range(len(o)):
+        L = L + abs(t[j] - o[j])
+    return L
+
+
+def huber(z: Vector, o: Vector, t: Vector) -> float:
+    """Huber 1964: squared up to a distance of 1, absolute beyond."""
+    L = 0.0
+    for j in range(len(o)):
+        d = abs(t[j] - o[j])
+        L = L + (d - 0.5 if d > 1.0 else 0.5 * (d * d))
+    return L
+
+
+def poisson(z: Vector, o: Vector, t: Vector) -> float:
+    """The negative log-likelihood of counts t with means o = exp(z), but for log(t!), which no weight changes."""
+    L = 0.0
+    for j in range(len(o)):
+        L = L + (o[j] - t[j] * z[j])
+    return L
+
+
+def difference(o: float, t: float) -> float:
+    return o - t
+
+
+def direction(o: float, t: float) -> float:
+    d = o - t
+    return 1.0 if d > 0.0 else -1.0 if d < 0.0 else d
+
+
+def bounded_difference(o: float, t: float) -> float:
+    d = o - t
+    return 1.0 if d > 1.0 else -1.0 if d < -1.0 else d
+
+
 class Loss(NamedTuple):
     value: Callable[[Vector, Vector, Vector], float]
+    slope: Callable[[float, float], float]  # of an output o and its target t
     through_activation: bool  # whether the output delta is multiplied by the activation's derivative
     low: float  # what a target may be
     high: float
@@ -130,9 +170,12 @@ class Loss(NamedTuple):
 
 
 LOSSES = {
-    "squared_error": Loss(squared_error, True, -math.inf, math.inf, False, ""),
-    "cross_entropy": Loss(cross_entropy, False, 0.0, math.inf, True, "softmax"),
-    "binary_cross_entropy": Loss(binary_cross_entropy, False, 0.0, 1.0, False, "logistic"),
+    "squared_error": Loss(squared_error, difference, True, -math.inf, math.inf, False, ""),
+    "cross_entropy": Loss(cross_entropy, difference, False, 0.0, math.inf, True, "softmax"),
+    "binary_cross_entropy": Loss(binary_cross_entropy, difference, False, 0.0, 1.0, False, "logistic"),
+    "absolute_error": Loss(absolute_error, direction, True, -math.inf, math.inf, False, ""),
+    "huber": Loss(huber, bounded_difference, True, -math.inf, math.inf, False, ""),
+    "poisson": Loss(poisson, difference, False, 0.0, math.inf, False, "exponential"),
 }
 
 
@@ -152,9 +195,10 @@ def check_targets(loss: str, y: Rows) -> None:
 
 
 def node_deltas(loss: str, name: str, o: Vector, t: Vector) -> Vector:
+    slope = LOSSES[loss].slope
     if LOSSES[loss].through_activation:
-        return [(o[j] - t[j]) * ACTIVATIONS[name].derivative(o[j]) for j in range(len(o))]
-    return [o[j] - t[j] for j in range(len(o))]
+        return [slope(o[j], t[j]) * ACTIVATIONS[name].derivative(o[j]) for j in range(len(o))]
+    return [slope(o[j], t[j]) for j in range(len(o))]
 
 
 def hidden_deltas(name: str, a: Vector, W: Rows, delta: Vector) -> Vector:
