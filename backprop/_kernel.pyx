@@ -526,18 +526,35 @@ cdef Py_ssize_t shuffled(bitgen_t *stream, int64_t *order, Py_ssize_t i, Py_ssiz
     return stop
 
 
-def initial_parameters(tuple sizes not None, stream, double[::1] out not None):
-    """Glorot and Bengio 2010, equation 16: uniform weights, zero biases."""
+cdef void normal_pair(bitgen_t *words, double *pair) noexcept nogil:
+    """Marsaglia and Bray 1964: two standard normal numbers, by the polar method."""
+    cdef double u, v, s = 0.0, f
+    while not 0.0 < s < 1.0:
+        u = 2.0 * uniform(words) - 1.0
+        v = 2.0 * uniform(words) - 1.0
+        s = u * u + v * v
+    f = sqrt((-2.0 * cr_log(s)) / s)
+    pair[0], pair[1] = u * f, v * f
+
+
+def initial_parameters(tuple sizes not None, stream, double factor, bint both, bint normal, double[::1] out not None):
+    """Weights of the variance that the initializer's rule says; zero biases."""
     cdef bitgen_t *generator = words(stream)
-    cdef Py_ssize_t n_in, n_out, k = 0, end
-    cdef double limit
+    cdef Py_ssize_t n_in, n_out, k = 0, start, end
+    cdef double scale
+    cdef double[2] pair
     cdef bp_fpenv saved
     for n_in, n_out in zip(sizes, sizes[1:]):
         saved = bp_fpenv_enter()
-        limit = sqrt(6.0 / <double>(n_in + n_out))
-        end = k + n_in * n_out
+        scale = sqrt(factor / <double>(n_in + n_out if both else n_in))
+        start, end = k, k + n_in * n_out
         while k < end:
-            out[k] = (2.0 * uniform(generator) - 1.0) * limit
+            if not normal:
+                out[k] = (2.0 * uniform(generator) - 1.0) * scale
+            else:
+                if (k - start) % 2 == 0:
+                    normal_pair(generator, pair)
+                out[k] = pair[(k - start) % 2] * scale
             k += 1
         end = k + n_out
         while k < end:

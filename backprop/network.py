@@ -14,6 +14,17 @@ from .arguments import FloatArray
 SMALL_WORK = 100_000
 
 
+# The square of the scale times the fan, whether the fan counts outputs too, and whether the weights are normal.
+INITIALIZERS = {
+    "glorot_uniform": (6.0, True, False),
+    "glorot_normal": (2.0, True, True),
+    "he_uniform": (6.0, False, False),
+    "he_normal": (2.0, False, True),
+    "lecun_uniform": (3.0, False, False),
+    "lecun_normal": (1.0, False, True),
+}
+
+
 class Network:
     """A dense feed-forward network, with its weights.
 
@@ -28,6 +39,9 @@ class Network:
         Of the output layer: any of these, or softmax.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         Where the initial weights are drawn from; None takes fresh entropy. A generator is left advanced.
+    initializer : str, default "glorot_uniform"
+        How wide they spread: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform or lecun_normal. He's
+        are for relu and its like.
 
     Attributes
     ----------
@@ -47,8 +61,9 @@ class Network:
 
     Notes
     -----
-    Weights are uniform in ``±sqrt(6/(n_in + n_out))``, biases 0 (Glorot and Bengio 2010, equation 16). All arrays are
-    float64 and read-only. Two networks are equal if every bit of them is.
+    Weights have mean 0 and, layer by layer, the variance ``2/(n_in + n_out)`` (Glorot and Bengio 2010), ``2/n_in`` (He
+    et al. 2015) or ``1/n_in`` (LeCun et al. 1998); uniform ones lie within ``sqrt(3*variance)``. Biases are 0. All
+    arrays are float64 and read-only. Two networks are equal if every bit of them is.
 
     Examples
     --------
@@ -76,12 +91,14 @@ class Network:
         output_activation: str = "identity",
         *,
         rng: Any = 0,
+        initializer: str = "glorot_uniform",
     ) -> None:
         widths = arguments.sizes(sizes)
+        rule = INITIALIZERS[arguments.known_name("initializer", initializer, INITIALIZERS)]
         names = arguments.activations(len(widths) - 2, activation, output_activation)
         stream = arguments.started(arguments.stream(rng))
         flat = np.empty(arguments.n_parameters(widths))
-        _kernel.initial_parameters(widths, stream, flat)
+        _kernel.initial_parameters(widths, stream, *rule, flat)
         arguments.advance(rng, stream)
         self._fill(widths, names, flat)
 

@@ -8,6 +8,7 @@ import pytest
 
 import backprop
 from backprop import reference
+from backprop.network import INITIALIZERS
 
 GENERATORS = (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
 
@@ -51,6 +52,32 @@ def test_initial_weights_are_the_references(sizes, seed):
     for W, b in zip(network.weights, network.biases, strict=True):
         assert np.abs(W).max() <= np.sqrt(6.0 / sum(W.shape))
         assert hexadecimal(b) == hexadecimal(np.zeros(b.shape))
+
+
+@pytest.mark.parametrize("initializer", INITIALIZERS)
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 5, 1), (5, 3, 3, 2), (200, 151)])
+def test_initializers(initializer, sizes):
+    """The reference's bits, as many words as it takes, and the variance that the name stands for."""
+    stream, raw = np.random.PCG64(3), np.random.PCG64(3)
+    network = backprop.Network(sizes, rng=stream, initializer=initializer)
+    assert hexadecimal(network.parameters) == hexadecimal(reference.initial_parameters(sizes, raw, initializer))
+    assert repr(stream.state) == repr(raw.state)
+    (W, *_), (b, *_) = network.weights, network.biases
+    assert not b.any()
+    if W.size > 30_000:
+        n_in, n_out = W.shape
+        variance = {"glorot": 2.0 / (n_in + n_out), "he": 2.0 / n_in, "lecun": 1.0 / n_in}[initializer.split("_")[0]]
+        assert W.var() == pytest.approx(variance, rel=0.03)
+        within = np.mean(np.abs(W) <= np.sqrt(variance))  # 1/sqrt(3) of a uniform, 0.683 of a normal distribution
+        assert within == pytest.approx(0.683 if initializer.endswith("normal") else 0.577, abs=0.01)
+
+
+def test_the_default_initializer_is_glorots():
+    assert backprop.Network([3, 4, 2], rng=1) == backprop.Network([3, 4, 2], rng=1, initializer="glorot_uniform")
+    with pytest.raises(ValueError, match="initializer 'he_norml' is unknown; did you mean 'he_normal'"):
+        backprop.Network([3, 4, 2], initializer="he_norml")
+    with pytest.raises(TypeError, match=r"initializer must be a name \(str\), got None"):
+        backprop.Network([3, 4, 2], initializer=None)
 
 
 def test_initial_weights_by_hand():

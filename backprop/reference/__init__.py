@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from .. import arguments
 from ..errors import DivergenceError
-from ..network import Network, loss_of, rows_of
+from ..network import INITIALIZERS, Network, loss_of, rows_of
 from ..optimizers import Optimizer
 from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
 from .elementary import exp, expm1, log, log1p
@@ -250,12 +250,28 @@ def shuffled(stream: Stream, n: int) -> list[int]:
     return order
 
 
-def initial_parameters(sizes: tuple[int, ...], stream: Stream) -> Vector:
-    """Glorot and Bengio 2010, equation 16: uniform weights, zero biases."""
-    parameters = []
+def normal_pair(stream: Stream) -> tuple[float, float]:
+    """Marsaglia and Bray 1964: two standard normal numbers, by the polar method."""
+    while True:
+        u = 2.0 * uniform(stream) - 1.0
+        v = 2.0 * uniform(stream) - 1.0
+        s = u * u + v * v
+        if 0.0 < s < 1.0:
+            f = math.sqrt((-2.0 * log(s)) / s)
+            return u * f, v * f
+
+
+def initial_parameters(sizes: tuple[int, ...], stream: Stream, initializer: str = "glorot_uniform") -> Vector:
+    """Weights of the variance that the initializer's rule says; zero biases."""
+    factor, both, normal = INITIALIZERS[initializer]
+    parameters: Vector = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
-        limit = math.sqrt(6.0 / float(n_in + n_out))
-        parameters += [(2.0 * uniform(stream) - 1.0) * limit for _ in range(n_in * n_out)]
+        scale, n = math.sqrt(factor / float(n_in + n_out if both else n_in)), n_in * n_out
+        if normal:
+            pairs = [normal_pair(stream) for _ in range((n + 1) // 2)]
+            parameters += [one * scale for pair in pairs for one in pair][:n]  # an odd one out is not kept
+        else:
+            parameters += [(2.0 * uniform(stream) - 1.0) * scale for _ in range(n)]
         parameters += [0.0] * n_out
     return parameters
 
