@@ -10,6 +10,7 @@ from typing import Any
 from .errors import DivergenceError
 from .network import Network, loss_and_gradient
 from .optimizers import SGD, Adam, AdamW, RMSprop, Rprop
+from .stopping import EarlyStopping
 from .training import EpochState, Training, fast_train
 from .version import __version__, contract_version, show_config
 
@@ -18,6 +19,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "DivergenceError",
+    "EarlyStopping",
     "EpochState",
     "Network",
     "RMSprop",

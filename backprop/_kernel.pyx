@@ -526,6 +526,16 @@ cdef Py_ssize_t shuffled(bitgen_t *stream, int64_t *order, Py_ssize_t i, Py_ssiz
     return stop
 
 
+def order(stream, Py_ssize_t n):
+    """A shuffled order of n rows."""
+    cdef int64_t[::1] order = np.arange(n, dtype=np.int64)
+    cdef bitgen_t *generator = words(stream)
+    if n > 1:
+        with nogil:
+            shuffled(generator, &order[0], n - 1, n)
+    return np.asarray(order)
+
+
 cdef void normal_pair(bitgen_t *words, double *pair) noexcept nogil:
     """Marsaglia and Bray 1964: two standard normal numbers, by the polar method."""
     cdef double u, v, s = 0.0, f

@@ -458,7 +458,13 @@ def mean_loss(
     """The mean loss; a gradient array, if given, is filled."""
     name = loss_of(network, loss)
     arguments.threads(n_threads, 0)
-    rows = data(network, X, y, name)
+    return loss_of_rows(network, data(network, X, y, name), name, n_threads, gradient)
+
+
+def loss_of_rows(
+    network: Network, rows: _kernel.Data, name: str, n_threads: int | None, gradient: FloatArray | None = None
+) -> float:
+    """The mean loss of rows that are checked."""
     threads = arguments.threads(n_threads, rows.n_samples * network.n_parameters)
     work = _kernel.LossPass(
         network.sizes, network.activations, network.parameters, rows.n_samples, threads, gradient, name, rows

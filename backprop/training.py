@@ -12,8 +12,9 @@ import numpy.typing as npt
 from . import _kernel, arguments
 from .arguments import FloatArray
 from .errors import DivergenceError
-from .network import Network, data, loss_of
+from .network import Network, data, loss_of, loss_of_rows
 from .optimizers import FULL_BATCH, Adam, Optimizer, first_moments
+from .stopping import EarlyStopping, Watch, Watcher, parts
 
 DEFAULT_OPTIMIZER = Adam()
 LOSSES_AT_ONCE = 65536  # the curve grows by so many epochs: a run that is meant to be stopped may ask for any number
@@ -27,6 +28,7 @@ class Settings(NamedTuple):
     batch_size: int | None  # None: all rows
     shuffle: bool
     train_biases: bool
+    stopping: EarlyStopping | None = None
 
     @classmethod
     def checked(
@@ -37,21 +39,25 @@ class Settings(NamedTuple):
         batch_size: int | None,
         shuffle: bool,
         train_biases: bool,
+        stopping: EarlyStopping | None,
     ) -> "Settings":
         """The settings with their defaults filled in."""
         loss = loss_of(network, loss)
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             kinds = ", ".join(f"{kind.__name__}(...)" for kind in get_args(Optimizer))
             raise TypeError(f"optimizer must be None or one of backprop's {kinds}, got {arguments.shown(optimizer)}")
+        if stopping is not None and not isinstance(stopping, EarlyStopping):
+            raise TypeError(f"stopping must be None or a backprop.EarlyStopping(...), got {arguments.shown(stopping)}")
         if isinstance(optimizer, FULL_BATCH) and batch_size is not None:
-            kind = type(optimizer).__name__
-            raise ValueError(f"batch_size must be None with {kind}, which takes all rows at once, got {arguments.shown(batch_size)}")
+            kind, given = type(optimizer).__name__, arguments.shown(batch_size)
+            raise ValueError(f"batch_size must be None with {kind}, which takes all rows at once, got {given}")
         return cls(
             loss,
             DEFAULT_OPTIMIZER if optimizer is None else optimizer,
             batch_size_of(optimizer, batch_size),
             arguments.flag("shuffle", shuffle),
             arguments.flag("train_biases", train_biases),
+            stopping,
         )
 
 
@@ -69,21 +75,32 @@ class RunState(NamedTuple):
     moments: FloatArray  # (n_moments, n_parameters)
     powers: FloatArray  # (n_powers,): running products of Adam's betas
     stream: Any  # a bit generator, or the seed of one as long as none is needed
+    watch: Watch | None = None
 
     def copy(self) -> "RunState":
-        return RunState(self.losses, self.moments.copy(), self.powers.copy(), arguments.copy_of_stream(self.stream))
+        stream = arguments.copy_of_stream(self.stream)
+        return RunState(self.losses, self.moments.copy(), self.powers.copy(), stream, self.watch)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Bytes and integers: arrays that one NumPy has pickled do not load under every other."""
-        arrays = [(array.shape, array.astype("<f8").tobytes()) for array in self[:3]]
-        return _unpickled_state, (*arrays, arguments.plain_stream(self.stream))
+        watch = self.watch and (_packed(self.watch.losses), *self.watch[1:3], *map(_packed, self.watch[3:]))
+        return _unpickled_state, (*map(_packed, self[:3]), arguments.plain_stream(self.stream), watch)
 
 
-def _unpickled_state(*parts: Any) -> RunState:
-    *arrays, stream = parts
-    # astype copies: arrays of their own, not views.
-    losses, moments, powers = (np.frombuffer(data, "<f8").reshape(shape).astype(np.float64) for shape, data in arrays)
-    return RunState(losses, moments, powers, arguments.stream_of_plain(stream))
+def _packed(array: FloatArray) -> tuple[tuple[int, ...], bytes]:
+    return array.shape, array.astype("<f8").tobytes()
+
+
+def _unpacked(packed: tuple[tuple[int, ...], bytes]) -> FloatArray:
+    shape, data = packed
+    return np.frombuffer(data, "<f8").reshape(shape).astype(np.float64)  # an array of its own, no view
+
+
+def _unpickled_state(losses: Any, moments: Any, powers: Any, stream: Any, watch: Any) -> RunState:
+    if watch is not None:
+        watch = Watch(_unpacked(watch[0]), *watch[1:3], *map(_unpacked, watch[3:]))
+    stream = arguments.stream_of_plain(stream)
+    return RunState(_unpacked(losses), _unpacked(moments), _unpacked(powers), stream, watch)
 
 
 class Run(NamedTuple):
@@ -158,7 +175,13 @@ class Training:
     epochs : int
         How many there were, those of resumed runs included.
     stopped : str
-        Why the run ended: "epochs", all were done; "callback", a callback returned True.
+        Why the run ended: "epochs", all were done; "callback", a callback returned True; or what `EarlyStopping` found:
+        "patience", "target_loss", "time_limit".
+    validation_losses : ndarray of shape (epochs,), or (0,)
+        With `EarlyStopping`, the watched loss after each epoch, with the weights of that moment.
+    best_epoch : int or None
+        With `EarlyStopping`, the first epoch with the lowest of them, counted from 0. If ``restore_best``, the network
+        has its weights, and ``validation_losses[best_epoch]`` is its loss.
     settings : Settings
         The loss, optimizer, batch size and so on that were used.
     """
@@ -177,6 +200,16 @@ class Training:
     @property
     def epochs(self) -> int:
         return self._state.losses.size
+
+    @property
+    def validation_losses(self) -> FloatArray:
+        watched = np.empty(0) if self._state.watch is None else self._state.watch.losses
+        watched.setflags(write=False)
+        return watched.view()
+
+    @property
+    def best_epoch(self) -> int | None:
+        return None if self._state.watch is None else self._state.watch.best_epoch
 
     def resume(
         self,
@@ -211,7 +244,9 @@ class Training:
         (50, True)
         """
         run = Run.checked(epochs, callback, progress, n_threads)
-        return self._continue(self.network, X, y, self.settings, self._state.copy(), run)
+        watch = self._state.watch
+        last = self.network if watch is None else self.network.with_parameters(watch.last)
+        return self._continue(last, X, y, self.settings, self._state.copy(), run)
 
     def __repr__(self) -> str:
         return f"<Training: {self.network!r}, {self.epochs} epochs, last loss {self.losses[-1]:g}, {self.stopped!r}>"
@@ -253,7 +288,13 @@ def continue_training(
     network: Network, X: npt.ArrayLike, y: npt.ArrayLike, settings: Settings, state: RunState, run: Run
 ) -> Training:
     """Train for some epochs more; the network stays as it is, the state moves on."""
-    rows = data(network, X, y, settings.loss)
+    stopping = settings.stopping
+    split = parts(network, X, y, settings.loss, stopping, _kernel.order)
+    rows = data(network, split.X, split.y, settings.loss)
+    watcher = None
+    if stopping is not None:
+        watched = rows if split.X_watched is split.X else data(network, *split[2:], settings.loss)
+        watcher = Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss, run.n_threads), state.watch)
     shuffle = settings.shuffle and rows.n_samples > 1
     stream = arguments.started(state.stream) if shuffle else state.stream
     w = network.parameters.copy()
@@ -280,24 +321,30 @@ def continue_training(
             piece, done = np.empty(min(last - first, LOSSES_AT_ONCE)), 0
             while done < piece.shape[0] and stopped == "epochs":
                 before = done
-                done = trainer.train(piece, done, piece.shape[0] if run.callback is None else done + 1)
+                done = trainer.train(
+                    piece, done, piece.shape[0] if run.callback is None and watcher is None else done + 1
+                )
                 if done == before:
                     continue
                 epoch, loss = first + done - 1, float(piece[done - 1])
                 if not math.isfinite(loss):
                     raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
                 advance(done - before, loss)
-                if run.callback is not None:
-                    make = _snapshot(network, w, curve, piece[:done])
-                    if EpochState(epoch, loss, make).shown_to(run.callback):
-                        stopped = "callback"
+                snapshot = _snapshot(network, w, curve, piece[:done])
+                if watcher:
+                    stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
+                if run.callback is not None and EpochState(epoch, loss, snapshot).shown_to(run.callback):
+                    stopped = "callback"
             curve.append(piece if done == piece.shape[0] else piece[:done].copy())
             first += done
     losses = curve[0] if len(curve) == 1 else np.concatenate(curve)
     if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(state.moments.reshape(-1)) >= 0:
         raise DivergenceError(losses.shape[0] - 1, losses)
-    state = RunState(losses, state.moments, state.powers, stream)
-    return Training(network._of(network.sizes, network.activations, w), stopped, settings, state, continue_training)
+    final, watch = network._of(network.sizes, network.activations, w), None
+    if watcher:
+        final, watch = watcher.result(final)
+    state = RunState(losses, state.moments, state.powers, stream, watch)
+    return Training(final, stopped, settings, state, continue_training)
 
 
 def _snapshot(network: Network, w: FloatArray, curve: list[FloatArray], newest: FloatArray) -> Callable[[], Network]:
@@ -324,6 +371,7 @@ def fast_train(
     shuffle: bool = True,
     rng: Any = 0,
     train_biases: bool = True,
+    stopping: EarlyStopping | None = None,
     n_threads: int | None = None,
     callback: Callback | None = None,
     progress: bool = False,
@@ -356,6 +404,8 @@ def fast_train(
         The random stream of the order; None takes fresh entropy. A generator is left advanced if the call succeeds.
     train_biases : bool
         False keeps the biases as they are.
+    stopping : EarlyStopping or None
+        Watch a validation set, stop when its loss no longer falls, give back the best weights.
     n_threads : int >= 1 or None
         How many threads may work; None: as many as OpenMP would use. Changes no bit, and small work takes one.
     callback : callable or None
@@ -391,7 +441,7 @@ def fast_train(
     >>> run.network.predict(X).round(1).ravel().tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
-    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases)
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
     state = start(network, settings, arguments.stream(rng))
     run = Run.checked(epochs, callback, progress, n_threads)
     training = continue_training(network, X, y, settings, state, run)

@@ -19,6 +19,7 @@ from .. import arguments
 from ..errors import DivergenceError
 from ..network import INITIALIZERS, Network, loss_of, rows_of
 from ..optimizers import Optimizer
+from ..stopping import EarlyStopping, Watcher, parts
 from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
 from .elementary import exp, expm1, log, log1p
 from .updates import UPDATE_RULES, Rows, Vector
@@ -338,7 +339,10 @@ def continue_training(
     network: Network, X: ArrayLike, y: ArrayLike, settings: Settings, state: RunState, run: Run
 ) -> Training:
     """Train for some epochs more; the network stays as it is, the state's stream moves on."""
-    data = data_of(network, X, y, settings.loss)
+    stopping = settings.stopping
+    split = parts(network, X, y, settings.loss, stopping, shuffled)
+    data, watched = data_of(network, split.X, split.y, settings.loss), data_of(network, *split[2:], settings.loss)
+    watcher = stopping and Watcher(stopping, lambda one: loss_of_rows(one, *watched, settings.loss)[0], state.watch)
     w, moments, powers = network.parameters.tolist(), state.moments.tolist(), state.powers.tolist()
     losses, stream, stopped = state.losses.tolist(), arguments.started(state.stream), "epochs"
 
@@ -353,12 +357,17 @@ def continue_training(
             if not math.isfinite(losses[-1]):
                 raise DivergenceError(epoch, losses)
             advance(1, losses[-1])
+            if watcher:
+                stopped = watcher.after(snapshot(), [losses]) or stopped
             if run.callback is not None and EpochState(epoch, losses[-1], snapshot).shown_to(run.callback):
                 stopped = "callback"
+            if stopped != "epochs":
                 break
-    last = snapshot(*moments)
+    last, watch = snapshot(*moments), None
+    if watcher:
+        last, watch = watcher.result(last)
     arrays = np.array(losses), np.array(moments).reshape(state.moments.shape), np.array(powers)
-    return Training(last, stopped, settings, RunState(*arrays, stream), continue_training)
+    return Training(last, stopped, settings, RunState(*arrays, stream, watch), continue_training)
 
 
 def train(
@@ -373,11 +382,12 @@ def train(
     shuffle: bool = True,
     rng: Any = 0,
     train_biases: bool = True,
+    stopping: EarlyStopping | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Training:
     """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
-    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases)
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
     state = start(network, settings, arguments.stream(rng))
     training = continue_training(network, X, y, settings, state, Run.checked(epochs, callback, progress))
     arguments.advance(rng, training._state.stream)
@@ -414,7 +424,10 @@ def loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None) 
 
 def mean_loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None) -> tuple[float, Vector]:
     name = loss_of(network, loss)
-    rows, targets = data_of(network, X, y, name)
+    return loss_of_rows(network, *data_of(network, X, y, name), name)
+
+
+def loss_of_rows(network: Network, rows: Rows, targets: Rows, name: str) -> tuple[float, Vector]:
     layers, total, g = layers_of(network.parameters.tolist(), network.sizes), 0.0, [0.0] * network.n_parameters
     for s in range(len(rows)):
         total = total + add_gradient(g, layers, network.activations, name, rows[s], targets[s])

@@ -1,0 +1,189 @@
+"""Stopping well: which weights to keep, and when to stop looking for better ones.
+
+Shared by `fast_train` and the definition, which bring their own functions; the losses that are compared have the same
+bits in both.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _kernel, arguments
+from .arguments import FloatArray
+from .errors import DivergenceError
+from .network import Network, rows_of
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Watch the loss of a validation set, stop when it no longer falls, and give back the best weights.
+
+    Parameters
+    ----------
+    validation_data : tuple (X, y) or None
+        Rows to watch, of the shapes that `fast_train` takes.
+    validation_fraction : float in (0, 1) or None
+        Or a share of the training rows, which are then not trained on: ``ceil(fraction*n_samples)`` of them, drawn at
+        random. Without either, the loss of the training rows is watched, which costs about a third of the time again.
+    patience : int >= 1 or None, default 10
+        Stop when so many epochs have passed without an improvement; None does not.
+    min_improvement : float in [0, inf), default 0.0
+        How much lower than the lowest loss so far a loss must be to count as one.
+    target_loss : float or None
+        Stop when the watched loss is at most this.
+    time_limit : float in (0, inf) or None
+        Seconds after which to stop, at the end of an epoch.
+    restore_best : bool, default True
+        Give back the weights of the epoch whose watched loss is the lowest, however the run ended; else the last.
+    rng : int >= 0, default 0
+        Seeds the draw of the validation rows, a stream of its own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of the wrong kind or out of range, or if both validation_data and validation_fraction are given.
+
+    Notes
+    -----
+    The run's ``validation_losses`` are the watched losses, one after each epoch with the weights of that moment, its
+    ``best_epoch`` is the first with the lowest. ``stopped`` says "patience", "target_loss", "time_limit", "callback" or
+    "epochs". Whatever it is, the bits are those of a run of so many epochs, and `Training.resume` goes on from the last
+    weights, not from the best.
+
+    Examples
+    --------
+    >>> import backprop, numpy as np
+    >>> X = np.linspace(-1.0, 1.0, 40)[:, None]
+    >>> stopping = backprop.EarlyStopping(validation_fraction=0.25, patience=5)
+    >>> run = backprop.fast_train(backprop.Network([1, 8, 1]), X, X**2, epochs=500, stopping=stopping)
+    >>> bool(run.validation_losses.min() == run.validation_losses[run.best_epoch])
+    True
+    """
+
+    validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = field(default=None, repr=False, compare=False)
+    validation_fraction: float | None = None
+    patience: int | None = 10
+    min_improvement: float = 0.0
+    target_loss: float | None = None
+    time_limit: float | None = None
+    restore_best: bool = True
+    rng: int = 0
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        if self.validation_data is not None:
+            if not isinstance(self.validation_data, tuple) or len(self.validation_data) != 2:
+                raise TypeError(f"validation_data must be None or a tuple (X, y), got {type(self.validation_data)!r}")
+            if self.validation_fraction is not None:
+                raise ValueError("validation_data and validation_fraction must not both be given")
+        for name, interval in (("validation_fraction", "(0, 1)"), ("time_limit", "(0, inf)")):
+            if getattr(self, name) is not None:
+                put(name, arguments.number(name, getattr(self, name), interval))
+        if self.target_loss is not None:
+            put("target_loss", arguments.number("target_loss", self.target_loss, "(-inf, inf)"))
+        if self.patience is not None:
+            put("patience", arguments.integer("patience", self.patience, 1))
+        put("min_improvement", arguments.number("min_improvement", self.min_improvement, "[0, inf)"))
+        put("restore_best", arguments.flag("restore_best", self.restore_best))
+        put("rng", arguments.integer("rng", self.rng, 0))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Numbers in lists: arrays that one NumPy has pickled do not load under every other."""
+        data = self.validation_data and tuple(np.asarray(part).tolist() for part in self.validation_data)
+        return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
+
+
+class Watch(NamedTuple):
+    """What has been seen so far; it goes on through resumed runs."""
+
+    losses: FloatArray  # (epochs so far,)
+    best_epoch: int
+    since: int  # the epoch from which patience counts
+    best: FloatArray  # (n_parameters,)
+    last: FloatArray  # (n_parameters,)
+
+
+def improves(loss: float, lowest: float, minimum: float) -> tuple[bool, bool]:
+    """Whether a loss is lower than the lowest, by enough; and whether it is lower at all."""
+    return loss < lowest - minimum, loss < lowest
+
+
+class Parts(NamedTuple):
+    """The rows to train on and the rows to watch."""
+
+    X: npt.ArrayLike
+    y: npt.ArrayLike
+    X_watched: npt.ArrayLike
+    y_watched: npt.ArrayLike
+
+
+def parts(
+    network: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    loss: str,
+    stopping: EarlyStopping | None,
+    shuffled: Callable[[Any, int], Any],
+) -> Parts:
+    """A validation_fraction takes the last of the shuffled rows; both parts keep the order that the rows had."""
+    if stopping is None or (stopping.validation_data is None and stopping.validation_fraction is None):
+        return Parts(X, y, X, y)
+    if stopping.validation_data is not None:
+        return Parts(X, y, *stopping.validation_data)
+    rows = rows_of(network, X)
+    targets = arguments.targets(y, rows.shape[0], network.sizes[-1], loss)
+    n = rows.shape[0]
+    watched = math.ceil(n * (stopping.validation_fraction or 0.0))
+    if watched == n:
+        raise ValueError(f"validation_fraction {stopping.validation_fraction!r} leaves none of {n} rows to train on")
+    order = np.asarray(shuffled(np.random.PCG64(stopping.rng), n))
+    train, watch = np.sort(order[: n - watched]), np.sort(order[n - watched :])
+    return Parts(rows[train], targets[train], rows[watch], targets[watch])
+
+
+class Watcher:
+    """Takes note of the watched loss after each epoch of a run, and says when to stop."""
+
+    def __init__(self, stopping: EarlyStopping, loss_of: Callable[[Network], float], watch: Watch | None) -> None:
+        self.stopping, self.loss_of = stopping, loss_of
+        self.losses: list[float] = [] if watch is None else watch.losses.tolist()
+        self.best_epoch, self.since = (-1, -1) if watch is None else (watch.best_epoch, watch.since)
+        self.best = None if watch is None else watch.best
+        self.began = time.monotonic()
+
+    def after(self, network: Network, losses: Sequence[Any]) -> str:
+        """Look at the network after an epoch; returns why to stop, or "". losses are pieces of the training's curve."""
+        try:
+            loss = self.loss_of(network)
+        except OverflowError:
+            raise DivergenceError(len(self.losses), np.concatenate(losses)) from None
+        epoch, stopping = len(self.losses), self.stopping
+        lowest = self.losses[self.best_epoch] if self.losses else math.inf
+        self.losses.append(loss)
+        # In the contract's arithmetic, whatever the host's is.
+        enough, lower = _kernel.in_contract(improves, loss, lowest, stopping.min_improvement)
+        if enough:
+            self.since = epoch
+        if lower:
+            self.best_epoch, self.best = epoch, network.parameters
+        if stopping.target_loss is not None and not _kernel.in_contract(improves, stopping.target_loss, loss, 0.0)[1]:
+            return "target_loss"
+        if stopping.patience is not None and epoch - self.since >= stopping.patience:
+            self.since = epoch  # a resumed run has as much patience again
+            return "patience"
+        if stopping.time_limit is not None and time.monotonic() - self.began >= stopping.time_limit:
+            return "time_limit"
+        return ""
+
+    def result(self, last: Network) -> tuple[Network, Watch]:
+        """The network to give back, and what a resumed run goes on from."""
+        assert self.best is not None
+        watch = Watch(np.array(self.losses), self.best_epoch, self.since, self.best, last.parameters)
+        return (last.with_parameters(self.best) if self.stopping.restore_best else last), watch

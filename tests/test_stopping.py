@@ -1,0 +1,195 @@
+"""EarlyStopping: what it watches, when it stops, what it gives back."""
+
+import copy
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+import backprop
+from backprop import reference, stopping
+
+X = np.linspace(-1.0, 1.0, 24)[:, None]
+Y = np.sin(4.0 * X)
+NETWORK = backprop.Network([1, 5, 1], rng=1)
+# The other way round: the better the fit, the worse this.
+OPPOSED = (X[::3], -Y[::3])
+SETTINGS = {"optimizer": backprop.Adam(0.05), "batch_size": 8}
+
+
+def train(engine, stop, epochs=60, **more):
+    return engine.train(NETWORK, X, Y, epochs=epochs, stopping=stop, **SETTINGS, **more)
+
+
+def same(one, other):
+    assert one.network == other.network
+    assert one.losses.tobytes() == other.losses.tobytes()
+    assert one.validation_losses.tobytes() == other.validation_losses.tobytes()
+    assert (one.best_epoch, one.stopped, one.epochs) == (other.best_epoch, other.stopped, other.epochs)
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        backprop.EarlyStopping(validation_data=OPPOSED, patience=3),
+        backprop.EarlyStopping(validation_fraction=0.3, patience=2),
+        backprop.EarlyStopping(validation_fraction=0.01, patience=None, rng=5),
+        backprop.EarlyStopping(patience=1, min_improvement=0.01),
+        backprop.EarlyStopping(validation_data=(X, Y), target_loss=0.1),
+        backprop.EarlyStopping(validation_data=OPPOSED, patience=2, restore_best=False),
+    ],
+    ids=repr,
+)
+def test_both_engines_agree(engines, stop):
+    runs = [train(engine, stop) for engine in engines]
+    same(*runs)
+    same(*[run.resume(X, Y, epochs=4) for run in runs])
+
+
+def test_the_watched_losses_are_those_of_the_weights(engine):
+    seen = []
+    stop = backprop.EarlyStopping(validation_data=OPPOSED, patience=None)
+    run = train(engine, stop, epochs=7, callback=lambda state: seen.append(state.network))
+    assert run.validation_losses.tolist() == [engine.loss(network, *OPPOSED) for network in seen]
+    assert run.validation_losses.shape == run.losses.shape == (7,)
+    best = int(run.validation_losses.argmin())
+    assert run.best_epoch == best
+    assert run.network == seen[best]
+    assert engine.loss(run.network, *OPPOSED) == run.validation_losses[best]
+    assert train(engine, stop, epochs=7).losses.tobytes() == train(engine, None, epochs=7).losses.tobytes()
+
+
+def test_patience(engine):
+    """So many epochs after the last improvement, and the best weights come back."""
+    run = train(engine, backprop.EarlyStopping(validation_data=OPPOSED, patience=3))
+    assert run.stopped == "patience"
+    assert run.epochs == run.best_epoch + 1 + 3
+    whole = train(engine, None, epochs=run.epochs)
+    assert whole.losses.tobytes() == run.losses.tobytes()
+    last = train(engine, backprop.EarlyStopping(validation_data=OPPOSED, patience=3, restore_best=False))
+    assert last.network == whole.network
+    assert run.network == train(engine, None, epochs=run.best_epoch + 1).network
+
+
+def test_min_improvement(engine):
+    """What is lower, but not by enough, is the best yet does not count as an improvement."""
+    run = train(engine, backprop.EarlyStopping(patience=4, min_improvement=1e3))
+    assert (run.epochs, run.stopped) == (5, "patience")
+    assert run.best_epoch == int(run.validation_losses.argmin()) > 0
+
+
+def test_target_loss(engine):
+    run = train(engine, backprop.EarlyStopping(target_loss=0.1))
+    assert run.stopped == "target_loss"
+    assert run.validation_losses[-1] <= 0.1 < run.validation_losses[:-1].min()
+    assert engine.loss(run.network, X, Y) == run.validation_losses[-1]
+    again = train(engine, backprop.EarlyStopping(target_loss=float(run.validation_losses[-1])))
+    assert again.epochs == run.epochs  # a loss that is equal is enough
+
+
+def test_time_limit(engine, monkeypatch):
+    """Between epochs, and the bits are those of a run of so many."""
+    seconds = itertools.count()
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: next(seconds))
+    run = train(engine, backprop.EarlyStopping(time_limit=4.0, patience=None, restore_best=False))
+    assert (run.stopped, run.epochs) == ("time_limit", 4)
+    assert run.network == train(engine, None, epochs=4).network
+
+
+@pytest.mark.parametrize("restore_best", [True, False])
+@pytest.mark.parametrize("patience", [3, 30])
+def test_resume(engine, patience, restore_best):
+    """In pieces or at once: the same bits; a run goes on from its last weights, and its patience goes on too."""
+    stop = backprop.EarlyStopping(validation_fraction=0.25, patience=patience, restore_best=restore_best)
+    whole, pieces = train(engine, stop, epochs=20), train(engine, stop, epochs=1)
+    while pieces.epochs < whole.epochs:
+        pieces = pieces.resume(X, Y, epochs=1)
+    assert pieces.network == whole.network
+    assert pieces.validation_losses.tobytes() == whole.validation_losses.tobytes()
+    assert pieces.best_epoch == whole.best_epoch
+
+
+def test_a_run_out_of_patience_can_be_resumed(engine):
+    run = train(engine, backprop.EarlyStopping(validation_data=OPPOSED, patience=3))
+    more = run.resume(X, Y, epochs=50)
+    assert (more.stopped, more.epochs) == ("patience", run.epochs + 3)
+    assert (more.best_epoch, more.network) == (run.best_epoch, run.network)
+
+
+@pytest.mark.parametrize("again", [lambda run: pickle.loads(pickle.dumps(run)), copy.copy, copy.deepcopy])
+def test_it_travels(engine, again):
+    run = train(engine, backprop.EarlyStopping(validation_data=OPPOSED, patience=4), epochs=3)
+    other = again(run)
+    same(other, run)
+    assert other.settings == run.settings
+    same(other.resume(X, Y, epochs=9), run.resume(X, Y, epochs=9))
+
+
+def test_the_fraction(engine):
+    """The last rows of an order of its own stream; what is left is trained on, in the order that it had."""
+    order = reference.shuffled(np.random.PCG64(7), len(X))
+    watched, rest = sorted(order[len(X) - 5 :]), sorted(order[: len(X) - 5])
+    run = train(engine, backprop.EarlyStopping(validation_fraction=0.2, patience=None, rng=7), epochs=5)
+    stop = backprop.EarlyStopping(validation_data=(X[watched], Y[watched]), patience=None)
+    other = engine.train(NETWORK, X[rest], Y[rest], epochs=5, stopping=stop, **SETTINGS)
+    same(run, other)
+
+
+def test_classes(engine):
+    labels = (X[:, 0] > 0.0).astype(int)
+    network = backprop.Network([1, 3, 2], output_activation="softmax")
+    stop = backprop.EarlyStopping(validation_fraction=0.25, target_loss=0.2)
+    run = engine.train(network, X, labels, epochs=200, stopping=stop, **SETTINGS)
+    assert run.stopped == "target_loss"
+
+
+def test_without_it(engine):
+    run = train(engine, None, epochs=2)
+    assert run.validation_losses.shape == (0,)
+    assert run.best_epoch is None
+
+
+def test_what_is_given_is_not_changed(engine):
+    held = [part.copy() for part in (X, Y, *OPPOSED)]
+    train(engine, backprop.EarlyStopping(validation_data=OPPOSED), epochs=3)
+    train(engine, backprop.EarlyStopping(validation_fraction=0.5), epochs=3)
+    assert all(np.array_equal(a, b) for a, b in zip(held, (X, Y, *OPPOSED), strict=True))
+
+
+def test_a_watched_loss_that_overflows_is_a_divergence(engine):
+    stop = backprop.EarlyStopping(validation_data=([[1e200]], [1e200]))
+    network = backprop.Network([1, 1], rng=1)
+    with pytest.raises(backprop.DivergenceError) as caught:
+        engine.train(network, X, Y, epochs=3, stopping=stop)
+    assert caught.value.epoch == 0
+    assert caught.value.losses.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "exception", "words"),
+    [
+        ({"patience": 0}, ValueError, "patience must be an integer >= 1, got 0"),
+        ({"patience": 2.0}, TypeError, "patience must be an integer >= 1, got 2.0"),
+        ({"validation_fraction": 1.0}, ValueError, r"validation_fraction must be a finite number in \(0, 1\), got 1.0"),
+        ({"min_improvement": -1.0}, ValueError, r"min_improvement must be a finite number in \[0, inf\), got -1.0"),
+        ({"target_loss": np.nan}, ValueError, "target_loss must be a finite number"),
+        ({"time_limit": 0.0}, ValueError, r"time_limit must be a finite number in \(0, inf\), got 0.0"),
+        ({"restore_best": 1}, TypeError, "restore_best must be True or False, got 1"),
+        ({"rng": -1}, ValueError, "rng must be an integer >= 0, got -1"),
+        ({"validation_data": X}, TypeError, r"validation_data must be None or a tuple \(X, y\), got <class"),
+        ({"validation_data": OPPOSED, "validation_fraction": 0.5}, ValueError, "must not both be given"),
+    ],
+)
+def test_bad_settings(settings, exception, words):
+    with pytest.raises(exception, match=words):
+        backprop.EarlyStopping(**settings)
+
+
+def test_bad_use(engine):
+    with pytest.raises(TypeError, match=r"stopping must be None or a backprop.EarlyStopping\(...\), got 5"):
+        train(engine, 5)
+    with pytest.raises(ValueError, match=r"validation_fraction 0\.99 leaves none of 24 rows to train on"):
+        train(engine, backprop.EarlyStopping(validation_fraction=0.99))
+    with pytest.raises(ValueError, match=r"X must"):
+        train(engine, backprop.EarlyStopping(validation_data=([[1.0, 2.0]], [0.0])))
