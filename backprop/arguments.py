@@ -61,7 +61,10 @@ def ordered(value: Iterable[Any]) -> list[Any]:
     """What a sequence holds, or a TypeError; a set has no order, and bytes or a scalar of NumPy are none."""
     if isinstance(value, bytes | bytearray | Set | Mapping | np.generic):
         raise TypeError
-    return list(value)
+    try:
+        return list(value)
+    except (ValueError, OverflowError):  # of a length that is none
+        raise TypeError from None
 
 
 def known_name(argument: str, name: Any, known: Iterable[str]) -> str:

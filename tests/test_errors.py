@@ -41,6 +41,22 @@ class Holder:
         return self.array
 
 
+class Immeasurable:
+    """Its length is one that no sequence has."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        return iter([2, 1])
+
+    def __repr__(self):
+        return f"Immeasurable({self.length})"
+
+
 def with_value(rows, value, s, column):
     rows = copy.deepcopy(rows)
     rows[s][column] = value
@@ -245,6 +261,8 @@ BAD_CALLS = {
             (b"42", TypeError, ["sequence of layer widths"]),
             (np.void(b"42"), TypeError, ["sequence of layer widths"]),
             ({4, 2}, TypeError, ["sequence of layer widths"]),
+            (Immeasurable(2**70), TypeError, ["sequence of layer widths"]),
+            (Immeasurable(-1), TypeError, ["sequence of layer widths"]),
             ({4: 2, 2: 1}, TypeError, ["sequence of layer widths"]),
             (np.array([4.0, 2.0]), TypeError, ["sizes[0] must be an integer"]),
         )

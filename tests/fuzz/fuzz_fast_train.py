@@ -191,7 +191,14 @@ def numbers(choices, low, low_counts, high):
             decimal.Decimal("sNaN"),
             np.float32("inf"),
         ]
-        values += [decimal.Decimal("1e400"), np.longdouble("nan"), np.void(b"1234"), np.timedelta64(5), b"0.1"]
+        values += [
+            decimal.Decimal("1e400"),
+            np.longdouble("nan"),
+            np.void(b"1234"),
+            np.timedelta64(5),
+            b"0.1",
+            bytearray(b"1"),
+        ]
         values += [fractions.Fraction(HUGE, 3)] + ([] if low_counts else [0, 0.0, -0.0, np.float16(0.0)])
         return wrong(choices, *values, *([high, np.float32(high), int(high)] if high < math.inf else []))
     if high == 1.0:
