@@ -136,6 +136,7 @@ cdef extern from "kernel.h":
 
 cdef extern from "threads.h":
     int bp_max_threads() nogil
+    void bp_begin_threads(bint made_by_fork)
     void bp_run(int *n_threads, void (*task)(void *argument, int thread) noexcept nogil, void *argument) noexcept nogil
     ctypedef struct bp_meeting:
         pass
@@ -204,6 +205,21 @@ cdef uint64_t TWO_32 = 1ULL << 32
 # all, or they are not woken.
 THREAD_WORK = 1.5e6
 WAKING_WORK = 4e6
+
+
+def made_by_fork():
+    """Whether fork() has made this process, and no exec() has followed: its parent may have had threads of OpenMP's.
+
+    On Linux that is a flag (PF_FORKNOEXEC of proc_pid_stat(5)), in the seventh field after the name in parentheses.
+    """
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            return bool(int(file.read().rpartition(b")")[2].split()[6]) & 0x40)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+bp_begin_threads(made_by_fork())
 
 
 def max_threads():

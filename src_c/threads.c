@@ -3,37 +3,17 @@
 
 #ifdef BP_HAS_OPENMP
 
-#include <fcntl.h>
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 static pid_t pid_at_import;
 static int child_at_import;
 static size_t stack_of_workers;
-
-/* Whether this process was made by fork() and has not called exec() since: its parent may have had
- * threads of libgomp's through another library. /proc/self/stat has that as a flag, in the seventh
- * field after the name in parentheses (proc_pid_stat(5), PF_FORKNOEXEC). */
-static int made_by_fork(void) {
-    enum { FORKNOEXEC = 0x40 };
-    char text[1024] = "";
-    const char *field;
-    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-    if (file < 0 || read(file, text, sizeof text - 1) < 0)
-        text[0] = 0;
-    if (file >= 0)
-        close(file);
-    field = strrchr(text, ')');
-    for (int k = 0; k < 7 && field != NULL; k++)
-        field = strchr(field + 1, ' ');
-    return field != NULL && (strtoul(field, NULL, 10) & FORKNOEXEC) != 0;
-}
 
 /* Bytes of each worker's stack by OMP_STACKSIZE, which is in kilobytes unless it has a unit; 0: not
  * set. */
@@ -58,9 +38,9 @@ static size_t asked_for_stack(void) {
     }
 }
 
-__attribute__((constructor)) static void remember(void) {
+void bp_begin_threads(int made_by_fork) {
     pid_at_import = getpid();
-    child_at_import = made_by_fork();
+    child_at_import = made_by_fork;
     stack_of_workers = asked_for_stack();
 }
 
@@ -173,6 +153,8 @@ ptrdiff_t bp_take(bp_counter *counter) { return atomic_fetch_add(&counter->next,
 double bp_seconds(void) { return omp_get_wtime(); }
 
 #else
+
+void bp_begin_threads(int made_by_fork) { (void)made_by_fork; }
 
 int bp_max_threads(void) { return 1; }
 

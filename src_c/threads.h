@@ -14,6 +14,9 @@
 /* How many threads OpenMP would use now, by OMP_NUM_THREADS or whoever set it since. */
 int bp_max_threads(void);
 
+/* Once, before any of the others: remembers the process, and whether fork() has made it. */
+void bp_begin_threads(int made_by_fork);
+
 /* task(argument, thread) in *n_threads threads, thread counting from 0 in the calling one. Returns
  * when all are done. Where OpenMP gives fewer, as within a parallel region of the caller's, in a
  * child made by fork(), and without memory for threads, *n_threads becomes 1 before the task runs.
