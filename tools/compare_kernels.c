@@ -364,6 +364,11 @@ static void try_functions(const bp_kernel *kernel, results *to) {
     for (int l = 0; l < bp_n_losses; l++) {
         kernel->losses[l].values(rows, n, z, a, t, scale, L);
         record(to, kernel->losses[l].name, rows, L);
+        if (kernel->losses[l].slopes != NULL) {
+            double *slopes = zeros(all);
+            kernel->losses[l].slopes(all, a, t, slopes);
+            record(to, "slopes", all, slopes);
+        }
     }
     double *delta = zeros(all);
     kernel->differences(all, a, t, delta);
@@ -390,20 +395,24 @@ static void try_updates(const bp_kernel *kernel, results *to) {
     static const ptrdiff_t batches[] = {1, 2, 3, 7, 32, 100};
     ptrdiff_t n = 1 + below(150), start = below(n + 1), stop = start + below(n - start + 1);
     ptrdiff_t batch = batches[below(6)];
-    double settings[] = {between(0.0, 1.0), between(0.5, 1.0), between(0.9, 1.0), 1e-8};
+    double settings[] = {between(0.0, 1.0), between(0.5, 1.0), between(0.9, 1.0), 1e-8,
+                         between(0.0, 1.0)};
     double *g = numbers(n, 1.0);
     for (int r = 0; r < bp_n_update_rules; r++) {
         const bp_update_rule *rule = &kernel->update_rules[r];
         double powers[] = {1.0, 1.0}, rates[BP_RATES] = {0.0};
-        double *w = numbers(n, 1.0), *moments = numbers(2 * n, 1.0);
-        for (ptrdiff_t k = n; k < 2 * n; k++)
-            moments[k] = below(16) == 0 ? moments[k] : fabs(moments[k]);
+        ptrdiff_t all = rule->n_moments * n;
+        double *w = numbers(n, 1.0), *moments = numbers(all + 1, 1.0);
+        for (ptrdiff_t k = 0; k < all; k++) /* roots are taken of the last one, or of all */
+            moments[k] = k < n && rule->n_moments > 1 ? moments[k]
+                         : below(16) == 0             ? moments[k]
+                                                      : fabs(moments[k]);
         for (int step = 0; step < 3; step++) {
             rule->begin(settings, powers, rates);
             rule->update(start, stop, n, batch, rates, w, g, moments);
         }
         record(to, rule->name, n, w);
-        record(to, "moments", 2 * n, moments);
+        record(to, "moments", all, moments);
         record(to, "rates", BP_RATES, rates);
         record(to, "powers", 2, powers);
     }
