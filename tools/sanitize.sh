@@ -104,7 +104,13 @@ run "${checked[@]}" -c 'import backprop; print(backprop.__file__, backprop._kern
 status=0
 case $kind in
 address)
-    tests || status=1
+    # Two conditions of hostile processes are left to the usual builds: they leave a process just the memory, or its
+    # workers just the stacks, that it needs, and the sanitizer needs a multiple of both.
+    left_out=()
+    for condition in little_memory small_stacks_of_workers; do
+        left_out+=(--deselect "tests/test_hostile.py::test_condition[$condition]")
+    done
+    tests "${left_out[@]}" || status=1
     ;;
 thread)
     tests tests/test_threads.py || status=1
