@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=${1:-}
-python=$(command -v "${2:-python3}")
+python=$(realpath -s "$(command -v "${2:-python3}")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
