@@ -539,7 +539,7 @@ def test_what_is_at_the_edge_is_allowed(engine):
 
 
 NOT_REAL = ["0.1", b"0.1", bytearray(b"0.1"), memoryview(b"0.1"), 1j, np.complex128(1 + 5j)]
-NOT_REAL += [np.void(b"0.1"), np.timedelta64(1), np.datetime64(1, "s")]  # float() takes the first two
+NOT_REAL += [np.void(b"0.1"), np.timedelta64(1, "s"), np.datetime64(1, "s")]  # float() takes the first two
 
 
 @pytest.mark.parametrize("bad", NOT_REAL, ids=lambda bad: type(bad).__name__)

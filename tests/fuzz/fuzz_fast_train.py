@@ -100,7 +100,14 @@ def odd(choices):
     value = choices.pick(
         [
             *[object, "net", "", b"bytes", 1j, {"a": 1}, {1, 2}, ..., NotImplemented, range, backprop.SGD, print, "12"],
-            *[np.array(["a"]), np.void(b"1234"), np.datetime64(5, "s"), np.timedelta64(5), np.str_("x"), "x" * 5000],
+            *[
+                np.array(["a"]),
+                np.void(b"1234"),
+                np.datetime64(5, "s"),
+                np.timedelta64(5, "s"),
+                np.str_("x"),
+                "x" * 5000,
+            ],
             *["\ud800", np.complex128(1j), [object], (1, "a"), np.array([object]), np.array([1 + 1j])],
         ]
     )
@@ -191,7 +198,7 @@ def numbers(choices, low, low_counts, high):
             decimal.Decimal("1e400"),
             np.longdouble("nan"),
             np.void(b"1234"),
-            np.timedelta64(5),
+            np.timedelta64(5, "s"),
             b"0.1",
             bytearray(b"1"),
         ]
