@@ -245,13 +245,13 @@ def little_memory():
 def has_allocation_hooks():
     """CPython's own module for tests, which not every distribution has.
 
-    Not on 3.13: where memory fails as Python makes a function with annotations, it gives the function's code back once
-    too often and ends later, with a few lines of plain Python and no extension at all; 3.11 and 3.12 do not.
+    Not on 3.12 and later: where memory fails as they make a function with annotations, they give the function's code
+    back once too often and end later, with a few lines of plain Python and no extension at all; 3.11 does not.
     """
     import importlib.util
     import sys
 
-    return importlib.util.find_spec("_testcapi") is not None and sys.version_info < (3, 13)
+    return importlib.util.find_spec("_testcapi") is not None and sys.version_info < (3, 12)
 
 
 @condition(exists=has_allocation_hooks())
