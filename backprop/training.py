@@ -330,8 +330,10 @@ def continue_training(
                 if not math.isfinite(loss):
                     raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
                 advance(done - before, loss)
+                if watcher is None and run.callback is None:
+                    continue
                 snapshot = _snapshot(network, w, curve, piece[:done])
-                if watcher:
+                if watcher is not None:
                     stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
                 if run.callback is not None and EpochState(epoch, loss, snapshot).shown_to(run.callback):
                     stopped = "callback"
