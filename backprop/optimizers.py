@@ -96,7 +96,7 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check(self, learning_rate="(0, inf)", beta_1="[0, 1)", beta_2="[0, 1)", epsilon="(0, inf)")
+        _check(self, **_OF_ADAM)
 
     @property
     def rule(self) -> str:
@@ -146,8 +146,7 @@ class AdamW:
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        _check(self, learning_rate="(0, inf)", beta_1="[0, 1)", beta_2="[0, 1)", epsilon="(0, inf)")
-        _check(self, weight_decay="[0, inf)")
+        _check(self, **_OF_ADAM, weight_decay="[0, inf)")
 
     @property
     def rule(self) -> str:
@@ -278,6 +277,7 @@ class Rprop:
         return (0.0, self.first_step, 0.0)
 
 
+_OF_ADAM = {"learning_rate": "(0, inf)", "beta_1": "[0, 1)", "beta_2": "[0, 1)", "epsilon": "(0, inf)"}
 _RPROP_RULES = {"irprop-": "irprop_minus", "rprop+": "rprop_plus"}
 
 Optimizer = SGD | Adam | AdamW | RMSprop | Rprop

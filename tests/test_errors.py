@@ -22,23 +22,13 @@ RAGGED = [[1.0, 2.0], [3.0]]
 
 
 class Lazy:
-    """An object with __array__."""
+    """It becomes an array, and can do nothing else."""
 
     def __init__(self, make):
         self.make = make
 
     def __array__(self, dtype=None, copy=None):
         return self.make()
-
-
-class Holder:
-    """It becomes an array, and can do nothing else."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def __array__(self, dtype=None, copy=None):
-        return self.array
 
 
 class Immeasurable:
@@ -339,7 +329,7 @@ BAD_CALLS = {
             ("ragged", [[[1.0, 2.0], [1.0]]], [[1.0, 1.0]], ValueError, ["weights[0] must"]),
             ("no sequence of weights", None, [[1.0]], TypeError, ["weights"]),
             ("no sequence of biases", [[[1.0]]], 1.0, TypeError, ["biases"]),
-            ("an array that is no sequence", Holder(np.ones((1, 1, 1))), [[1.0]], TypeError, ["weights must be"]),
+            ("an array that is no sequence", Lazy(lambda: np.ones((1, 1, 1))), [[1.0]], TypeError, ["weights must be"]),
         )
     },
     "from_arrays, too many activations": (
