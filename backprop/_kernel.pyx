@@ -563,8 +563,9 @@ cdef void normal_pair(bitgen_t *words, double *pair) noexcept nogil:
     pair[0], pair[1] = u * f, v * f
 
 
-def initial_parameters(tuple sizes not None, stream, double factor, bint both, bint normal, double[::1] out not None):
-    """Weights of the variance that the initializer's rule says; zero biases."""
+def initial_parameters(tuple sizes not None, stream, double factor, bint both, bint normal, double hidden_bias,
+                       double[::1] out not None):
+    """Weights of the variance that the initializer's rule says; each bias hidden_bias, an output's 0.0."""
     cdef bitgen_t *generator = words(stream)
     cdef Py_ssize_t n_in, n_out, k = 0, start, end
     cdef double scale
@@ -584,7 +585,7 @@ def initial_parameters(tuple sizes not None, stream, double factor, bint both, b
             k += 1
         end = k + n_out
         while k < end:
-            out[k] = 0.0
+            out[k] = hidden_bias if end < out.shape[0] else 0.0
             k += 1
         bp_fpenv_leave(saved)
 

@@ -42,6 +42,8 @@ class Network:
     initializer : str, default "glorot_uniform"
         How wide they spread: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform or lecun_normal. He's
         are for relu and its like.
+    hidden_bias : float, default 0.0
+        What the biases of the hidden layers start from. Some tenths keep the units of a small relu network alive.
 
     Attributes
     ----------
@@ -62,8 +64,8 @@ class Network:
     Notes
     -----
     Weights have mean 0 and, layer by layer, the variance ``2/(n_in + n_out)`` (Glorot and Bengio 2010), ``2/n_in`` (He
-    et al. 2015) or ``1/n_in`` (LeCun et al. 1998); uniform ones lie within ``sqrt(3*variance)``. Biases are 0. All
-    arrays are float64 and read-only. Two networks are equal if every bit of them is.
+    et al. 2015) or ``1/n_in`` (LeCun et al. 1998); uniform ones lie within ``sqrt(3*variance)``. The
+    output's biases are 0. All arrays are float64 and read-only. Two networks are equal if every bit of them is.
 
     Examples
     --------
@@ -92,13 +94,15 @@ class Network:
         *,
         rng: Any = 0,
         initializer: str = "glorot_uniform",
+        hidden_bias: float = 0.0,
     ) -> None:
         widths = arguments.sizes(sizes)
         rule = INITIALIZERS[arguments.known_name("initializer", initializer, INITIALIZERS)]
         names = arguments.activations(len(widths) - 2, activation, output_activation)
+        bias = arguments.number("hidden_bias", hidden_bias, "(-inf, inf)")
         stream = arguments.started(arguments.stream(rng))
         flat = np.empty(arguments.n_parameters(widths))
-        _kernel.initial_parameters(widths, stream, *rule, flat)
+        _kernel.initial_parameters(widths, stream, *rule, bias, flat)
         arguments.advance(rng, stream)
         self._fill(widths, names, flat)
 

@@ -72,6 +72,18 @@ def test_initializers(initializer, sizes):
         assert within == pytest.approx(0.683 if initializer.endswith("normal") else 0.577, abs=0.01)
 
 
+def test_biases_of_hidden_layers():
+    network = backprop.Network([3, 4, 2, 5], rng=1, hidden_bias=0.25)
+    expected = reference.initial_parameters((3, 4, 2, 5), np.random.PCG64(1), hidden_bias=0.25)
+    assert hexadecimal(network.parameters) == hexadecimal(expected)
+    assert [b.tolist() for b in network.biases] == [[0.25] * 4, [0.25] * 2, [0.0] * 5]
+    plain = backprop.Network([3, 4, 2, 5], rng=1)
+    assert all((W == V).all() for W, V in zip(network.weights, plain.weights, strict=True))
+    for wrong in (np.inf, "0.1", None):
+        with pytest.raises((TypeError, ValueError), match="hidden_bias must be"):
+            backprop.Network([3, 4, 2], hidden_bias=wrong)
+
+
 def test_the_default_initializer_is_glorots():
     assert backprop.Network([3, 4, 2], rng=1) == backprop.Network([3, 4, 2], rng=1, initializer="glorot_uniform")
     with pytest.raises(ValueError, match="initializer 'he_norml' is unknown; did you mean 'he_normal'"):

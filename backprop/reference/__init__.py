@@ -262,8 +262,10 @@ def normal_pair(stream: Stream) -> tuple[float, float]:
             return u * f, v * f
 
 
-def initial_parameters(sizes: tuple[int, ...], stream: Stream, initializer: str = "glorot_uniform") -> Vector:
-    """Weights of the variance that the initializer's rule says; zero biases."""
+def initial_parameters(
+    sizes: tuple[int, ...], stream: Stream, initializer: str = "glorot_uniform", hidden_bias: float = 0.0
+) -> Vector:
+    """Weights of the variance that the initializer's rule says; each bias hidden_bias, an output's 0.0."""
     factor, both, normal = INITIALIZERS[initializer]
     parameters: Vector = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
@@ -273,7 +275,8 @@ def initial_parameters(sizes: tuple[int, ...], stream: Stream, initializer: str 
             parameters += [one * scale for pair in pairs for one in pair][:n]  # an odd one out is not kept
         else:
             parameters += [(2.0 * uniform(stream) - 1.0) * scale for _ in range(n)]
-        parameters += [0.0] * n_out
+        parameters += [hidden_bias] * n_out
+    parameters[-n_out:] = [0.0] * n_out
     return parameters
 
 
