@@ -22,6 +22,7 @@ ACTIVATIONS: tuple[str, ...]
 LOSSES: dict[str, str]  # the output activation that the loss needs; "": any that has a derivative
 TARGET_RANGES: dict[str, tuple[float, float]]  # the lowest and the highest target
 UPDATE_RULES: dict[str, tuple[int, int]]  # n_moments, n_powers
+METHODS: dict[str, type[Method]]
 __test__: dict[str, str]
 
 def made_by_fork() -> bool: ...
@@ -117,4 +118,29 @@ class Trainer(LossPass):
         stream: Any,
         train_biases: bool,
     ) -> Self: ...
+    @property
+    def ended(self) -> str: ...
+    def train(self, losses: _Vector, done: int, until: int) -> int: ...
+
+@disjoint_base
+class Method(LossPass):
+    def __new__(
+        cls,
+        sizes: tuple[int, ...],
+        names: tuple[str, ...],
+        parameters: _Vector,
+        rows: int,
+        n_threads: int,
+        gradient: _Vector,
+        loss: str,
+        data: Data,
+        rule: str,
+        settings: _Vector,
+        moments: _Matrix,
+        powers: _Vector,
+        stream: Any,
+        train_biases: bool,
+    ) -> Self: ...
+    @property
+    def ended(self) -> str: ...
     def train(self, losses: _Vector, done: int, until: int) -> int: ...

@@ -919,6 +919,8 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
             while fabs(add_losses(shared, rows, shared.before)) <= DBL_MAX:
                 rows += 1
             row += rows - 1  # at which the sum overflowed
+            if thread == 0:
+                shared.total = add_losses(shared, rows, shared.before)
             break
     if thread == 0:
         shared.row = row
@@ -946,17 +948,24 @@ cdef class LossPass(Pass):
         """Work for up to 20 ms; return whether the end is reached: `total` the mean loss, or `overflow` a row."""
         cdef Shared *shared = &self.shared
         cdef bp_fpenv saved
+        cdef bint complete
         with nogil:
             bp_run(&shared.n_threads, visit_all, shared)
             saved = bp_fpenv_enter()
-            self.total = shared.total
-            if not fabs(self.total) <= DBL_MAX:
-                self.overflow = shared.row
-            elif shared.row == shared.n_samples:
-                self.total = self.total / <double>shared.n_samples
-                if shared.g != NULL:
-                    kernel.mean_gradient(shared.n_parameters, shared.n_samples, shared.g)
+            complete = self.mean()
             bp_fpenv_leave(saved)
+        return complete
+
+    cdef bint mean(self) noexcept nogil:
+        """After a piece: whether it was the last; then the sums become means."""
+        cdef Shared *shared = &self.shared
+        self.total = shared.total
+        if not fabs(self.total) <= DBL_MAX:
+            self.overflow = shared.row
+        elif shared.row == shared.n_samples:
+            self.total = self.total / <double>shared.n_samples
+            if shared.g != NULL:
+                kernel.mean_gradient(shared.n_parameters, shared.n_samples, shared.g)
         return self.overflow >= 0 or shared.row == shared.n_samples
 
 
@@ -1173,6 +1182,7 @@ cdef class Trainer(LossPass):
     cdef int64_t[::1] order
     cdef RowLayers row_layers       # plain SGD, one row a batch; else None
     cdef Threads threads
+    cdef readonly str ended         # always "": see Method
 
     def __cinit__(self, sizes, names, double[::1] parameters not None, Py_ssize_t rows, n_threads, gradient, loss, data,
                   str rule not None, const double[::1] settings not None, double[:, ::1] moments not None,
@@ -1180,6 +1190,7 @@ cdef class Trainer(LossPass):
         cdef Shared *shared = &self.shared
         cdef Py_ssize_t code = update_names.index(rule)
         self.w, self.settings, self.moments, self.powers, self.stream = parameters, settings, moments, powers, stream
+        self.ended = ""
         shared.rule, shared.settings = &update_rules[code], &settings[0]
         shared.w, shared.train_biases = &parameters[0], train_biases
         shared.moments = &moments[0, 0] if shared.rule.n_moments else NULL
@@ -1207,6 +1218,89 @@ cdef class Trainer(LossPass):
             with nogil:
                 train_rows(shared, self.row_layers)
         return shared.done
+
+
+# Methods: full-batch optimizers that decide themselves how far to go, and when they are at their end.
+
+
+cdef class Method(LossPass):
+    """What they share. An iteration is an epoch; its loss is that of the weights before it.
+
+    The arguments are those of Trainer. w, moments and powers are moved on; stream is not used.
+    """
+
+    cdef double[::1] w
+    cdef double[:, ::1] moments
+    cdef double[::1] powers
+    cdef const double[::1] settings
+    cdef bint train_biases
+    cdef readonly str ended   # why the method is at its end; "": it is not
+    cdef const char *reason   # the same, or NULL
+    cdef Threads threads
+    cdef bp_fpenv outside     # the caller's floating-point environment
+    cdef double unseen        # work done since Python looked at its signals
+    cdef double worked        # work done in this call
+
+    def __cinit__(self, sizes, names, double[::1] parameters not None, rows, n_threads, gradient, loss, data, str rule,
+                  const double[::1] settings not None, double[:, ::1] moments not None, double[::1] powers not None,
+                  stream, bint train_biases):
+        self.w, self.settings, self.moments, self.powers = parameters, settings, moments, powers
+        self.train_biases, self.reason, self.ended = train_biases, NULL, ""
+        self.unseen = self.worked = 0.0
+        self.threads = Threads(self.shared.n_threads)
+
+    def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):
+        """Fill losses[done:until], an iteration each; return how many are filled by now.
+
+        Comes back after some 20 ms of work, but not within an iteration; at `until`; after an iteration whose loss is
+        not finite; or when the method is at its end, which `ended` says.
+        """
+        cdef double loss = 0.0
+        self.worked = 0.0
+        with nogil:
+            self.outside = bp_fpenv_enter()
+            try:
+                while done < until and self.reason == NULL and fabs(loss) <= DBL_MAX and self.worked < PAUSE_AFTER:
+                    self.iterate(&loss)
+                    losses[done] = loss
+                    done += 1
+            finally:
+                bp_fpenv_leave(self.outside)
+        if self.reason != NULL:
+            self.ended = self.reason.decode()
+        return done
+
+    cdef int iterate(self, double *loss) except -1 nogil:
+        """One iteration; sets the loss before it, and `reason` if the method is at its end."""
+        return 0
+
+    cdef int evaluate(self) except -1 nogil:
+        """The mean loss at w into `total`, which may not be finite, and its gradient into shared.g, if there is one."""
+        cdef Shared *shared = &self.shared
+        cdef Py_ssize_t before
+        cdef bint complete = False
+        shared.row, self.overflow = 0, -1
+        while not complete:
+            before = shared.row
+            self.threads.run(shared, visit_all)
+            self.look((shared.row - before) * shared.row_work / <double>shared.n_threads)
+            complete = self.mean()
+        return 0
+
+    cdef int look(self, double work) except -1 nogil:
+        """After so much work: Python may look at its signals every 20 ms, in the caller's environment."""
+        self.worked += work
+        self.unseen += work
+        if self.unseen >= PAUSE_AFTER:
+            self.unseen = 0.0
+            bp_fpenv_leave(self.outside)
+            with gil:
+                PyErr_CheckSignals()
+            bp_fpenv_enter()
+        return 0
+
+
+METHODS = {}
 
 
 # What every build is asked when it is imported.

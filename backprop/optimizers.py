@@ -1,6 +1,7 @@
 """The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in reference/updates.py."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from . import arguments
 
@@ -283,6 +284,8 @@ _RPROP_RULES = {"irprop-": "irprop_minus", "rprop+": "rprop_plus"}
 Optimizer = SGD | Adam | AdamW | RMSprop | Rprop
 # Those whose step is for the whole sum over the rows.
 FULL_BATCH = (Rprop,)
+# Of these, those that decide themselves how far to go and when to end: classes of their own in the kernel.
+METHODS: tuple[Any, ...] = ()
 
 
 def _check(optimizer: Optimizer, **ranges: str) -> None:

@@ -13,7 +13,7 @@ from . import _kernel, arguments
 from .arguments import FloatArray
 from .errors import DivergenceError
 from .network import Network, data, loss_of, loss_of_rows
-from .optimizers import FULL_BATCH, Adam, Optimizer, first_moments
+from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments
 from .stopping import EarlyStopping, Watch, Watcher, parts
 
 DEFAULT_OPTIMIZER = Adam()
@@ -175,8 +175,8 @@ class Training:
     epochs : int
         How many there were, those of resumed runs included.
     stopped : str
-        Why the run ended: "epochs", all were done; "callback", a callback returned True; or what `EarlyStopping` found:
-        "patience", "target_loss", "time_limit".
+        Why the run ended: "epochs", all were done; "callback", a callback returned True; what `EarlyStopping` found:
+        "patience", "target_loss", "time_limit"; or what the optimizer found, which says itself when it is at its end.
     validation_losses : ndarray of shape (epochs,), or (0,)
         With `EarlyStopping`, the watched loss after each epoch, with the weights of that moment.
     best_epoch : int or None
@@ -253,11 +253,15 @@ class Training:
 
 
 def start(network: Network, settings: Settings, stream: Any) -> RunState:
-    """The state before the first epoch (N7): moments 0.0, but for Rprop's steps; powers 1.0."""
-    n_moments, n_powers = _kernel.UPDATE_RULES[settings.optimizer.rule]
-    moments = np.zeros((n_moments, network.n_parameters))
-    moments[...] = np.reshape(first_moments(settings.optimizer, n_moments), (n_moments, 1))
-    return RunState(np.empty(0), moments, np.array([1.0] * n_powers), stream)
+    """The state before the first epoch (N7): moments 0.0, but for Rprop's steps; powers 1.0. A method says its own."""
+    if isinstance(settings.optimizer, METHODS):
+        first, powers = settings.optimizer.first_state
+    else:
+        n_moments, n_powers = _kernel.UPDATE_RULES[settings.optimizer.rule]
+        first, powers = first_moments(settings.optimizer, n_moments), (1.0,) * n_powers
+    moments = np.zeros((len(first), network.n_parameters))
+    moments[...] = np.reshape(first, (len(first), 1))
+    return RunState(np.empty(0), moments, np.array(powers), stream)
 
 
 def progress_bar(run: Run) -> AbstractContextManager[Callable[[int, float], None]]:
@@ -295,15 +299,18 @@ def continue_training(
     if stopping is not None:
         watched = rows if split.X_watched is split.X else data(network, *split[2:], settings.loss)
         watcher = Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss, run.n_threads), state.watch)
-    shuffle = settings.shuffle and rows.n_samples > 1
+    kind = _kernel.METHODS.get(settings.optimizer.rule)  # None: an update rule
+    shuffle = settings.shuffle and rows.n_samples > 1 and kind is None
     stream = arguments.started(state.stream) if shuffle else state.stream
     w = network.parameters.copy()
-    trainer = _kernel.Trainer(
+    # A call of Trainer's lasts for many epochs; a method wakes threads for each sum over the rows.
+    work = math.inf if kind is None else rows.n_samples * network.n_parameters
+    trainer = (kind or _kernel.Trainer)(
         network.sizes,
         network.activations,
         w,
         min(settings.batch_size or rows.n_samples, rows.n_samples),
-        arguments.threads(run.n_threads, math.inf),
+        arguments.threads(run.n_threads, work),
         np.empty(network.n_parameters),
         settings.loss,
         rows,
@@ -327,8 +334,9 @@ def continue_training(
                 if done == before:
                     continue
                 epoch, loss = first + done - 1, float(piece[done - 1])
-                if not math.isfinite(loss):
+                if not math.isfinite(loss) or trainer.ended == "overflow":
                     raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
+                stopped = trainer.ended or stopped
                 advance(done - before, loss)
                 if watcher is None and run.callback is None:
                     continue

@@ -302,8 +302,8 @@ def trained_indices(sizes: tuple[int, ...], train_biases: bool) -> list[int]:
 
 def train_epoch(
     network: Network, w: Vector, moments: Rows, powers: Vector, stream: Stream, settings: Settings, X: Rows, y: Rows
-) -> float:
-    """Visit every row once; w, moments and powers move on after each batch. Return the epoch's loss."""
+) -> tuple[float, str]:
+    """Visit every row once; w, moments and powers move on after each batch. Return the loss, and why to end: ""."""
     update, total, n = UPDATE_RULES[settings.optimizer.rule], 0.0, len(X)
     order = shuffled(stream, n) if settings.shuffle else list(range(n))
     size = settings.batch_size or n
@@ -315,7 +315,11 @@ def train_epoch(
         g = [g_k / float(len(batch)) for g_k in g]
         trained = trained_indices(network.sizes, settings.train_biases)
         update(w, g, moments, powers, list(settings.optimizer.settings), trained)
-    return total / float(n)
+    return total / float(n), ""
+
+
+# An epoch of the optimizers that have no update rule, with the same arguments and results.
+METHODS: dict[str, Callable[..., tuple[float, str]]] = {}
 
 
 def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str) -> tuple[Rows, Rows]:
@@ -348,6 +352,7 @@ def continue_training(
     watcher = stopping and Watcher(stopping, lambda one: loss_of_rows(one, *watched, settings.loss)[0], state.watch)
     w, moments, powers = network.parameters.tolist(), state.moments.tolist(), state.powers.tolist()
     losses, stream, stopped = state.losses.tolist(), arguments.started(state.stream), "epochs"
+    one_epoch = METHODS.get(settings.optimizer.rule, train_epoch)
 
     def snapshot(*moments: Vector) -> Network:
         if not all(math.isfinite(value) for values in (w, *moments) for value in values):
@@ -356,9 +361,11 @@ def continue_training(
 
     with progress_bar(run) as advance:
         for epoch in range(len(losses), len(losses) + run.epochs):
-            losses.append(train_epoch(network, w, moments, powers, stream, settings, *data))
-            if not math.isfinite(losses[-1]):
+            loss, ended = one_epoch(network, w, moments, powers, stream, settings, *data)
+            losses.append(loss)
+            if not math.isfinite(loss) or ended == "overflow":
                 raise DivergenceError(epoch, losses)
+            stopped = ended or stopped
             advance(1, losses[-1])
             if watcher:
                 stopped = watcher.after(snapshot(), [losses]) or stopped
