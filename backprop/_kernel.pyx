@@ -105,7 +105,7 @@ cdef extern from "kernel.h":
         int n_moments
         int n_powers
         void (*begin)(const double *settings, double *powers, double *rates) noexcept nogil
-        void (*update)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n_parameters, Py_ssize_t batch,
+        void (*update)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n_parameters, double batch,
                        const double *rates, double *w, const double *g, double *moments) noexcept nogil
     ctypedef struct bp_kernel:
         const char *name
@@ -123,7 +123,7 @@ cdef extern from "kernel.h":
                               Py_ssize_t stop) noexcept nogil
         void (*gradient)(const bp_layer *layer, bint first, Py_ssize_t rows, Py_ssize_t start,
                          Py_ssize_t stop) noexcept nogil
-        void (*mean_gradient)(Py_ssize_t n, Py_ssize_t batch, double *g) noexcept nogil
+        void (*mean_gradient)(Py_ssize_t n, double batch, double *g) noexcept nogil
         void (*transpose)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop) noexcept nogil
         void (*row_differences)(const bp_row_layer *layer, const double *t) noexcept nogil
         void (*row_step)(const bp_row_layer *layer, double lr, bint train_biases) noexcept nogil
@@ -459,7 +459,7 @@ cdef void transpose(Shared *shared, Block *block, int thread) noexcept nogil:
         kernel.transpose(&block.layers[l], inputs.start, inputs.stop)
 
 
-cdef void update(Shared *shared, Block *block, int thread, Py_ssize_t batch) noexcept nogil:
+cdef void update(Shared *shared, Block *block, int thread, double batch) noexcept nogil:
     """This thread's part of a step, by the mean gradient of a batch."""
     cdef Py_ssize_t l, k = 0
     cdef Span inputs
@@ -965,7 +965,7 @@ cdef class LossPass(Pass):
         elif shared.row == shared.n_samples:
             self.total = self.total / <double>shared.n_samples
             if shared.g != NULL:
-                kernel.mean_gradient(shared.n_parameters, shared.n_samples, shared.g)
+                kernel.mean_gradient(shared.n_parameters, <double>shared.n_samples, shared.g)
         return self.overflow >= 0 or shared.row == shared.n_samples
 
 
@@ -1081,7 +1081,7 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
         work += rows * shared.row_work
         row += rows
         if row == stop:
-            update(shared, block, thread, stop - batch_start)
+            update(shared, block, thread, <double>(stop - batch_start))
             work += 8.0 * <double>shared.n_parameters
             batch_start = stop
         barrier(shared, thread)

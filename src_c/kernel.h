@@ -72,15 +72,15 @@ typedef struct {
     const char *output;     /* the output activation it needs; "": any that has a derivative */
 } bp_loss;
 
-/* One step for the parameters from start up to stop. g is the sum over a batch of that many rows,
- * moments (n_moments, n_parameters). settings are the optimizer's; begin, once a step, derives from
- * them and the powers what its loop needs (BP_RATES doubles). */
+/* One step for the parameters from start up to stop. g is the sum over a batch, whose rows count
+ * batch in all, moments (n_moments, n_parameters). settings are the optimizer's; begin, once a
+ * step, derives from them and the powers what its loop needs (BP_RATES doubles). */
 enum { BP_RATES = 8 };
 typedef struct {
     const char *name;
     int n_moments, n_powers;
     void (*begin)(const double *settings, double *powers, double *rates);
-    void (*update)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, ptrdiff_t batch,
+    void (*update)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, double batch,
                    const double *rates, double *w, const double *g, double *moments);
 } bp_update_rule;
 
@@ -108,7 +108,7 @@ struct bp_kernel {
      * stop); i = n_in is the bias, with x = 1.0. */
     void (*gradient)(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
                      ptrdiff_t stop);
-    void (*mean_gradient)(ptrdiff_t n, ptrdiff_t batch, double *g);
+    void (*mean_gradient)(ptrdiff_t n, double batch, double *g);
     /* Wt = W transposed, for rows i of W in [start, stop); nothing where W is so large that it is
      * transposed while it is packed. */
     void (*transpose)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop);

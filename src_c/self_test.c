@@ -33,11 +33,11 @@ static const struct {
 static const struct {
     const char *rule, *wrong;
     double lr, start, gradient; /* a parameter, and the sum of its gradients over a batch */
-    ptrdiff_t batch;
+    double batch;
     double answer;
 } steps[STEPS] = {
-    {"sgd", "a step of sgd is wrong", 1.0 + 0x1p-27, 1.0, 1.0 - 0x1p-27, 1, 0.0},
-    {"adam", "a step of adam is wrong", 0.1, 0.5, 7.0, 3, 0x1.99999a826ea38p-2},
+    {"sgd", "a step of sgd is wrong", 1.0 + 0x1p-27, 1.0, 1.0 - 0x1p-27, 1.0, 0.0},
+    {"adam", "a step of adam is wrong", 0.1, 0.5, 7.0, 3.0, 0x1.99999a826ea38p-2},
 };
 
 /* Of each function two values that the quick phase finds, and one that it leaves to the slow one.

@@ -1,7 +1,7 @@
 /* The update rules (N7), on parameters from start up to stop.
  *
  * g holds the gradient's sums over a batch; the mean is g/B, or g*(1/B), the same number, if B is a
- * power of two. */
+ * power of two whose reciprocal is normal. */
 #ifndef BP_UPDATES_H
 #define BP_UPDATES_H
 
@@ -13,16 +13,19 @@ typedef struct {
     bp_vec by; /* B, or 1/B */
 } bp_mean;
 
-BP_INLINE bp_mean bp_mean_of(ptrdiff_t batch) {
-    int divide = (batch & (batch - 1)) != 0;
-    return (bp_mean){divide, bp_set(divide ? (double)batch : 1.0 / (double)batch)};
+BP_INLINE bp_mean bp_mean_of(double batch) {
+    uint64_t bits;
+    memcpy(&bits, &batch, sizeof bits);
+    /* A fraction of 0, and an exponent from -1022 to 1022, biased by 1023. */
+    int divide = bits << 12 != 0 || (bits >> 52) - 1 > 2044;
+    return (bp_mean){divide, bp_set(divide ? batch : 1.0 / batch)};
 }
 
 BP_INLINE bp_vec bp_mean_gradient_of(bp_mean mean, bp_vec g) {
     return mean.divide ? g / mean.by : g * mean.by;
 }
 
-static void bp_mean_gradient(ptrdiff_t n, ptrdiff_t batch, double *g) {
+static void bp_mean_gradient(ptrdiff_t n, double batch, double *g) {
     bp_mean mean = bp_mean_of(batch);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
         bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
@@ -38,7 +41,7 @@ typedef struct {
 typedef bp_state (*bp_rule)(bp_state state, bp_vec g, const double *rates);
 
 BP_INLINE void bp_update(bp_rule rule, int n_moments, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n,
-                         ptrdiff_t batch, const double *rates, double *w, const double *g,
+                         double batch, const double *rates, double *w, const double *g,
                          double *moments) {
     bp_mean mean = bp_mean_of(batch);
     double *m = moments, *v = n_moments > 1 ? m + n : NULL, *u = n_moments > 2 ? v + n : NULL;
@@ -209,9 +212,8 @@ static void bp_rprop_begin(const double *settings, double *powers, double *rates
 }
 
 #define BP_UPDATE(name, n_moments)                                                                 \
-    static void bp_##name(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters,                 \
-                          ptrdiff_t batch, const double *rates, double *w, const double *g,        \
-                          double *moments) {                                                       \
+    static void bp_##name(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, double batch,   \
+                          const double *rates, double *w, const double *g, double *moments) {      \
         bp_update(bp_##name##_rule, n_moments, start, stop, n_parameters, batch, rates, w, g,      \
                   moments);                                                                        \
     }

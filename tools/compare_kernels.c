@@ -392,9 +392,9 @@ static void try_functions(const bp_kernel *kernel, results *to) {
 }
 
 static void try_updates(const bp_kernel *kernel, results *to) {
-    static const ptrdiff_t batches[] = {1, 2, 3, 7, 32, 100};
+    static const double batches[] = {1.0, 2.0, 3.0, 0.7, 0.25, 32.0, 1e-310, 0x1p-1023, 0x1p-1022};
     ptrdiff_t n = 1 + below(150), start = below(n + 1), stop = start + below(n - start + 1);
-    ptrdiff_t batch = batches[below(6)];
+    double batch = batches[below(9)];
     double settings[] = {between(0.0, 1.0), between(0.5, 1.0), between(0.9, 1.0), 1e-8,
                          between(0.0, 1.0)};
     double *g = numbers(n, 1.0);
