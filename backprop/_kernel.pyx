@@ -83,8 +83,10 @@ cdef extern from "kernel.h":
         double *delta
     ctypedef struct bp_activation:
         const char *name
-        void (*node_deltas)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
-        void (*times_derivative)(Py_ssize_t n, const double *a, double *delta) noexcept nogil
+        bint of_z
+        void (*node_deltas)(Py_ssize_t n, const double *z, const double *a, const double *t,
+                            double *delta) noexcept nogil
+        void (*times_derivative)(Py_ssize_t n, const double *of, double *delta) noexcept nogil
         void (*row_forward)(const bp_row_layer *layer, double *scale) noexcept nogil
         void (*row_outputs)(const bp_row_layer *layer, const double *t) noexcept nogil
         void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above) noexcept nogil
@@ -496,12 +498,13 @@ def bad_target(str loss not None, const double[:, ::1] y not None):
 
 cdef void node_deltas(Shared *shared, bp_layer *last, const double *t, Span rows) noexcept nogil:
     cdef Py_ssize_t at = rows.start * last.n, n = (rows.stop - rows.start) * last.n
+    cdef const double *of = last.z if last.activation.of_z else last.a
     if shared.loss.slopes != NULL:
         shared.loss.slopes(n, last.a + at, t + at, last.delta + at)
         if shared.loss.through_activation:
-            last.activation.times_derivative(n, last.a + at, last.delta + at)
+            last.activation.times_derivative(n, of + at, last.delta + at)
     elif shared.loss.through_activation:
-        last.activation.node_deltas(n, last.a + at, t + at, last.delta + at)
+        last.activation.node_deltas(n, last.z + at, last.a + at, t + at, last.delta + at)
     else:
         kernel.differences(n, last.a + at, t + at, last.delta + at)
 
@@ -689,6 +692,8 @@ cdef class Pass:
         cdef bint backward = gradient is not None
         for l in range(n_layers):
             width += sizes[l + 1] * (2 if backward else 1)
+            if backward and l < n_layers - 1 and activations[ACTIVATIONS.index(names[l])].of_z:
+                width += sizes[l + 1]
             if backward and l > 0:
                 transposed += aligned(sizes[l] * sizes[l + 1])
         most = max(1, min(BLOCK_ROWS, max(FEWEST_ROWS, BLOCK_DOUBLES // width)))
@@ -697,7 +702,7 @@ cdef class Pass:
         shared.row_work = <double>parameters.shape[0] * (3 if backward else 1) + 16.0 * width
         worth = <Py_ssize_t>min(1e6, rows * shared.row_work / <double>THREAD_WORK)
         n_threads = max(1, min(n_threads, min(rows, worth)))
-        doubles = (width + 3) * rows + 8 * (4 + 3 * n_layers) + transposed
+        doubles = (width + 3) * rows + 8 * (4 + 4 * n_layers) + transposed
         self.space = Space(doubles + n_threads * aligned(BP_PANEL + BP_RATES + 2))
         self.table = np.zeros(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)), np.uint8)
         self.parameters, self.gradient = parameters, gradient
@@ -724,7 +729,8 @@ cdef class Pass:
                 layer.panel = block.powers + 2
                 layer.x = block.layers[l - 1].a if l > 0 else NULL
                 layer.a = self.space.take(rows * layer.n)
-                layer.z = self.space.take(rows * layer.n) if l == n_layers - 1 else layer.a
+                keeps_z = l == n_layers - 1 or (backward and layer.activation.of_z)
+                layer.z = self.space.take(rows * layer.n) if keeps_z else layer.a
                 if backward:
                     layer.dW = &self.gradient[k]
                     layer.delta = self.space.take(rows * layer.n)

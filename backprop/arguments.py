@@ -32,6 +32,8 @@ OTHER_NAMES = {
     "binary_crossentropy": "binary_cross_entropy",
     "leakyrelu": "leaky_relu",
     "exp": "exponential",
+    "swish": "silu",
+    "rbf": "gaussian",
     "mae": "absolute_error",
     "l1": "absolute_error",
     "mean_absolute_error": "absolute_error",

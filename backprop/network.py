@@ -34,7 +34,7 @@ class Network:
         Widths of the layers, the input first: ``[4, 10, 3]`` has 4 inputs, 10 hidden units and 3 outputs.
     activation : str or list of str, default "tanh"
         Of the hidden layers: one name for all, or a list of one each. Known: identity, logistic, tanh, relu,
-        leaky_relu, elu, softplus, softsign, exponential.
+        leaky_relu, elu, softplus, softsign, exponential, silu, gelu, gaussian.
     output_activation : str, default "identity"
         Of the output layer: any of these, or softmax.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0

@@ -83,10 +83,9 @@ def walk(
 
     (inputs,), (targets,) = reference.data_of(network, [x], [t], loss)
     layers = reference.layers_of(network.parameters.tolist(), network.sizes)
-    (_, h, o), net_o = reference.forward(layers, network.activations, inputs)
-    net_h = reference.net_input(inputs, *layers[0])
-    delta_o = reference.node_deltas(loss, output, o, targets)
-    delta_h = reference.hidden_deltas(hidden, h, layers[1][0], delta_o)
+    (_, h, o), (net_h, net_o) = reference.forward(layers, network.activations, inputs)
+    delta_o = reference.node_deltas(loss, output, net_o, o, targets)
+    delta_h = reference.hidden_deltas(hidden, net_h, h, layers[1][0], delta_o)
     E_total, gradient = loss_and_gradient(network, [x], [t], loss)
     step = fast_train(network, [x], [t], loss=loss, optimizer=optimizer, epochs=1, train_biases=train_biases).network
 
@@ -114,7 +113,7 @@ def walk(
     for j in range(n_out):
         if reference.LOSSES[loss].through_activation:
             numbers[f"dE_total/dout_o{j + 1}"] = reference.LOSSES[loss].slope(o[j], targets[j])
-            numbers[f"dout_o{j + 1}/dnet_o{j + 1}"] = reference.ACTIVATIONS[output].derivative(o[j])
+            numbers[f"dout_o{j + 1}/dnet_o{j + 1}"] = reference.derivatives(output, net_o, o)[j]
         numbers[f"delta_o{j + 1}"] = delta_o[j]
         for i in range(n_hidden):
             numbers |= {f"dnet_o{j + 1}/d{w_o[i][j]}": h[i], f"dE_total/d{w_o[i][j]}": dE_dw[w_o[i][j]]}
@@ -125,7 +124,7 @@ def walk(
             total = total + part
             numbers[f"dE_o{j + 1}/dout_h{i + 1}"] = part
         numbers[f"dE_total/dout_h{i + 1}"] = total
-        numbers[f"dout_h{i + 1}/dnet_h{i + 1}"] = reference.ACTIVATIONS[hidden].derivative(h[i])
+        numbers[f"dout_h{i + 1}/dnet_h{i + 1}"] = reference.derivatives(hidden, net_h, h)[i]
         numbers[f"delta_h{i + 1}"] = delta_h[i]
         for k in range(n_in):
             numbers |= {f"dnet_h{i + 1}/d{w_h[k][i]}": inputs[k], f"dE_total/d{w_h[k][i]}": dE_dw[w_h[k][i]]}

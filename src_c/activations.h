@@ -1,6 +1,6 @@
 /* The table of activations (N3). A row is a name, the value as an expression in the net inputs z,
- * and the derivative as an expression in the values a, both vectors; each is the reference's row of
- * the same name. Everything else here follows from it. */
+ * and the derivative as an expression in the values a, or in z, as the letter before it says, all
+ * vectors; each is the reference's row of the same name. Everything else here follows from it. */
 #ifndef BP_ACTIVATIONS_H
 #define BP_ACTIVATIONS_H
 
@@ -30,16 +30,41 @@ BP_INLINE bp_vec bp_softplus(bp_vec z) { return bp_positive(z) + bp_log1p(bp_exp
 
 BP_INLINE bp_vec bp_square(bp_vec d) { return d * d; }
 
+BP_INLINE bp_vec bp_logistic(bp_vec z) { return 1.0 / (1.0 + bp_exp(-z)); }
+
+BP_INLINE bp_vec bp_silu_slope(bp_vec z) {
+    bp_vec s = bp_logistic(z);
+    return s * (1.0 + z * (1.0 - s));
+}
+
+BP_INLINE bp_vec bp_gelu_tanh(bp_vec z) {
+    return bp_tanh(0.7978845608028654 * (z + 0.044715 * ((z * z) * z)));
+}
+
+/* q is 0.0 long before z*z overflows. */
+BP_INLINE bp_vec bp_gelu_slope(bp_vec z) {
+    bp_vec t = bp_gelu_tanh(z), q = (0.5 * z) * (1.0 - t * t);
+    return 0.5 * (1.0 + t) + 0.7978845608028654 * (q + 0.134145 * ((q * z) * z));
+}
+
+BP_INLINE bp_vec bp_gaussian(bp_vec z) { return bp_exp(-(z * z)); }
+
+enum { BP_OF_a, BP_OF_z };
+
 #define BP_ACTIVATIONS(ROW)                                                                        \
-    ROW(identity, z, bp_set(1.0))                                                                  \
-    ROW(logistic, 1.0 / (1.0 + bp_exp(-z)), (a * (1.0 - a)))                                       \
-    ROW(tanh, bp_tanh(z), 1.0 - a * a)                                                             \
-    ROW(relu, bp_positive(z), bp_sign_choice(a, bp_set(0.0), bp_set(1.0)))                         \
-    ROW(leaky_relu, bp_sign_choice(z, 0.01 * z, z), bp_sign_choice(a, bp_set(0.01), bp_set(1.0)))  \
-    ROW(elu, bp_elu(z), bp_sign_choice(a, a + 1.0, bp_set(1.0)))                                   \
-    ROW(softplus, bp_softplus(z), -bp_expm1_of_negative(-a))                                       \
-    ROW(softsign, z / (1.0 + bp_abs(z)), bp_square(1.0 - bp_abs(a)))                               \
-    ROW(exponential, bp_exp(z), a)
+    ROW(identity, z, a, bp_set(1.0))                                                               \
+    ROW(logistic, bp_logistic(z), a, (a * (1.0 - a)))                                              \
+    ROW(tanh, bp_tanh(z), a, 1.0 - a * a)                                                          \
+    ROW(relu, bp_positive(z), a, bp_sign_choice(a, bp_set(0.0), bp_set(1.0)))                      \
+    ROW(leaky_relu, bp_sign_choice(z, 0.01 * z, z), a,                                             \
+        bp_sign_choice(a, bp_set(0.01), bp_set(1.0)))                                              \
+    ROW(elu, bp_elu(z), a, bp_sign_choice(a, a + 1.0, bp_set(1.0)))                                \
+    ROW(softplus, bp_softplus(z), a, -bp_expm1_of_negative(-a))                                    \
+    ROW(softsign, z / (1.0 + bp_abs(z)), a, bp_square(1.0 - bp_abs(a)))                            \
+    ROW(exponential, bp_exp(z), a, a)                                                              \
+    ROW(silu, z / (1.0 + bp_exp(-z)), z, bp_silu_slope(z))                                         \
+    ROW(gelu, (0.5 * z) * (1.0 + bp_gelu_tanh(z)), z, bp_gelu_slope(z))                            \
+    ROW(gaussian, bp_gaussian(z), z, -2.0 * (z * bp_gaussian(z)))
 
 typedef bp_vec (*bp_function)(bp_vec);
 
@@ -54,29 +79,31 @@ BP_INLINE void bp_map(bp_function f, ptrdiff_t n, const double *x, double *out) 
     }
 }
 
-BP_INLINE void bp_node_deltas(bp_function derivative, ptrdiff_t n, const double *a, const double *t,
-                              double *delta) {
+BP_INLINE void bp_node_deltas(bp_function derivative, int of_z, ptrdiff_t n, const double *z,
+                              const double *a, const double *t, double *delta) {
     ptrdiff_t k = 0;
     for (; k + BP_LANES <= n; k += BP_LANES) {
         bp_vec o = bp_load(a + k);
-        bp_store(delta + k, (o - bp_load(t + k)) * derivative(o));
+        bp_vec of = of_z ? bp_load(z + k) : o;
+        bp_store(delta + k, (o - bp_load(t + k)) * derivative(of));
     }
     if (k < n) {
         bp_part part = bp_part_of(n - k);
         bp_vec o = bp_load_last(a + k, part);
-        bp_store_part(delta + k, part, (o - bp_load_last(t + k, part)) * derivative(o));
+        bp_vec of = of_z ? bp_load_last(z + k, part) : o;
+        bp_store_part(delta + k, part, (o - bp_load_last(t + k, part)) * derivative(of));
     }
 }
 
-BP_INLINE void bp_times_derivative(bp_function derivative, ptrdiff_t n, const double *a,
+BP_INLINE void bp_times_derivative(bp_function derivative, ptrdiff_t n, const double *of,
                                    double *delta) {
     ptrdiff_t k = 0;
     for (; k + BP_LANES <= n; k += BP_LANES)
-        bp_store(delta + k, bp_load(delta + k) * derivative(bp_load(a + k)));
+        bp_store(delta + k, bp_load(delta + k) * derivative(bp_load(of + k)));
     if (k < n) {
         bp_part part = bp_part_of(n - k);
-        bp_vec a_k = bp_load_last(a + k, part);
-        bp_store_part(delta + k, part, bp_load_last(delta + k, part) * derivative(a_k));
+        bp_vec of_k = bp_load_last(of + k, part);
+        bp_store_part(delta + k, part, bp_load_last(delta + k, part) * derivative(of_k));
     }
 }
 
@@ -171,15 +198,16 @@ BP_INLINE void bp_row_forward(int n_vecs, ptrdiff_t j, bp_function value,
     bp_row_store(n_vecs, z, layer->a + j);
 }
 
-/* (o - t)*derivative(o), or o - t without a derivative. */
-BP_INLINE void bp_row_deltas(int n_vecs, ptrdiff_t j, bp_function derivative,
+/* (o - t)*derivative, or o - t without a derivative. */
+BP_INLINE void bp_row_deltas(int n_vecs, ptrdiff_t j, bp_function derivative, int of_z,
                              const bp_row_layer *layer, const double *t, const bp_vec *o) {
     bp_vec delta[4];
     for (int v = 0; v < n_vecs; v++) {
         ptrdiff_t at = j + v * BP_LANES;
         bp_vec t_j = at + BP_LANES <= layer->n ? bp_load(t + at)
                                                : bp_load_part(t + at, bp_part_of(layer->n - at));
-        delta[v] = derivative == NULL ? o[v] - t_j : (o[v] - t_j) * derivative(o[v]);
+        bp_vec of = of_z ? bp_load(layer->z + at) : o[v];
+        delta[v] = derivative == NULL ? o[v] - t_j : (o[v] - t_j) * derivative(of);
     }
     bp_row_clear(n_vecs, layer, j, delta);
     bp_row_store(n_vecs, delta, layer->delta + j);
@@ -187,13 +215,13 @@ BP_INLINE void bp_row_deltas(int n_vecs, ptrdiff_t j, bp_function derivative,
 
 /* The last layer's forward pass and deltas at once: its outputs stay in registers. */
 BP_INLINE void bp_row_outputs(int n_vecs, ptrdiff_t j, bp_function value, bp_function derivative,
-                              const bp_row_layer *layer, const double *t) {
+                              int of_z, const bp_row_layer *layer, const double *t) {
     bp_vec o[4];
     bp_row_net_inputs(n_vecs, j, layer, o);
     for (int v = 0; v < n_vecs; v++)
         o[v] = value(o[v]);
     bp_row_store(n_vecs, o, layer->a + j);
-    bp_row_deltas(n_vecs, j, derivative, layer, t, o);
+    bp_row_deltas(n_vecs, j, derivative, of_z, layer, t, o);
 }
 
 BP_INLINE void bp_row_difference(int n_vecs, ptrdiff_t j, const bp_row_layer *layer,
@@ -201,29 +229,30 @@ BP_INLINE void bp_row_difference(int n_vecs, ptrdiff_t j, const bp_row_layer *la
     bp_vec o[4];
     for (int v = 0; v < n_vecs; v++)
         o[v] = bp_load(layer->a + j + v * BP_LANES);
-    bp_row_deltas(n_vecs, j, NULL, layer, t, o);
+    bp_row_deltas(n_vecs, j, NULL, 0, layer, t, o);
 }
 
-BP_INLINE void bp_row_hidden(int n_vecs, ptrdiff_t j, bp_function derivative,
+BP_INLINE void bp_row_hidden(int n_vecs, ptrdiff_t j, bp_function derivative, int of_z,
                              const bp_row_layer *layer, const bp_row_layer *above, bp_vec *delta) {
+    const double *of = of_z ? layer->z : layer->a;
     bp_row_sums(n_vecs, above->n, layer->stride, above->delta, above->Wt + j, delta);
     for (int v = 0; v < n_vecs; v++)
-        delta[v] = delta[v] * derivative(bp_load(layer->a + j + v * BP_LANES));
+        delta[v] = delta[v] * derivative(bp_load(of + j + v * BP_LANES));
     bp_row_clear(n_vecs, layer, j, delta);
 }
 
-BP_INLINE void bp_row_hidden_deltas(int n_vecs, ptrdiff_t j, bp_function derivative,
+BP_INLINE void bp_row_hidden_deltas(int n_vecs, ptrdiff_t j, bp_function derivative, int of_z,
                                     const bp_row_layer *layer, const bp_row_layer *above) {
     bp_vec delta[4];
-    bp_row_hidden(n_vecs, j, derivative, layer, above, delta);
+    bp_row_hidden(n_vecs, j, derivative, of_z, layer, above, delta);
     bp_row_store(n_vecs, delta, layer->delta + j);
 }
 
-BP_INLINE void bp_row_first_step(int n_vecs, ptrdiff_t j, bp_function derivative,
+BP_INLINE void bp_row_first_step(int n_vecs, ptrdiff_t j, bp_function derivative, int of_z,
                                  const bp_row_layer *layer, const bp_row_layer *above, double lr,
                                  int train_biases) {
     bp_vec delta[4];
-    bp_row_hidden(n_vecs, j, derivative, layer, above, delta);
+    bp_row_hidden(n_vecs, j, derivative, of_z, layer, above, delta);
     bp_row_move_layer(n_vecs, layer, j, delta, lr, train_biases);
 }
 
@@ -260,36 +289,38 @@ static void bp_row_step_transposed(const bp_row_layer *layer, const bp_row_layer
 
 /* ---- the table ---- */
 
-#define BP_FUNCTIONS(name, value, derivative)                                                      \
+#define BP_FUNCTIONS(name, value, of, derivative)                                                  \
     BP_INLINE bp_vec bp_##name##_of(bp_vec z) { return (value); }                                  \
-    BP_INLINE bp_vec bp_##name##_derivative(bp_vec a) { return (void)a, (derivative); }            \
+    BP_INLINE bp_vec bp_##name##_derivative(bp_vec of) { return (void)of, (derivative); }          \
     static void bp_##name##_values(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a,       \
                                    double *scale) {                                                \
         (void)n_out, (void)scale;                                                                  \
         bp_map(bp_##name##_of, n, z, a);                                                           \
     }                                                                                              \
-    static void bp_##name##_node_deltas(ptrdiff_t n, const double *a, const double *t,             \
-                                        double *delta) {                                           \
-        bp_node_deltas(bp_##name##_derivative, n, a, t, delta);                                    \
+    static void bp_##name##_node_deltas(ptrdiff_t n, const double *z, const double *a,             \
+                                        const double *t, double *delta) {                          \
+        bp_node_deltas(bp_##name##_derivative, BP_OF_##of, n, z, a, t, delta);                     \
     }                                                                                              \
-    static void bp_##name##_times_derivative(ptrdiff_t n, const double *a, double *delta) {        \
-        bp_times_derivative(bp_##name##_derivative, n, a, delta);                                  \
+    static void bp_##name##_times_derivative(ptrdiff_t n, const double *x, double *delta) {        \
+        bp_times_derivative(bp_##name##_derivative, n, x, delta);                                  \
     }                                                                                              \
     static void bp_##name##_row_forward(const bp_row_layer *layer, double *scale) {                \
         (void)scale;                                                                               \
         BP_ROW(bp_row_forward, layer->stride, bp_##name##_of, layer);                              \
     }                                                                                              \
     static void bp_##name##_row_outputs(const bp_row_layer *layer, const double *t) {              \
-        BP_ROW(bp_row_outputs, layer->stride, bp_##name##_of, bp_##name##_derivative, layer, t);   \
+        BP_ROW(bp_row_outputs, layer->stride, bp_##name##_of, bp_##name##_derivative, BP_OF_##of,  \
+               layer, t);                                                                          \
     }                                                                                              \
     static void bp_##name##_row_hidden_deltas(const bp_row_layer *layer,                           \
                                               const bp_row_layer *above) {                         \
-        BP_ROW(bp_row_hidden_deltas, layer->stride, bp_##name##_derivative, layer, above);         \
+        BP_ROW(bp_row_hidden_deltas, layer->stride, bp_##name##_derivative, BP_OF_##of, layer,     \
+               above);                                                                             \
     }                                                                                              \
     static void bp_##name##_row_first_step(const bp_row_layer *layer, const bp_row_layer *above,   \
                                            double lr, int train_biases) {                          \
-        BP_ROW(bp_row_first_step, layer->stride, bp_##name##_derivative, layer, above, lr,         \
-               train_biases);                                                                      \
+        BP_ROW(bp_row_first_step, layer->stride, bp_##name##_derivative, BP_OF_##of, layer, above, \
+               lr, train_biases);                                                                  \
     }
 BP_ACTIVATIONS(BP_FUNCTIONS)
 #undef BP_FUNCTIONS
@@ -335,9 +366,10 @@ static void bp_softmax_row_forward(const bp_row_layer *layer, double *scale) {
 }
 
 static const bp_activation bp_activations[bp_n_activations] = {
-#define BP_ENTRY(name, value, derivative)                                                          \
+#define BP_ENTRY(name, value, of, derivative)                                                      \
     {#name,                                                                                        \
      bp_##name##_values,                                                                           \
+     BP_OF_##of,                                                                                   \
      bp_##name##_node_deltas,                                                                      \
      bp_##name##_times_derivative,                                                                 \
      bp_##name##_row_forward,                                                                      \
@@ -346,7 +378,7 @@ static const bp_activation bp_activations[bp_n_activations] = {
      bp_##name##_row_first_step},
     BP_ACTIVATIONS(BP_ENTRY)
 #undef BP_ENTRY
-        {"softmax", bp_softmax_values, NULL, NULL, bp_softmax_row_forward, NULL, NULL, NULL},
+        {"softmax", bp_softmax_values, 0, NULL, NULL, bp_softmax_row_forward, NULL, NULL, NULL},
 };
 
 #endif

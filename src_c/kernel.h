@@ -22,7 +22,8 @@ typedef struct {
     double *Wt;      /* (n, n_in): W transposed; unset in the first layer */
     double *dW; /* (n_in + 1, n): the gradient of W, then of b; unset without a backward pass */
     const double *x; /* (rows, n_in): the a of the layer below */
-    double *z, *a;   /* (rows, n); z is a itself, except in the last layer */
+    double *z, *a;   /* (rows, n); z is a itself, except in the last layer and where a derivative is
+                        a function of z */
     double *delta;   /* (rows, n) */
     double *panel;   /* (BP_PANEL) */
 } bp_layer;
@@ -45,10 +46,12 @@ struct bp_activation {
     /* a = value(z) for n numbers; for softmax, rows of n_out, with scale (rows, 2): the largest z,
      * and the sum S. */
     void (*values)(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a, double *scale);
-    /* delta = (a - t)*derivative(a) for n numbers; NULL for softmax, which has no derivative. */
-    void (*node_deltas)(ptrdiff_t n, const double *a, const double *t, double *delta);
-    /* delta = delta*derivative(a). */
-    void (*times_derivative)(ptrdiff_t n, const double *a, double *delta);
+    int of_z; /* whether the derivative is a function of z; else of a */
+    /* delta = (a - t)*derivative for n numbers; NULL for softmax, which has no derivative. */
+    void (*node_deltas)(ptrdiff_t n, const double *z, const double *a, const double *t,
+                        double *delta);
+    /* delta = delta*derivative(of), where of is z or a. */
+    void (*times_derivative)(ptrdiff_t n, const double *of, double *delta);
     /* For one row. forward: z = x W + b, a = value(z). outputs: that and the deltas of the last
      * layer, times the derivative; NULL for softmax. hidden_deltas as below. first_step: the first
      * layer's deltas and its step of plain SGD at once. */
@@ -101,7 +104,7 @@ struct bp_kernel {
     void (*forward)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale);
     /* delta = a - t for n numbers. */
     void (*differences)(ptrdiff_t n, const double *a, const double *t, double *delta);
-    /* delta[s][i] = (sum over j of delta_above[s][j]*W_above[i][j])*derivative(a[s][i]). */
+    /* delta[s][i] = (sum over j of delta_above[s][j]*W_above[i][j])*derivative. */
     void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, ptrdiff_t start,
                           ptrdiff_t stop);
     /* dW[i][j] goes on by x[s][i]*delta[s][j], s increasing, or starts if first, for i in [start,
@@ -120,7 +123,7 @@ struct bp_kernel {
     void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
 };
 
-enum { bp_n_activations = 10, bp_n_losses = 6, bp_n_update_rules = 9 };
+enum { bp_n_activations = 13, bp_n_losses = 6, bp_n_update_rules = 9 };
 
 /* The kernels that this build has, the widest instruction set first; NULL ends them. */
 extern const bp_kernel *const bp_kernels[];

@@ -43,7 +43,8 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
                           layer->panel);
     else
         bp_product(rows, n, n_above, A, above->Wt, n, delta, n, 1, NULL, layer->panel);
-    layer->activation->times_derivative(rows * n, layer->a + start * n, delta);
+    const double *of = layer->activation->of_z ? layer->z : layer->a;
+    layer->activation->times_derivative(rows * n, of + start * n, delta);
 }
 
 static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,

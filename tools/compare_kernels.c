@@ -353,7 +353,7 @@ static void try_functions(const bp_kernel *kernel, results *to) {
         if (activation->node_deltas == NULL)
             continue;
         double *delta = zeros(all), *product = copy(all, t);
-        activation->node_deltas(all, a, t, delta);
+        activation->node_deltas(all, z, a, t, delta);
         record(to, "node deltas", all, delta);
         activation->times_derivative(all, a, product);
         activation->times_derivative(all, z, product);

@@ -1,11 +1,11 @@
 """The definition: every bit of every result of `backprop`, in plain Python.
 
 Read it from top to bottom after the tutorial; it keeps the tutorial's order: net input, squash, total error, node
-deltas, hidden deltas, update. The elementary functions stand before it, in elementary.py, the optimizers' steps in
-updates.py. The letters are those of the contract: sample `s`, input `i`, output `j`, layer `l`;
-`W[i][j]`, `b[j]` weights and biases, `z` net input, `a` activation, `o` output, `t` target, `delta` dLoss/dz. A sum is
-a loop, since its order is part of the result: nothing is fused, reassociated or left to a library. The compiled
-kernel has the same functions in the same order and is held to them bit for bit.
+deltas, hidden deltas, update. The elementary functions and the activations stand before it, in elementary.py and
+activations.py, the optimizers' steps in updates.py. The letters are those of the contract: sample `s`, input `i`,
+output `j`, layer `l`; `W[i][j]`, `b[j]` weights and biases, `z` net input, `a` activation, `o` output, `t` target,
+`delta` dLoss/dz. A sum is a loop, since its order is part of the result: nothing is fused, reassociated or left to a
+library. The compiled kernel has the same functions in the same order and is held to them bit for bit.
 """
 
 import math
@@ -21,37 +21,14 @@ from ..network import Network, loss_of, rows_of
 from ..optimizers import Optimizer
 from ..stopping import EarlyStopping, Watcher, parts
 from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
-from .elementary import exp, expm1, log, log1p
+from .activations import ACTIVATIONS as ACTIVATIONS
+from .elementary import exp, log, log1p
+from .elementary import expm1 as expm1
 from .randomness import Stream, shuffled
 from .randomness import initial_parameters as initial_parameters
 from .updates import UPDATE_RULES, Rows, Vector
 
 Layer = tuple[Rows, Vector]
-
-# Activations (N3): value from the net input z, derivative from the value a.
-
-
-def tanh(z: float) -> float:
-    t = expm1(-2.0 * abs(z))
-    return math.copysign(-t / (t + 2.0), z)
-
-
-class Activation(NamedTuple):
-    value: Callable[[float], float]
-    derivative: Callable[[float], float]
-
-
-ACTIVATIONS = {
-    "identity": Activation(lambda z: z, lambda a: 1.0),
-    "logistic": Activation(lambda z: 1.0 / (1.0 + exp(-z)), lambda a: a * (1.0 - a)),
-    "tanh": Activation(tanh, lambda a: 1.0 - a * a),
-    "relu": Activation(lambda z: 0.0 if z <= 0.0 else z, lambda a: 0.0 if a <= 0.0 else 1.0),
-    "leaky_relu": Activation(lambda z: 0.01 * z if z <= 0.0 else z, lambda a: 0.01 if a <= 0.0 else 1.0),
-    "elu": Activation(lambda z: expm1(z) if z <= 0.0 else z, lambda a: a + 1.0 if a <= 0.0 else 1.0),
-    "softplus": Activation(lambda z: (0.0 if z <= 0.0 else z) + log1p(exp(-abs(z))), lambda a: -expm1(-a)),
-    "softsign": Activation(lambda z: z / (1.0 + abs(z)), lambda a: (1.0 - abs(a)) * (1.0 - abs(a))),
-    "exponential": Activation(exp, lambda a: a),
-}
 
 
 def softmax_sum(z: Vector) -> tuple[float, Vector, float]:
@@ -87,12 +64,13 @@ def squash(name: str, z: Vector) -> Vector:
     return [ACTIVATIONS[name].value(z_j) for z_j in z]
 
 
-def forward(layers: list[Layer], names: tuple[str, ...], x: Vector) -> tuple[Rows, Vector]:
-    """The activations of every layer, the input first; and the net input of the last one."""
-    a, z = [x], x
+def forward(layers: list[Layer], names: tuple[str, ...], x: Vector) -> tuple[Rows, Rows]:
+    """The activations of every layer, the input first; and the net inputs of every layer but the input."""
+    a: Rows = [x]
+    z: Rows = []
     for (W, b), name in zip(layers, names, strict=True):
-        z = net_input(a[-1], W, b)
-        a.append(squash(name, z))
+        z.append(net_input(a[-1], W, b))
+        a.append(squash(name, z[-1]))
     return a, z
 
 
@@ -196,37 +174,42 @@ def check_targets(loss: str, y: Rows) -> None:
 # The backward pass: node deltas, hidden deltas (N5), gradient (N6).
 
 
-def node_deltas(loss: str, name: str, o: Vector, t: Vector) -> Vector:
-    slope = LOSSES[loss].slope
-    if LOSSES[loss].through_activation:
-        return [slope(o[j], t[j]) * ACTIVATIONS[name].derivative(o[j]) for j in range(len(o))]
-    return [slope(o[j], t[j]) for j in range(len(o))]
+def derivatives(name: str, z: Vector, a: Vector) -> Vector:
+    row = ACTIVATIONS[name]
+    return [row.derivative(of) for of in (z if row.of_z else a)]
 
 
-def hidden_deltas(name: str, a: Vector, W: Rows, delta: Vector) -> Vector:
+def node_deltas(loss: str, name: str, z: Vector, o: Vector, t: Vector) -> Vector:
+    slopes = [LOSSES[loss].slope(o[j], t[j]) for j in range(len(o))]
+    if not LOSSES[loss].through_activation:
+        return slopes
+    return [slope * derivative for slope, derivative in zip(slopes, derivatives(name, z, o), strict=True)]
+
+
+def hidden_deltas(name: str, z: Vector, a: Vector, W: Rows, delta: Vector) -> Vector:
     """Deltas of a hidden layer with output a from those of the layer W above it; its weights are still the old ones."""
-    below = []
+    below, derivative = [], derivatives(name, z, a)
     for i in range(len(a)):
         g = 0.0
         for j in range(len(delta)):
             g = g + delta[j] * W[i][j]
-        below.append(g * ACTIVATIONS[name].derivative(a[i]))
+        below.append(g * derivative[i])
     return below
 
 
 def add_gradient(g: Vector, layers: list[Layer], names: tuple[str, ...], loss: str, x: Vector, t: Vector) -> float:
     """Add one sample's gradient to g, flat as the parameters are; return the sample's loss."""
     a, z = forward(layers, names, x)
-    deltas = [node_deltas(loss, names[-1], a[-1], t)]
+    deltas = [node_deltas(loss, names[-1], z[-1], a[-1], t)]
     for l in range(len(layers) - 1, 0, -1):
-        deltas.insert(0, hidden_deltas(names[l - 1], a[l], layers[l][0], deltas[0]))
+        deltas.insert(0, hidden_deltas(names[l - 1], z[l - 1], a[l], layers[l][0], deltas[0]))
     k = 0
     for l in range(len(layers)):
         for a_i in [*a[l], 1.0]:  # the bias is the weight of an input that is always 1
             for delta_j in deltas[l]:
                 g[k] = g[k] + a_i * delta_j
                 k += 1
-    return LOSSES[loss].value(z, a[-1], t)
+    return LOSSES[loss].value(z[-1], a[-1], t)
 
 
 # Epochs (N8), and the twins of the public functions; randomness (N9) is in randomness.py.

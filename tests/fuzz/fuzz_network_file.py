@@ -21,7 +21,8 @@ with atheris.instrument_imports(include=["backprop"]):
     import backprop
     import backprop.network_file
 
-HIDDEN = {"identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign"}
+HIDDEN = {"identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign", "exponential"}
+HIDDEN |= {"silu", "gelu", "gaussian"}
 NUMBER = re.compile(r"-?0x[0-9a-f]+(\.[0-9a-f]+)?p[+-]?[0-9]+")
 FOLDER = tempfile.mkdtemp()
 PATH, AGAIN = os.path.join(FOLDER, "net.txt"), os.path.join(FOLDER, "again.txt")
