@@ -21,7 +21,7 @@ def lengths(sizes: tuple[int, ...]) -> Iterator[tuple[str, int]]:
 
 def write(path: str | os.PathLike[str], sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
     """Write a network; the file at path is replaced as a whole or not at all."""
-    numbers = iter(text_file.hexadecimal(flat))
+    numbers = iter(text_file.hexadecimal(flat.tolist()))
     lines = ["sizes " + " ".join(map(str, sizes)), "activations " + " ".join(activations)]
     for label, length in lengths(sizes):
         lines.append(" ".join([label, *(next(numbers) for _ in range(length))]))

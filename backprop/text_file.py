@@ -26,9 +26,9 @@ class Form(NamedTuple):
     what: str
 
 
-def hexadecimal(flat: FloatArray) -> list[str]:
+def hexadecimal(values: Iterable[float]) -> list[str]:
     """Each number as a word."""
-    words: list[str] = _kernel.in_contract(list, map(float.hex, flat.tolist()))
+    words: list[str] = _kernel.in_contract(list, map(float.hex, values))
     return words
 
 

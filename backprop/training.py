@@ -1,6 +1,7 @@
 """fast_train(), and the Training that it returns: check, allocate, call the kernel, wrap."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -248,17 +249,92 @@ class Training:
         last = self.network if watch is None else self.network.with_parameters(watch.last)
         return self._continue(last, X, y, self.settings, self._state.copy(), run)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run to a text file, exactly; `load` reads it back.
+
+        A file that is there already is replaced as a whole or not at all. The file holds everything that `resume` needs
+        but the data that was trained on; docs/training-file.md describes it. Unlike a pickle, it can be opened whoever
+        made it.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import backprop, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "run.txt")
+        >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 0.25, 1.0]
+        >>> run = backprop.fast_train(backprop.Network([1, 4, 1]), X, y, epochs=30)
+        >>> run.save(path)
+        >>> again = backprop.Training.load(path)
+        >>> again.resume(X, y, epochs=20).network == run.resume(X, y, epochs=20).network
+        True
+        """
+        from . import training_file
+
+        training_file.write(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Training":
+        """Read a run that `save` wrote, or the run in a `Checkpoint`'s file. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        Training
+            It resumes with the same bits as the one that was saved.
+
+        Raises
+        ------
+        ValueError
+            If the file is truncated, altered, of another version, or holds no run; it says which.
+        OSError
+            If it cannot be read.
+
+        Examples
+        --------
+        >>> import backprop, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "run.txt")
+        >>> backprop.fast_train(backprop.Network([1, 1]), [[1.0], [2.0]], [1.0, 2.0], epochs=5).save(path)
+        >>> backprop.Training.load(path).epochs
+        5
+        """
+        from . import training_file
+
+        return training_file.read(path)[1]
+
     def __repr__(self) -> str:
         return f"<Training: {self.network!r}, {self.epochs} epochs, last loss {self.losses[-1]:g}, {self.stopped!r}>"
 
 
+def first_state(settings: Settings) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What the optimizer keeps of each parameter, and beside them (N7): 0.0, but for Rprop's steps; powers are 1.0."""
+    optimizer = settings.optimizer
+    if isinstance(optimizer, METHODS):
+        first, powers = optimizer.first_state
+        return first, powers
+    n_moments, n_powers = _kernel.UPDATE_RULES[optimizer.rule]
+    return first_moments(optimizer, n_moments), (1.0,) * n_powers
+
+
+def state_shapes(network: Network, settings: Settings) -> dict[str, tuple[int, ...]]:
+    """The shapes of what the optimizer keeps."""
+    first, powers = first_state(settings)
+    return {"moments": (len(first), network.n_parameters), "powers": (len(powers),)}
+
+
 def start(network: Network, settings: Settings, stream: Any) -> RunState:
-    """The state before the first epoch (N7): moments 0.0, but for Rprop's steps; powers 1.0. A method says its own."""
-    if isinstance(settings.optimizer, METHODS):
-        first, powers = settings.optimizer.first_state
-    else:
-        n_moments, n_powers = _kernel.UPDATE_RULES[settings.optimizer.rule]
-        first, powers = first_moments(settings.optimizer, n_moments), (1.0,) * n_powers
+    """The state before the first epoch."""
+    first, powers = first_state(settings)
     moments = np.zeros((len(first), network.n_parameters))
     moments[...] = np.reshape(first, (len(first), 1))
     return RunState(np.empty(0), moments, np.array(powers), stream)

@@ -1,0 +1,300 @@
+"""The text form of a training run: versioned, exact, checked. docs/training-file.md describes it.
+
+It knows no setting by name. A value is a line, or some lines: its label, a word for its kind, and what there is of it;
+an object is its class and its fields, each a value. The classes are those that the annotations of `Settings` and
+`RunState` lead to. What is read goes through the checks of their constructors and of `fast_train`.
+"""
+
+import hashlib
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _kernel, arguments, text_file
+from .arguments import FloatArray
+from .network import Network, data, rows_of
+from .stopping import Watch
+from .training import RunState, Settings, Training, continue_training, state_shapes
+from .version import contract_version
+
+FORM = text_file.Form("backprop-training", "1", "a file of a training run")
+CONSTANTS = {"none": None, "true": True, "false": False}
+WORD = re.compile("[!-~]+")
+INTEGERS = re.compile("(?:(?:0|-?[1-9][0-9]*+) )*+")  # Python's int() takes more than this: spaces, plus, underscores
+NATURAL = re.compile("0|[1-9][0-9]*")
+COUNT = re.compile("0|[1-9][0-9]{0,14}")
+SHAPE = re.compile(f"(?:{COUNT.pattern})(?:,(?:{COUNT.pattern}))?")
+MOST_DIGITS = 640  # of an integer: as many as Python converts however it is set
+MOST_LEVELS = 8  # of objects in objects
+
+# The state of each bit generator, as NumPy names it: how many integers, and the first one that is too large.
+OF_PCG64 = {"state.state": (1, 2**128), "state.inc": (1, 2**128), "has_uint32": (1, 2), "uinteger": (1, 2**32)}
+STREAMS: dict[str, dict[str, tuple[int, int]]] = {
+    "PCG64": OF_PCG64,
+    "PCG64DXSM": OF_PCG64,
+    "Philox": {
+        "state.counter": (4, 2**64),
+        "state.key": (2, 2**64),
+        "buffer": (4, 2**64),
+        "buffer_pos": (1, 5),
+        "has_uint32": (1, 2),
+        "uinteger": (1, 2**32),
+    },
+    "SFC64": {"state.state": (4, 2**64), "has_uint32": (1, 2), "uinteger": (1, 2**32)},
+}
+
+
+class Contents(NamedTuple):
+    """All values of a file."""
+
+    run: str | None  # of a checkpoint: the run that it belongs to
+    sizes: npt.NDArray[np.int64]
+    activations: tuple[str, ...]
+    parameters: FloatArray
+    stopped: str
+    settings: Settings
+    state: RunState
+
+
+@cache
+def kinds() -> dict[str, Any]:
+    """The classes of which there may be objects in a file, by name."""
+    found: dict[str, Any] = {}
+
+    def look(hint: Any) -> None:
+        inner = get_args(hint)
+        if isinstance(hint, type) and hint.__module__.startswith(f"{__package__}."):
+            if hint.__name__ in found or not (is_dataclass(hint) or hasattr(hint, "_fields")):
+                return
+            found[hint.__name__] = hint
+            inner = tuple(get_type_hints(hint).values())
+        for one in inner:
+            look(one)
+
+    look(Settings)
+    look(RunState)
+    return found
+
+
+def names_of(kind: Any) -> tuple[str, ...]:
+    """The fields of such a class."""
+    return tuple(one.name for one in fields(kind)) if is_dataclass(kind) else kind._fields
+
+
+# Writing.
+
+
+def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[str]]) -> Iterator[str]:
+    """A value as lines; numbers gives the words of an array."""
+    kind, words = type(value).__name__, []
+    if value is None or isinstance(value, bool):
+        kind = str(value).lower()
+    elif isinstance(value, str):
+        kind, words = "text", [value]
+    elif isinstance(value, int):
+        if abs(value) >= 10**MOST_DIGITS:
+            raise ValueError(f"{label} has more than {MOST_DIGITS} digits, which a file of a training run cannot hold")
+        kind, words = "int", [str(value)]
+    elif isinstance(value, float):
+        kind, words = "float", text_file.hexadecimal([value])
+    elif isinstance(value, np.ndarray):
+        kind, words = value.dtype.name, [",".join(map(str, value.shape)), *numbers(value)]
+    elif kind in STREAMS:
+        words = _words_of_stream(kind, arguments.plain_stream(value))
+    elif kind not in kinds():
+        kind, words = "tuple", [str(len(value))]
+    yield " ".join([label, kind, *words])
+    if kind == "tuple":
+        for k, item in enumerate(value):
+            yield from lines_of(f"{label}[{k}]", item, numbers)
+    elif kind in kinds():
+        for name in names_of(kinds()[kind]):
+            yield from lines_of(f"{label}.{name}", getattr(value, name), numbers)
+
+
+def _words_of_stream(kind: str, state: dict[str, Any]) -> list[str]:
+    words = []
+    for name, (count, _) in STREAMS[kind].items():
+        first, _, second = name.partition(".")
+        found = state[first][second] if second else state[first]
+        words += [name, *map(str, [found] if count == 1 else found)]
+    _stream(kind, words)  # what is written must be what is read
+    return words
+
+
+def _numbers(array: npt.NDArray[Any]) -> list[str]:
+    values = array.reshape(-1).tolist()
+    return text_file.hexadecimal(values) if array.dtype == np.float64 else list(map(str, values))
+
+
+def _digest(array: npt.NDArray[Any]) -> list[str]:
+    """The same on every machine."""
+    return [hashlib.sha256(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()).hexdigest()]
+
+
+def _settings(network: Network, settings: Settings) -> Settings:
+    """The settings with the validation data as the arrays that are made of them."""
+    stopping = settings.stopping
+    if stopping is None or stopping.validation_data is None:
+        return settings
+    X = rows_of(network, stopping.validation_data[0])
+    y = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
+    return settings._replace(stopping=replace(stopping, validation_data=(X, y)))
+
+
+def write(path: str | os.PathLike[str], training: Training, run: str | None = None) -> None:
+    """Write a training run; the file at path is replaced as a whole or not at all."""
+    network = training.network
+    sizes, settings = np.array(network.sizes, np.int64), _settings(network, training.settings)
+    parts = run, sizes, network.activations, network.parameters, training.stopped, settings, training._state
+    named = zip(Contents._fields, parts, strict=True)
+    text_file.write(path, FORM, [line for name, part in named for line in lines_of(name, part, _numbers)])
+
+
+def identity(network: Network, settings: Settings, state: RunState, *arrays: npt.NDArray[Any]) -> str:
+    """The SHA-256 of all that the bits of a run depend on: where it starts, the data, and the contract."""
+    parts = contract_version, network.sizes, network.activations, network.parameters, _settings(network, settings)
+    text = "\n".join(lines_of("run", (*parts, state, *arrays), _digest))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+# Reading.
+
+
+def read(path: str | os.PathLike[str]) -> tuple[str | None, Training]:
+    """The run that a checkpoint belongs to, if it is one, and the training run; ValueError says what is wrong."""
+    try:
+        lines = iter(text_file.read(path, FORM))
+        try:
+            contents = Contents(*(_value(lines, name) for name in Contents._fields))
+            _demand(next(lines, None) is None, "there are lines too many")
+            return contents.run, _training(contents)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"is not well formed: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{os.fsdecode(path)!r} {error}") from None
+
+
+def _value(lines: Iterator[str], label: str, level: int = 0) -> Any:
+    """The value with this label, which must be the next one."""
+    found, _, rest = next(lines, "").partition(" ")
+    _demand(found == label, f"a line begins with {found[:40]!r}, not with {label[:100]!r}")
+    _demand(level <= MOST_LEVELS, f"line {label[:100]} is too deep inside other values")
+    kind, *words = rest.split(" ")
+    one = words[0] if len(words) == 1 else ""
+    if kind in CONSTANTS and not words:
+        return CONSTANTS[kind]
+    if kind == "text" and WORD.fullmatch(one):
+        return one
+    if kind == "int" and one and INTEGERS.fullmatch(f"{one} ") and len(one.lstrip("-")) <= MOST_DIGITS:
+        return int(one)
+    if kind == "float" and one and text_file.NUMBERS.fullmatch(f"{one} "):
+        return float(text_file.numbers(words)[0])
+    if kind in ("float64", "int64") and words and SHAPE.fullmatch(words[0]):
+        return _array(label, kind, tuple(map(int, words[0].split(","))), words[1:])
+    if kind in STREAMS:
+        return _stream(kind, words)
+    if kind == "tuple" and COUNT.fullmatch(one):
+        return tuple(_value(lines, f"{label}[{k}]", level + 1) for k in range(int(one)))
+    if kind in kinds() and not words:
+        known = kinds()[kind]
+        return known(**{name: _value(lines, f"{label}.{name}", level + 1) for name in names_of(known)})
+    raise ValueError(f"line {label} does not hold a value as a file of a training run has them")
+
+
+def _array(label: str, kind: str, shape: tuple[int, ...], words: list[str]) -> npt.NDArray[Any]:
+    _demand(math.prod(shape) == len(words), f"line {label} holds {len(words)} numbers, which have no shape {shape}")
+    pattern = text_file.NUMBERS if kind == "float64" else INTEGERS
+    _demand(pattern.fullmatch(" ".join([*words, ""])), f"line {label} holds something else than {kind} numbers")
+    flat = text_file.numbers(words) if kind == "float64" else np.array(list(map(int, words)), np.int64)
+    return flat.reshape(shape)
+
+
+def _stream(kind: str, words: list[str]) -> Any:
+    """A bit generator in the state that the words say. NumPy would take some that make it read beyond its memory."""
+    state: dict[str, Any] = {"bit_generator": kind}
+    rest = iter(words)
+    for name, (count, end) in STREAMS[kind].items():
+        label, *found = [next(rest, "") for _ in range(count + 1)]
+        right = label == name and max(map(len, found)) < MOST_DIGITS and all(map(NATURAL.fullmatch, found))
+        _demand(right, f"{kind} must have {name} and {count} integers")
+        values = list(map(int, found))
+        _demand(all(value < end for value in values), f"{kind} must have {name} below {end}")
+        first, _, second = name.partition(".")
+        value = values[0] if count == 1 else values
+        state[first] = {**state.get(first, {}), second: value} if second else value
+    _demand(next(rest, None) is None, f"{kind} has words too many")
+    if kind in ("PCG64", "PCG64DXSM"):  # else it could repeat a word for ever, and a shuffle would wait for another
+        _demand(state["state"]["inc"] % 2 == 1, f"{kind} must have an odd state.inc")
+    return arguments.stream_of_plain(state)
+
+
+def _training(contents: Contents) -> Training:
+    """The training run, after every check: resuming it can do nothing worse than raise."""
+    run, sizes, names, flat, stopped, settings, state = contents
+    _demand(run is None or (isinstance(run, str) and re.fullmatch("[0-9a-f]{64}", run)), "run is no SHA-256")
+    _demand(_is_array(sizes, np.int64, (None,)) and isinstance(names, tuple) and names, "it holds no network")
+    widths = arguments.sizes(sizes.tolist())
+    names = arguments.activations(len(widths) - 2, names[:-1], names[-1])
+    n = arguments.n_parameters(widths)
+    _demand(_is_array(flat, np.float64, (n,)), f"parameters must be {n} numbers for these sizes")
+    network = Network._of(widths, names, flat)
+    _demand(isinstance(stopped, str) and re.fullmatch("[a-z_]+", stopped), "stopped must be a name")
+    _demand(isinstance(settings, Settings), "settings must be Settings")
+    _demand(settings == Settings.checked(network, **settings._asdict()), "the settings are none that a run has")
+    if settings.stopping is not None and settings.stopping.validation_data is not None:
+        parts = settings.stopping.validation_data
+        _demand(all(isinstance(part, np.ndarray) for part in parts), "validation_data must be arrays")
+        data(network, *parts, settings.loss)
+    _demand(isinstance(state, RunState), "state must be RunState")
+    _check_state(network, settings, state)
+    return Training(network, stopped, settings, state, continue_training)
+
+
+def _check_state(network: Network, settings: Settings, state: RunState) -> None:
+    """The state must be one that a run with these settings can have; what is read is finite already."""
+    _demand(_is_array(state.losses, np.float64, (None,)) and state.losses.size, "state.losses must be numbers")
+    for name, shape in state_shapes(network, settings).items():
+        _demand(_is_array(getattr(state, name), np.float64, shape), f"state.{name} must have shape {shape}")
+    _demand(_is_stream(state.stream), "state.stream must be a bit generator, or the seed of one")
+    watch, epochs, given = state.watch, state.losses.size, network.parameters
+    if settings.stopping is None:
+        _demand(watch is None, "state.watch must be none, as settings.stopping is")
+        return
+    _demand(isinstance(watch, Watch), "state.watch must be a Watch")
+    assert watch is not None
+    for name, size in (("losses", epochs), ("best", given.size), ("last", given.size)):
+        _demand(_is_array(getattr(watch, name), np.float64, (size,)), f"state.watch.{name} must be {size} numbers")
+    best = _kernel.in_contract(first_lowest, watch.losses.tolist())
+    _demand(type(watch.best_epoch) is int and watch.best_epoch == best, "state.watch.best_epoch is not the best")
+    _demand(type(watch.since) is int and 0 <= watch.since < epochs, "state.watch.since is no epoch of the run")
+    kept = watch.best if settings.stopping.restore_best else watch.last
+    _demand(kept.tobytes() == given.tobytes(), "parameters are not those that the run gives back")
+
+
+def first_lowest(losses: list[float]) -> int:
+    """The epoch with the lowest loss, the first of them."""
+    return losses.index(min(losses))
+
+
+def _is_array(value: Any, dtype: type, shape: tuple[int | None, ...]) -> bool:
+    """Whether a value is such an array; None stands for any length."""
+    if not isinstance(value, np.ndarray) or value.dtype != dtype or value.ndim != len(shape):
+        return False
+    return all(wanted in (None, length) for wanted, length in zip(shape, value.shape, strict=True))
+
+
+def _is_stream(value: Any) -> bool:
+    return (type(value) is int and value >= 0) or isinstance(value, arguments.bit_generators())
+
+
+def _demand(holds: Any, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
