@@ -284,6 +284,8 @@ cdef struct Block:
     bp_layer *layers   # (n_layers,), bound to the shared work space and to this thread's panel
     double *rates      # (BP_RATES,): of the update rule
     double *powers     # (2,)
+    double of_batch    # what the rows of the batch and of the epoch so far count in all, where there are weights
+    double of_epoch
 
 
 cdef struct Shared:
@@ -299,16 +301,20 @@ cdef struct Shared:
     double *t          # (rows, n_out): their targets
     double *scale      # (rows, 2): softmax's largest z and sum
     double *L          # (rows,): their losses
+    double *c          # (rows,): what they count
     double row_work    # multiply-adds a row
 
     const double *X    # (n_samples, n_in)
     const double *y    # (n_samples, n_out), or NULL: classes
     const int64_t *labels
+    const double *weights  # (n_samples,), or NULL: each row counts 1.0
     Py_ssize_t n_samples
     const bp_loss *loss
     double *g          # (n_parameters,), or NULL
     double total       # of the epoch's losses so far
     double before      # what it was before the last block
+    double of_batch    # as in a Block
+    double of_epoch
     Py_ssize_t row     # the next row, in visiting order
 
     const bp_update_rule *rule
@@ -449,12 +455,16 @@ cdef void forward(Shared *shared, Block *block, const double *x, Span rows) noex
         kernel.forward(&block.layers[l], rows.start, rows.stop, shared.scale)
 
 
-cdef void losses_of(Shared *shared, Block *block, const double *t, Span rows) noexcept nogil:
-    """The loss of each of these rows of a block."""
+cdef void losses_of(Shared *shared, Block *block, const double *t, const double *c, Span rows) noexcept nogil:
+    """The loss of each of these rows of a block, times what the row counts."""
+    cdef Py_ssize_t s
     cdef bp_layer *last = &block.layers[shared.n_layers - 1]
     cdef Py_ssize_t at = rows.start * last.n
     shared.loss.values(rows.stop - rows.start, last.n, last.z + at, last.a + at, t + at,
                        shared.scale + 2 * rows.start, shared.L + rows.start)
+    if c != NULL:
+        for s in range(rows.start, rows.stop):
+            shared.L[s] = c[s] * shared.L[s]
 
 
 cdef double add_losses(Shared *shared, Py_ssize_t rows, double total) noexcept nogil:
@@ -513,12 +523,17 @@ cdef void hidden_deltas(bp_layer *layer, const bp_layer *above, Span rows) noexc
     kernel.hidden_deltas(layer, above, rows.start, rows.stop)
 
 
-cdef void backward(Shared *shared, Block *block, const double *t, Span rows) noexcept nogil:
-    """The deltas of every layer; all weights are still the old ones."""
-    cdef Py_ssize_t l
+cdef void backward(Shared *shared, Block *block, const double *t, const double *c, Span rows) noexcept nogil:
+    """The deltas of every layer; all weights are still the old ones. Those of the outputs times what the row counts."""
+    cdef bp_layer *last = &block.layers[shared.n_layers - 1]
+    cdef Py_ssize_t l, s, j
     if rows.start == rows.stop:
         return
-    node_deltas(shared, &block.layers[shared.n_layers - 1], t, rows)
+    node_deltas(shared, last, t, rows)
+    if c != NULL:
+        for s in range(rows.start, rows.stop):
+            for j in range(last.n):
+                last.delta[s * last.n + j] = c[s] * last.delta[s * last.n + j]
     for l in range(shared.n_layers - 2, -1, -1):
         hidden_deltas(&block.layers[l], &block.layers[l + 1], rows)
 
@@ -702,14 +717,14 @@ cdef class Pass:
         shared.row_work = <double>parameters.shape[0] * (3 if backward else 1) + 16.0 * width
         worth = <Py_ssize_t>min(1e6, rows * shared.row_work / <double>THREAD_WORK)
         n_threads = max(1, min(n_threads, min(rows, worth)))
-        doubles = (width + 3) * rows + 8 * (4 + 4 * n_layers) + transposed
+        doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
         self.space = Space(doubles + n_threads * aligned(BP_PANEL + BP_RATES + 2))
         self.table = np.zeros(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)), np.uint8)
         self.parameters, self.gradient = parameters, gradient
         shared.n_threads, shared.blocks = n_threads, <Block *>&self.table[0]
         shared.n_layers, shared.n_in, shared.n_out, shared.rows = n_layers, n_in, n_out, rows
         shared.x, shared.t = self.space.take(rows * n_in), self.space.take(rows * n_out)
-        shared.scale, shared.L = self.space.take(rows * 2), self.space.take(rows)
+        shared.scale, shared.L, shared.c = self.space.take(rows * 2), self.space.take(rows), self.space.take(rows)
         for thread in range(n_threads):
             block = &shared.blocks[thread]
             block.layers = <bp_layer *>(shared.blocks + n_threads) + thread * n_layers
@@ -834,8 +849,27 @@ cdef class Predictor(Pass):
         return out if finite else None
 
 
+def sum_of_weights(const double[::1] weights not None):
+    """The first row whose weight is no finite number >= 0, or -1; and the sum of those before it."""
+    cdef Py_ssize_t s, bad = -1
+    cdef double total = 0.0
+    cdef bp_fpenv saved
+    with nogil:
+        saved = bp_fpenv_enter()
+        for s in range(weights.shape[0]):
+            if not 0.0 <= weights[s] <= DBL_MAX:
+                bad = s
+                break
+            total = total + weights[s]
+        bp_fpenv_leave(saved)
+    return bad, total
+
+
 cdef class Data:
-    """X (n_samples, n_in) and its targets: y (n_samples, n_outputs), or labels (n_samples,) of classes."""
+    """X (n_samples, n_in) and its targets: y (n_samples, n_outputs), or labels (n_samples,) of classes.
+
+    weights (n_samples,) are what the rows count, of which `weight` is the sum; or None, where each counts 1.0.
+    """
 
     cdef const double[:, ::1] X
     cdef const double *y
@@ -843,9 +877,17 @@ cdef class Data:
     cdef readonly Py_ssize_t n_samples
     cdef const double[:, ::1] y_view
     cdef const int64_t[::1] labels_view
+    cdef const double *weights
+    cdef const double[::1] weights_view
+    cdef readonly double weight
 
-    def __cinit__(self, const double[:, ::1] X not None, y):
-        self.X, self.n_samples = X, X.shape[0]
+    def __cinit__(self, const double[:, ::1] X not None, y, const double[::1] weights=None, double weight=0.0):
+        self.X, self.n_samples, self.weight = X, X.shape[0], weight
+        if weights is None:
+            self.weight = <double>self.n_samples
+        else:
+            self.weights_view = weights
+            self.weights = &self.weights_view[0]
         if y.ndim == 1:
             self.labels_view = y
             self.labels = &self.labels_view[0]
@@ -881,6 +923,29 @@ cdef const double *targets_of(Shared *shared, Py_ssize_t first, Span rows) noexc
     return shared.t
 
 
+cdef const double *row_weights(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
+    """What they count, or NULL if each counts 1.0."""
+    cdef Py_ssize_t s
+    if shared.weights == NULL or shared.order == NULL:
+        return shared.weights + first if shared.weights != NULL else NULL
+    for s in range(rows.start, rows.stop):
+        shared.c[s] = shared.weights[shared.order[first + s]]
+    return shared.c
+
+
+cdef void add_weights(Shared *shared, Block *block, Py_ssize_t first, Py_ssize_t rows,
+                      bint first_of_batch) noexcept nogil:
+    """Add what the rows of a block count, row after row, to what its batch and its epoch count."""
+    cdef Py_ssize_t s
+    cdef const double *c = shared.c if shared.order != NULL else shared.weights + first
+    cdef double of_batch = 0.0 if first_of_batch else block.of_batch
+    cdef double of_epoch = 0.0 if first == 0 else block.of_epoch
+    for s in range(rows):
+        of_batch = of_batch + c[s]
+        of_epoch = of_epoch + c[s]
+    block.of_batch, block.of_epoch = of_batch, of_epoch
+
+
 cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, bint first_of_batch) noexcept nogil:
     """Take the next rows forward, and back if there is a gradient.
 
@@ -890,11 +955,12 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, b
     cdef Span part = share(rows, thread, shared.n_threads)
     cdef const double *x = rows_of(shared, first, part)
     cdef const double *t
+    cdef const double *c = row_weights(shared, first, part)
     forward(shared, block, x, part)
     t = targets_of(shared, first, part)
-    losses_of(shared, block, t, part)
+    losses_of(shared, block, t, c, part)
     if shared.g != NULL:
-        backward(shared, block, t, part)
+        backward(shared, block, t, c, part)
     barrier(shared, thread)
     if thread == 0:
         shared.before = shared.total if first > 0 else 0.0
@@ -945,7 +1011,7 @@ cdef class LossPass(Pass):
         cdef Shared *shared = &self.shared
         self.data, self.total, self.overflow = data, 0.0, -1
         shared.loss = &losses[loss_names.index(loss)]
-        shared.X, shared.y, shared.labels = &data.X[0, 0], data.y, data.labels
+        shared.X, shared.y, shared.labels, shared.weights = &data.X[0, 0], data.y, data.labels, data.weights
         shared.n_samples, shared.row, shared.total = data.n_samples, 0, 0.0
         shared.order = NULL
         shared.g = &self.gradient[0] if gradient is not None else NULL
@@ -969,9 +1035,9 @@ cdef class LossPass(Pass):
         if not fabs(self.total) <= DBL_MAX:
             self.overflow = shared.row
         elif shared.row == shared.n_samples:
-            self.total = self.total / <double>shared.n_samples
+            self.total = self.total / self.data.weight
             if shared.g != NULL:
-                kernel.mean_gradient(shared.n_parameters, <double>shared.n_samples, shared.g)
+                kernel.mean_gradient(shared.n_parameters, self.data.weight, shared.g)
         return self.overflow >= 0 or shared.row == shared.n_samples
 
 
@@ -1064,10 +1130,11 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
     cdef Block *block = &shared.blocks[thread]
     cdef Py_ssize_t n = shared.n_samples, row = shared.row, batch_start = shared.batch_start, done = shared.done
     cdef Py_ssize_t rows, stop, k, to_shuffle = shared.to_shuffle
-    cdef double work = 0.0, loss = 0.0
+    cdef double work = 0.0, loss = 0.0, of_batch, of_epoch
     cdef bp_fpenv saved = bp_fpenv_enter()
     for k in range(shared.rule.n_powers):
         block.powers[k] = shared.powers[k]
+    block.of_batch, block.of_epoch = shared.of_batch, shared.of_epoch
     transpose(shared, block, thread)
     barrier(shared, thread)
     while (done < shared.until and fabs(loss) <= DBL_MAX and work < shared.work * shared.n_threads
@@ -1084,15 +1151,20 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
         stop = n if n - batch_start < shared.batch_size else batch_start + shared.batch_size
         rows = min(shared.rows, stop - row)
         visit(shared, thread, row, rows, row == batch_start)
+        of_batch, of_epoch = <double>(stop - batch_start), <double>n
+        if shared.weights != NULL:
+            add_weights(shared, block, row, rows, row == batch_start)
+            of_batch, of_epoch = block.of_batch, block.of_epoch
         work += rows * shared.row_work
         row += rows
         if row == stop:
-            update(shared, block, thread, <double>(stop - batch_start))
+            if of_batch != 0.0:  # or no row counts: no step
+                update(shared, block, thread, of_batch)
             work += 8.0 * <double>shared.n_parameters
             batch_start = stop
         barrier(shared, thread)
         if row == n:
-            loss = shared.total / <double>n
+            loss = shared.total / of_epoch
             if thread == 0:
                 shared.losses[done] = loss
             done += 1
@@ -1102,6 +1174,7 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
         shared.row, shared.batch_start, shared.done, shared.to_shuffle = row, batch_start, done, to_shuffle
         for k in range(shared.rule.n_powers):
             shared.powers[k] = block.powers[k]
+        shared.of_batch, shared.of_epoch = block.of_batch, block.of_epoch
     bp_fpenv_leave(saved)
 
 
@@ -1207,7 +1280,7 @@ cdef class Trainer(LossPass):
             shared.words, shared.to_shuffle = words(stream), -1
             self.order = np.empty(shared.n_samples, np.int64)
             shared.order = &self.order[0]
-        suits = rows == 1 and rule == "sgd" and shared.loss.slopes == NULL
+        suits = rows == 1 and rule == "sgd" and shared.loss.slopes == NULL and shared.weights == NULL
         self.row_layers = RowLayers(sizes, names) if suits else None
 
     def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):

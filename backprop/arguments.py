@@ -277,6 +277,22 @@ def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
     return classes
 
 
+def sample_weight(value: Any, n_samples: int) -> FloatArray:
+    """What each row counts, as (n_samples,)."""
+    weights = array("sample_weight", value, (1,), f"({n_samples},)")
+    if weights.shape[0] != n_samples:
+        raise ValueError(f"sample_weight must have shape ({n_samples},), one for each row, got shape {weights.shape}")
+    return float64(weights)
+
+
+def bad_weight(s: int, value: float) -> ValueError:
+    return ValueError(f"sample_weight must be finite and >= 0, got {value!r} in row {s}")
+
+
+def bad_weights(n_samples: int, total: float) -> ValueError:
+    return ValueError(f"sample_weight must have a sum above 0 and at most 1e300, got {total!r} for {n_samples} rows")
+
+
 def not_finite(argument: str, s: int, column: int, value: float) -> ValueError:
     return ValueError(f"{argument} must be finite, got {value} in row {s}, column {column}")
 

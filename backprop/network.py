@@ -289,7 +289,14 @@ class Network:
             raise arguments.result_not_finite("the prediction", row)
         return out
 
-    def loss(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | None = None, n_threads: int | None = None) -> float:
+    def loss(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        loss: str | None = None,
+        n_threads: int | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
         """The mean loss over all rows, with these weights.
 
         Parameters
@@ -302,6 +309,8 @@ class Network:
             a softmax output and squared_error otherwise.
         n_threads : int >= 1 or None
             As in `predict`.
+        sample_weight : array_like of shape (n_samples,), or None
+            What each row counts: finite numbers >= 0 with a sum above 0. The mean is then over what the rows count.
 
         Returns
         -------
@@ -310,7 +319,7 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If a shape does not fit, a number is not finite, or a target is out of the loss's range.
+            If a shape does not fit, a number is not finite, or a target or weight is out of its range.
         OverflowError
             If a loss, or the sum of losses, is not finite; it names the first such row.
 
@@ -320,7 +329,7 @@ class Network:
         >>> backprop.Network([1, 1], rng=None).with_parameters([2, 0]).loss([[1], [2]], [1, 4])
         0.25
         """
-        return mean_loss(self, X, y, loss, None, n_threads)
+        return mean_loss(self, X, y, loss, None, n_threads, sample_weight)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a text file, exactly; `load` reads it back.
@@ -440,15 +449,25 @@ def finite(argument: str, matrix: FloatArray) -> FloatArray:
     return matrix
 
 
-def data(network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> _kernel.Data:
-    """X and y as the kernel takes them, after every check."""
+def data(
+    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str, sample_weight: npt.ArrayLike | None = None
+) -> _kernel.Data:
+    """X, y and what the rows count as the kernel takes them, after every check."""
     X = finite("X", rows_of(network, X))
     targets = arguments.targets(y, X.shape[0], network.sizes[-1], loss)
     if targets.ndim == 2:
         bad = _kernel.bad_target(loss, finite("y", targets))
         if bad:
             raise arguments.bad_target(loss, *bad)
-    return _kernel.Data(X, targets)
+    if sample_weight is None:
+        return _kernel.Data(X, targets)
+    weights = arguments.sample_weight(sample_weight, X.shape[0])
+    s, total = _kernel.sum_of_weights(weights)
+    if s >= 0:
+        raise arguments.bad_weight(s, weights[s].item())
+    if not arguments.within(total, "(0, 1e300]"):
+        raise arguments.bad_weights(X.shape[0], total)
+    return _kernel.Data(X, targets, weights, total)
 
 
 def mean_loss(
@@ -458,11 +477,12 @@ def mean_loss(
     loss: str | None,
     gradient: FloatArray | None,
     n_threads: int | None = None,
+    sample_weight: npt.ArrayLike | None = None,
 ) -> float:
     """The mean loss; a gradient array, if given, is filled."""
     name = loss_of(network, loss)
     arguments.threads(n_threads, 0)
-    return loss_of_rows(network, data(network, X, y, name), name, n_threads, gradient)
+    return loss_of_rows(network, data(network, X, y, name, sample_weight), name, n_threads, gradient)
 
 
 def loss_of_rows(
@@ -481,7 +501,11 @@ def loss_of_rows(
 
 
 def loss_and_gradient(
-    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | None = None
+    network: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    loss: str | None = None,
+    sample_weight: npt.ArrayLike | None = None,
 ) -> tuple[float, FloatArray]:
     """The mean loss over all rows and its gradient.
 
@@ -491,6 +515,7 @@ def loss_and_gradient(
     X : array_like of shape (n_samples, n_features)
     y : array_like of shape (n_samples, n_outputs), or (n_samples,)
     loss : str or None
+    sample_weight : array_like of shape (n_samples,), or None
         As for `Network.loss`.
 
     Returns
@@ -502,7 +527,7 @@ def loss_and_gradient(
     Raises
     ------
     TypeError, ValueError
-        If a shape does not fit, a number is not finite, or a target is out of the loss's range.
+        If a shape does not fit, a number is not finite, or a target or weight is out of its range.
     OverflowError
         If a row's loss, the sum of losses, or the gradient is not finite.
 
@@ -514,7 +539,7 @@ def loss_and_gradient(
     (0.25, array([0.5, 0.5]))
     """
     gradient = np.empty(checked(network).n_parameters)
-    value = mean_loss(network, X, y, loss, gradient)
+    value = mean_loss(network, X, y, loss, gradient, sample_weight=sample_weight)
     k = _kernel.first_not_finite(gradient)
     if k >= 0:
         raise arguments.gradient_not_finite(k)

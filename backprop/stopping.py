@@ -25,7 +25,7 @@ class EarlyStopping:
 
     Parameters
     ----------
-    validation_data : tuple (X, y) or None
+    validation_data : tuple (X, y) or (X, y, sample_weight), or None
         Rows to watch, of the shapes that `fast_train` takes.
     validation_fraction : float in (0, 1) or None
         Or a share of the training rows, which are then not trained on: ``ceil(fraction*n_samples)`` of them, drawn at
@@ -65,7 +65,7 @@ class EarlyStopping:
     True
     """
 
-    validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = field(default=None, repr=False, compare=False)
+    validation_data: tuple[npt.ArrayLike, ...] | None = field(default=None, repr=False, compare=False)
     validation_fraction: float | None = None
     patience: int | None = 10
     min_improvement: float = 0.0
@@ -79,8 +79,11 @@ class EarlyStopping:
             object.__setattr__(self, name, value)
 
         if self.validation_data is not None:
-            if not isinstance(self.validation_data, tuple) or len(self.validation_data) != 2:
-                raise TypeError(f"validation_data must be None or a tuple (X, y), got {type(self.validation_data)!r}")
+            if not isinstance(self.validation_data, tuple) or len(self.validation_data) not in (2, 3):
+                raise TypeError(
+                    "validation_data must be None or a tuple (X, y) or (X, y, sample_weight), "
+                    f"got {type(self.validation_data)!r}"
+                )
             if self.validation_fraction is not None:
                 raise ValueError("validation_data and validation_fraction must not both be given")
         for name, interval in (("validation_fraction", "(0, 1)"), ("time_limit", "(0, inf)")):
@@ -96,7 +99,8 @@ class EarlyStopping:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Numbers in lists: arrays that one NumPy has pickled do not load under every other."""
-        data = self.validation_data and tuple(np.asarray(part).tolist() for part in self.validation_data)
+        data = self.validation_data
+        data = data and tuple(None if part is None else np.asarray(part).tolist() for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
 
 
@@ -115,37 +119,46 @@ def improves(loss: float, lowest: float, minimum: float) -> tuple[bool, bool]:
     return loss < lowest - minimum, loss < lowest
 
 
-class Parts(NamedTuple):
-    """The rows to train on and the rows to watch."""
+class Part(NamedTuple):
+    """Rows, as a caller gave them."""
 
     X: npt.ArrayLike
     y: npt.ArrayLike
-    X_watched: npt.ArrayLike
-    y_watched: npt.ArrayLike
+    sample_weight: npt.ArrayLike | None = None
+
+
+class Parts(NamedTuple):
+    """The rows to train on and the rows to watch."""
+
+    trained: Part
+    watched: Part
 
 
 def parts(
     network: Network,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | None,
     loss: str,
     stopping: EarlyStopping | None,
     shuffled: Callable[[Any, int], Any],
 ) -> Parts:
     """A validation_fraction takes the last of the shuffled rows; both parts keep the order that the rows had."""
+    whole = Part(X, y, sample_weight)
     if stopping is None or (stopping.validation_data is None and stopping.validation_fraction is None):
-        return Parts(X, y, X, y)
+        return Parts(whole, whole)
     if stopping.validation_data is not None:
-        return Parts(X, y, *stopping.validation_data)
+        return Parts(whole, Part(*stopping.validation_data))
     rows = rows_of(network, X)
     targets = arguments.targets(y, rows.shape[0], network.sizes[-1], loss)
     n = rows.shape[0]
+    weights = None if sample_weight is None else arguments.sample_weight(sample_weight, n)
     watched = math.ceil(n * (stopping.validation_fraction or 0.0))
     if watched == n:
         raise ValueError(f"validation_fraction {stopping.validation_fraction!r} leaves none of {n} rows to train on")
     order = np.asarray(shuffled(np.random.PCG64(stopping.rng), n))
-    train, watch = np.sort(order[: n - watched]), np.sort(order[n - watched :])
-    return Parts(rows[train], targets[train], rows[watch], targets[watch])
+    pieces = np.sort(order[: n - watched]), np.sort(order[n - watched :])
+    return Parts(*(Part(rows[k], targets[k], None if weights is None else weights[k]) for k in pieces))
 
 
 class Watcher:

@@ -218,6 +218,7 @@ class Training:
         y: npt.ArrayLike,
         *,
         epochs: int,
+        sample_weight: npt.ArrayLike | None = None,
         callback: Callback | None = None,
         progress: bool = False,
         n_threads: int | None = None,
@@ -228,8 +229,8 @@ class Training:
 
         Parameters
         ----------
-        X, y, epochs, callback, progress, n_threads
-            As for `fast_train`; the data may be other data.
+        X, y, epochs, sample_weight, callback, progress, n_threads
+            As for `fast_train`; the data may be other data, and what rows count is said anew.
 
         Returns
         -------
@@ -247,7 +248,7 @@ class Training:
         run = Run.checked(epochs, callback, progress, n_threads)
         watch = self._state.watch
         last = self.network if watch is None else self.network.with_parameters(watch.last)
-        return self._continue(last, X, y, self.settings, self._state.copy(), run)
+        return self._continue(last, X, y, self.settings, self._state.copy(), run, sample_weight)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a text file, exactly; `load` reads it back.
@@ -365,15 +366,23 @@ def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
 
 
 def continue_training(
-    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, settings: Settings, state: RunState, run: Run
+    network: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    settings: Settings,
+    state: RunState,
+    run: Run,
+    sample_weight: npt.ArrayLike | None = None,
 ) -> Training:
     """Train for some epochs more; the network stays as it is, the state moves on."""
     stopping = settings.stopping
-    split = parts(network, X, y, settings.loss, stopping, _kernel.order)
-    rows = data(network, split.X, split.y, settings.loss)
+    trained, to_watch = parts(network, X, y, sample_weight, settings.loss, stopping, _kernel.order)
+    rows = data(network, trained.X, trained.y, settings.loss, trained.sample_weight)
     watcher = None
     if stopping is not None:
-        watched = rows if split.X_watched is split.X else data(network, *split[2:], settings.loss)
+        watched = rows
+        if to_watch is not trained:
+            watched = data(network, to_watch.X, to_watch.y, settings.loss, to_watch.sample_weight)
         watcher = Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss, run.n_threads), state.watch)
     kind = _kernel.METHODS.get(settings.optimizer.rule)  # None: an update rule
     shuffle = settings.shuffle and rows.n_samples > 1 and kind is None
@@ -457,6 +466,7 @@ def fast_train(
     shuffle: bool = True,
     rng: Any = 0,
     train_biases: bool = True,
+    sample_weight: npt.ArrayLike | None = None,
     stopping: EarlyStopping | None = None,
     n_threads: int | None = None,
     callback: Callback | None = None,
@@ -490,6 +500,9 @@ def fast_train(
         The random stream of the order; None takes fresh entropy. A generator is left advanced if the call succeeds.
     train_biases : bool
         False keeps the biases as they are.
+    sample_weight : array_like of shape (n_samples,), or None
+        What each row counts, in the loss and in the gradient: finite numbers >= 0 with a sum above 0 (and at most
+        1e300). The mean is over what the rows count, so that 3.0 is as a row that is there three times in its batch.
     stopping : EarlyStopping or None
         Watch a validation set, stop when its loss no longer falls, give back the best weights.
     n_threads : int >= 1 or None
@@ -530,6 +543,6 @@ def fast_train(
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
     state = start(network, settings, arguments.stream(rng))
     run = Run.checked(epochs, callback, progress, n_threads)
-    training = continue_training(network, X, y, settings, state, run)
+    training = continue_training(network, X, y, settings, state, run, sample_weight)
     arguments.advance(rng, training._state.stream)
     return training

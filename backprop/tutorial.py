@@ -81,7 +81,7 @@ def walk(
     loss = arguments.loss_name(loss, output)
     optimizer = SGD(learning_rate)
 
-    (inputs,), (targets,) = reference.data_of(network, [x], [t], loss)
+    (inputs,), (targets,), _ = reference.data_of(network, [x], [t], loss)
     layers = reference.layers_of(network.parameters.tolist(), network.sizes)
     (_, h, o), (net_h, net_o) = reference.forward(layers, network.activations, inputs)
     delta_o = reference.node_deltas(loss, output, net_o, o, targets)

@@ -50,15 +50,18 @@ class Runs(RuleBasedStateMachine):
         batch_size=st.integers(1, 7),
         shuffle=st.booleans(),
         train_biases=st.booleans(),
+        weighted=st.booleans(),
         seed=st.integers(0, 2**64),
     )
-    def begin(self, sizes, activation, classes, optimizer, batch_size, shuffle, train_biases, seed):
+    def begin(self, sizes, activation, classes, optimizer, batch_size, shuffle, train_biases, weighted, seed):
         self.network = backprop.Network(sizes, activation, "softmax" if classes else "identity", rng=seed)
         words = np.random.PCG64(seed).random_raw(6 * (sizes[0] + sizes[-1]))
         numbers = (words % 17).astype(np.float64).reshape(6, -1) / 8.0 - 1.0
         self.X = numbers[:, : sizes[0]]
         self.y = numbers[:, sizes[0] :] if not classes else (words[:6] % np.uint64(sizes[-1])).astype(np.int64)
+        self.weights = [0.0, 1.0, 0.375, 3.0, 0.0, 0.1] if weighted else None
         self.settings = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle}
+        self.settings["sample_weight"] = self.weights
         self.settings |= {"train_biases": train_biases, "rng": seed}
         self.run = backprop.fast_train(self.network, self.X, self.y, epochs=1, **self.settings)
 
@@ -67,7 +70,7 @@ class Runs(RuleBasedStateMachine):
     def resume(self, epochs, n_threads):
         before = self.run.epochs
         self.earlier.append(self.run)
-        self.run = self.run.resume(self.X, self.y, epochs=epochs, n_threads=n_threads)
+        self.run = self.run.resume(self.X, self.y, epochs=epochs, sample_weight=self.weights, n_threads=n_threads)
         assert (self.run.epochs, self.run.stopped) == (before + epochs, "epochs")
 
     @precondition(lambda self: self.run.epochs < MOST_EPOCHS)
@@ -81,7 +84,7 @@ class Runs(RuleBasedStateMachine):
             return state.epoch == last
 
         self.earlier.append(self.run)
-        self.run = self.run.resume(self.X, self.y, epochs=100, callback=callback)
+        self.run = self.run.resume(self.X, self.y, epochs=100, sample_weight=self.weights, callback=callback)
         assert (self.run.epochs, self.run.stopped) == (last + 1, "callback")
 
     @rule(after=st.integers(0, 2))
@@ -93,7 +96,7 @@ class Runs(RuleBasedStateMachine):
                 raise KeyError("from the callback")
 
         try:
-            self.run.resume(self.X, self.y, epochs=5, callback=callback)
+            self.run.resume(self.X, self.y, epochs=5, sample_weight=self.weights, callback=callback)
         except KeyError:
             return
         raise AssertionError("the callback's exception was lost")
@@ -123,8 +126,8 @@ class Runs(RuleBasedStateMachine):
 
     @rule()
     def loss(self):
-        expected = reference.loss(self.expected(self.run.epochs).network, self.X, self.y)
-        assert self.run.network.loss(self.X, self.y).hex() == expected.hex()
+        expected = reference.loss(self.expected(self.run.epochs).network, self.X, self.y, sample_weight=self.weights)
+        assert self.run.network.loss(self.X, self.y, sample_weight=self.weights).hex() == expected.hex()
 
     @invariant()
     def as_uninterrupted(self):

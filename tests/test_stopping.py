@@ -177,7 +177,11 @@ def test_a_watched_loss_that_overflows_is_a_divergence(engine):
         ({"time_limit": 0.0}, ValueError, r"time_limit must be a finite number in \(0, inf\), got 0.0"),
         ({"restore_best": 1}, TypeError, "restore_best must be True or False, got 1"),
         ({"rng": -1}, ValueError, "rng must be an integer >= 0, got -1"),
-        ({"validation_data": X}, TypeError, r"validation_data must be None or a tuple \(X, y\), got <class"),
+        (
+            {"validation_data": X},
+            TypeError,
+            r"validation_data must be None or a tuple \(X, y\) or \(X, y, sample_weight\)",
+        ),
         ({"validation_data": OPPOSED, "validation_fraction": 0.5}, ValueError, "must not both be given"),
     ],
 )

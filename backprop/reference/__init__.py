@@ -197,10 +197,12 @@ def hidden_deltas(name: str, z: Vector, a: Vector, W: Rows, delta: Vector) -> Ve
     return below
 
 
-def add_gradient(g: Vector, layers: list[Layer], names: tuple[str, ...], loss: str, x: Vector, t: Vector) -> float:
-    """Add one sample's gradient to g, flat as the parameters are; return the sample's loss."""
+def add_gradient(
+    g: Vector, layers: list[Layer], names: tuple[str, ...], loss: str, x: Vector, t: Vector, c: float
+) -> float:
+    """Add one sample's gradient to g, flat as the parameters are; return the sample's loss. It counts c times (N17)."""
     a, z = forward(layers, names, x)
-    deltas = [node_deltas(loss, names[-1], z[-1], a[-1], t)]
+    deltas = [[c * delta_j for delta_j in node_deltas(loss, names[-1], z[-1], a[-1], t)]]
     for l in range(len(layers) - 1, 0, -1):
         deltas.insert(0, hidden_deltas(names[l - 1], z[l - 1], a[l], layers[l][0], deltas[0]))
     k = 0
@@ -209,7 +211,7 @@ def add_gradient(g: Vector, layers: list[Layer], names: tuple[str, ...], loss: s
             for delta_j in deltas[l]:
                 g[k] = g[k] + a_i * delta_j
                 k += 1
-    return LOSSES[loss].value(z[-1], a[-1], t)
+    return c * LOSSES[loss].value(z[-1], a[-1], t)
 
 
 # Epochs (N8), and the twins of the public functions; randomness (N9) is in randomness.py.
@@ -232,36 +234,71 @@ def trained_indices(sizes: tuple[int, ...], train_biases: bool) -> list[int]:
     return [k for k in range(len(moves)) if moves[k]]
 
 
+class Data(NamedTuple):
+    X: Rows
+    y: Rows
+    c: Vector  # what each row counts
+
+
 def train_epoch(
-    network: Network, w: Vector, moments: Rows, powers: Vector, stream: Stream, settings: Settings, X: Rows, y: Rows
+    network: Network,
+    w: Vector,
+    moments: Rows,
+    powers: Vector,
+    stream: Stream,
+    settings: Settings,
+    X: Rows,
+    y: Rows,
+    c: Vector,
 ) -> tuple[float, str]:
     """Visit every row once; w, moments and powers move on after each batch. Return the loss, and why to end: ""."""
-    update, total, n = UPDATE_RULES[settings.optimizer.rule], 0.0, len(X)
+    update, total, of_all, n = UPDATE_RULES[settings.optimizer.rule], 0.0, 0.0, len(X)
     order = shuffled(stream, n) if settings.shuffle else list(range(n))
     size = settings.batch_size or n
     for first in range(0, n, size):
         batch = order[first : first + size]
-        layers, g = layers_of(w, network.sizes), [0.0 for _ in w]
+        layers, g, C = layers_of(w, network.sizes), [0.0 for _ in w], 0.0
         for s in batch:
-            total = total + add_gradient(g, layers, network.activations, settings.loss, X[s], y[s])
-        g = [g_k / float(len(batch)) for g_k in g]
+            total = total + add_gradient(g, layers, network.activations, settings.loss, X[s], y[s], c[s])
+            C = C + c[s]
+            of_all = of_all + c[s]
+        if C == 0.0:  # no row counts: no step
+            continue
+        g = [g_k / C for g_k in g]
         trained = trained_indices(network.sizes, settings.train_biases)
         update(w, g, moments, powers, list(settings.optimizer.settings), trained)
-    return total / float(n), ""
+    return total / of_all, ""
 
 
 # An epoch of the optimizers that have no update rule, with the same arguments and results.
 METHODS: dict[str, Callable[..., tuple[float, str]]] = {}
 
 
-def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str) -> tuple[Rows, Rows]:
+def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str, sample_weight: ArrayLike | None = None) -> Data:
     """X and y as lists of rows; a class k is the row with 1.0 in column k and 0.0 elsewhere."""
     rows, n_out = finite("X", rows_of(network, X)), network.sizes[-1]
     targets = arguments.targets(y, len(rows), n_out, loss)
     if targets.ndim == 1:
-        return rows, [[1.0 if j == k else 0.0 for j in range(n_out)] for k in targets.tolist()]
-    check_targets(loss, finite("y", targets))
-    return rows, targets.tolist()
+        t = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in targets.tolist()]
+    else:
+        t = finite("y", targets)
+        check_targets(loss, t)
+    return Data(rows, t, weights_of(sample_weight, len(rows)))
+
+
+def weights_of(sample_weight: ArrayLike | None, n: int) -> Vector:
+    """What each row counts (N17): 1.0 if nothing is said."""
+    if sample_weight is None:
+        return [1.0] * n
+    c: Vector = arguments.sample_weight(sample_weight, n).tolist()
+    total = 0.0
+    for s in range(n):
+        if not 0.0 <= c[s] < math.inf:
+            raise arguments.bad_weight(s, c[s])
+        total = total + c[s]
+    if not 0.0 < total <= 1e300:
+        raise arguments.bad_weights(n, total)
+    return c
 
 
 def finite(argument: str, matrix: arguments.FloatArray) -> Rows:
@@ -275,13 +312,19 @@ def finite(argument: str, matrix: arguments.FloatArray) -> Rows:
 
 
 def continue_training(
-    network: Network, X: ArrayLike, y: ArrayLike, settings: Settings, state: RunState, run: Run
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    settings: Settings,
+    state: RunState,
+    run: Run,
+    sample_weight: ArrayLike | None = None,
 ) -> Training:
     """Train for some epochs more; the network stays as it is, the state's stream moves on."""
     stopping = settings.stopping
-    split = parts(network, X, y, settings.loss, stopping, shuffled)
-    data, watched = data_of(network, split.X, split.y, settings.loss), data_of(network, *split[2:], settings.loss)
-    watcher = stopping and Watcher(stopping, lambda one: loss_of_rows(one, *watched, settings.loss)[0], state.watch)
+    split = parts(network, X, y, sample_weight, settings.loss, stopping, shuffled)
+    data, watched = [data_of(network, one.X, one.y, settings.loss, one.sample_weight) for one in split]
+    watcher = stopping and Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss)[0], state.watch)
     w, moments, powers = network.parameters.tolist(), state.moments.tolist(), state.powers.tolist()
     losses, stream, stopped = state.losses.tolist(), arguments.started(state.stream), "epochs"
     one_epoch = METHODS.get(settings.optimizer.rule, train_epoch)
@@ -324,6 +367,7 @@ def train(
     shuffle: bool = True,
     rng: Any = 0,
     train_biases: bool = True,
+    sample_weight: ArrayLike | None = None,
     stopping: EarlyStopping | None = None,
     callback: Callback | None = None,
     progress: bool = False,
@@ -331,7 +375,8 @@ def train(
     """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
     state = start(network, settings, arguments.stream(rng))
-    training = continue_training(network, X, y, settings, state, Run.checked(epochs, callback, progress))
+    run = Run.checked(epochs, callback, progress)
+    training = continue_training(network, X, y, settings, state, run, sample_weight)
     arguments.advance(rng, training._state.stream)
     return training
 
@@ -349,30 +394,44 @@ def predict(network: Network, X: ArrayLike) -> arguments.FloatArray:
 
 
 def loss_and_gradient(
-    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: str | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> tuple[float, arguments.FloatArray]:
     """`backprop.loss_and_gradient` in plain Python."""
-    value, g = mean_loss(network, X, y, loss)
+    value, g = mean_loss(network, X, y, loss, sample_weight)
     for k in range(len(g)):
         if not math.isfinite(g[k]):
             raise arguments.gradient_not_finite(k)
     return value, np.array(g)
 
 
-def loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None) -> float:
+def loss(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: str | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """`Network.loss` in plain Python."""
-    return mean_loss(network, X, y, loss)[0]
+    return mean_loss(network, X, y, loss, sample_weight)[0]
 
 
-def mean_loss(network: Network, X: ArrayLike, y: ArrayLike, loss: str | None) -> tuple[float, Vector]:
+def mean_loss(
+    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None, sample_weight: ArrayLike | None
+) -> tuple[float, Vector]:
     name = loss_of(network, loss)
-    return loss_of_rows(network, *data_of(network, X, y, name), name)
+    return loss_of_rows(network, data_of(network, X, y, name, sample_weight), name)
 
 
-def loss_of_rows(network: Network, rows: Rows, targets: Rows, name: str) -> tuple[float, Vector]:
-    layers, total, g = layers_of(network.parameters.tolist(), network.sizes), 0.0, [0.0] * network.n_parameters
-    for s in range(len(rows)):
-        total = total + add_gradient(g, layers, network.activations, name, rows[s], targets[s])
+def loss_of_rows(network: Network, data: Data, name: str) -> tuple[float, Vector]:
+    layers, g = layers_of(network.parameters.tolist(), network.sizes), [0.0] * network.n_parameters
+    total, C = 0.0, 0.0
+    for s in range(len(data.X)):
+        total = total + add_gradient(g, layers, network.activations, name, data.X[s], data.y[s], data.c[s])
+        C = C + data.c[s]
         if not math.isfinite(total):
             raise arguments.result_not_finite("the loss", s)
-    return total / float(len(rows)), [g_k / float(len(rows)) for g_k in g]
+    return total / C, [g_k / C for g_k in g]

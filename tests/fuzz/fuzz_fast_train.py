@@ -522,6 +522,19 @@ def targets(choices, n, n_out, loss):
     return Argument(lambda: form(values), RIGHT)
 
 
+def sample_weights(choices, n):
+    """None, or what each row counts."""
+    if choices.one_in(2):
+        return right(None)
+    values = np.abs(matrix(choices, (n,)))
+    if choices.one_in(12):
+        other = [values[1:], np.concatenate([values, values]), values[:, None], values - 1e308, np.zeros(n), HUGE]
+        return broken(choices, values) if choices.one_in(2) else wrong(choices, *other, np.full(n, 1.1e300))
+    form = choices.pick(EXACT)
+    # The sum may be 0.0 or too large.
+    return Argument(lambda: form(values), RIGHT if np.any(values > 0.0) and values.max() < 1e299 else UNSURE)
+
+
 # Calls and their outcomes.
 
 host = {"errors": "warn"}  # what NumPy does about overflow and so on, by the host's will
@@ -679,7 +692,10 @@ def one_input(data):
             y = Argument(y.make, UNSURE)  # an X of other length
         if loss.verdict != RIGHT:
             y = Argument(y.make, UNSURE)  # wrong for one loss, right for another
-        return {"X": X, "y": y}
+        c = sample_weights(choices, n)
+        if RIGHT != X.verdict and c.verdict == RIGHT:
+            c = Argument(c.make, UNSURE)
+        return {"X": X, "y": y, "sample_weight": c}
 
     def run_arguments():
         given = {"epochs": integers(choices, 1, [1, 2]), "callback": callbacks(choices)}
