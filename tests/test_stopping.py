@@ -60,6 +60,14 @@ def test_the_watched_losses_are_those_of_the_weights(engine):
     assert train(engine, stop, epochs=7).losses.tobytes() == train(engine, None, epochs=7).losses.tobytes()
 
 
+def test_other_targets_for_the_rows_that_are_trained_on(engine):
+    """The same X in validation_data does not mean the same y."""
+    stop = backprop.EarlyStopping(validation_data=(X, -Y), patience=None)
+    seen = []
+    run = train(engine, stop, epochs=3, callback=lambda state: seen.append(state.network))
+    assert run.validation_losses.tolist() == [engine.loss(network, X, -Y) for network in seen]
+
+
 def test_patience(engine):
     """So many epochs after the last improvement, and the best weights come back."""
     run = train(engine, backprop.EarlyStopping(validation_data=OPPOSED, patience=3))
