@@ -1,0 +1,446 @@
+"""What classifier and regressor have in common: parameters, checks, the fit, predictions."""
+
+import dataclasses
+import math
+import operator
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self, get_args
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .. import _kernel
+from ..arguments import FloatArray
+from ..network import Network, loss_of_rows
+from ..optimizers import Optimizer
+from ..training import Callback
+from .rows import BLOCK, Rows, dense, weights_of
+from .run import Curves, Progress, Rule, Run
+from .solvers import SOLVERS, full_batch, l2_of, optimizer_of
+
+HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
+OUTPUT_NAMES = {"exponential": "exp"}  # scikit-learn's names of output activations, where they differ
+
+
+def _goes_on(estimator: "Perceptron") -> bool:
+    """Whether there is a partial_fit: an optimizer of all rows at once has none."""
+    if full_batch(estimator.solver):
+        raise AttributeError(
+            f"partial_fit is there for solvers that take batches of rows, not for {estimator.solver!r}"
+        )
+    return True
+
+
+class Perceptron(BaseEstimator):
+    """The base of MLPClassifier and MLPRegressor."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(HIDDEN)), list, tuple],
+        "solver": [StrOptions(set(SOLVERS)), *get_args(Optimizer)],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean", StrOptions({"score", "loss"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    network_: Network
+    coefs_: list[FloatArray]
+    intercepts_: list[FloatArray]
+    solver: Any
+    _rate_init: float
+    _y_numeric: bool
+
+    # What the two kinds of estimator bring.
+
+    def _encode(self, y: Any, call: str, classes: Any = None) -> Any:
+        """y as the kernel takes it, in a "first" fit, in the same one "again", or in a "part" of it."""
+        raise NotImplementedError
+
+    def _outputs(self, y: Any) -> tuple[int, str, str]:
+        """How many outputs, their activation and the loss."""
+        raise NotImplementedError
+
+    def _score_rows(self, output: FloatArray, rows: Rows) -> float:
+        """The score of what the network puts out."""
+        raise NotImplementedError
+
+    def _stratum(self, rows: Rows) -> Any:
+        """By what the validation rows are drawn, if by anything."""
+        return None
+
+    def _reported(self, rows: Rows) -> Callable[[float], float]:
+        """The loss as scikit-learn reports it, from the kernel's."""
+        return lambda loss: loss
+
+    def _class_weights(self, targets: Any) -> FloatArray | None:
+        """The weight of each class."""
+        return None
+
+    # Fitting.
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Fit to rows X with targets y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Finite numbers; float64 inside, whatever they are.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,) or None
+            Weights >= 0.
+        validation_data : tuple (X, y) or (X, y, sample_weight), or None
+            Rows to watch, in place of a share of the training rows; ``validation_scores_`` and ``validation_losses_``
+            are then their curves, whether `early_stopping` looks at them or not.
+        coefs_init : list of array-like of shape (n_in, n_out), or None
+        intercepts_init : list of array-like of shape (n_out,), or None
+            Where to start, one array for each layer, both or none of them; by default drawn by `random_state`.
+        callback : callable or None
+            Called with a `backprop.EpochState` after every epoch; returning True ends the fit.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        given = None if coefs_init is None and intercepts_init is None else (coefs_init, intercepts_init)
+        return self._fit(X, y, sample_weight, validation_data, given, callback)
+
+    @available_if(_goes_on)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Go on for one epoch over these rows; N calls with the same rows give the bits of a fit of N epochs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,) or None
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation_data: Any = None,
+        given: tuple[Any, Any] | None = None,
+        callback: Callback | None = None,
+        incremental: bool = False,
+        classes: Any = None,
+    ) -> Self:
+        if incremental and self.early_stopping:
+            raise ValueError(f"partial_fit does not support early_stopping={self.early_stopping}")
+        first = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
+        hidden = self._hidden()
+        X, y = self._validated(X, y, first)
+        targets = self._encode(y, "first" if first else "part" if incremental else "again", classes)
+        if incremental and getattr(self, "class_weight", None) == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows, which partial_fit has not: give a dict of weights"
+            )
+        by_class = self._class_weights(targets)
+        rows = Rows(X, targets, weights_of(sample_weight, X.shape[0])).weighted(by_class)
+        n_outputs, output, loss = self._outputs(targets)
+        sizes = (X.shape[1], *hidden, n_outputs)
+        if first:
+            self._forget()
+            random_state = check_random_state(self.random_state)
+            start = self._start(sizes, output, given, random_state)
+            progress, training = Progress(), None
+            curves = Curves([], [], [])
+            self._split_state = random_state.get_state()
+        else:
+            start, training, progress, curves = self._network(), self._training, self._progress, self._curves
+            if start.sizes != sizes:
+                raise ValueError(f"a fit that goes on needs the sizes of before, {start.sizes}, got {sizes}")
+            replaced = start is not self._published
+            start = start if given is None else self._start(sizes, output, given, None)
+            if training is not None and (replaced or given is not None):
+                training = dataclasses.replace(training, network=start)
+            random_state = np.random.RandomState()
+            random_state.set_state(self._split_state)
+        own = None if validation_data is None else self._watched(validation_data).weighted(by_class)
+        split = self._early_stopping and own is None
+        rows, watched = self._split(rows, random_state) if split else (rows, own)
+        if first:
+            self._seed = int(random_state.randint(2**32, dtype=np.uint64))
+        progress = self._restarted(progress)
+        batch = self._batch_size(rows.n_samples)
+        optimizer = optimizer_of(self, self._l2(rows, batch), progress.rate)
+        if training is not None and training.settings.optimizer.rule != optimizer.rule:
+            start, training = training.network, None
+        settings = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": batch,
+            "shuffle": bool(self.shuffle),
+            "rng": self._seed,
+        }
+        run = Run(
+            self._rule(watched, loss, incremental, callback, own is not None),
+            rows,
+            settings,
+            self._penalty(l2_of(optimizer)),
+            self._reported(rows),
+            start,
+            training,
+            progress,
+            curves,
+        )
+        why = run.train()
+        self._publish(run)
+        self._warn(why, incremental)
+        return self
+
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[FloatArray, Any]:
+        """X as float64 and y, after scikit-learn's checks; reset: with names and number of the features as they are."""
+        kinds = {"accept_sparse": "csr", "multi_output": True, "dtype": np.float64, "order": "C"}
+        X, y = validate_data(self, X, y, **kinds, y_numeric=self._y_numeric, reset=reset)
+        return dense(X), y
+
+    def _hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+        sizes = self.hidden_layer_sizes
+        widths = np.atleast_1d(np.asarray(sizes, dtype=None if np.size(sizes) else np.int64))
+        if np.any(widths <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {widths.tolist()}.")
+        return tuple(operator.index(width) for width in widths.tolist())
+
+    def _start(self, sizes: tuple[int, ...], output: str, given: Any, random_state: Any) -> Network:
+        """The network to start from: given, or the one that scikit-learn would draw."""
+        names = self.activation if isinstance(self.activation, str) else list(self.activation)
+        if given is not None:
+            if given[0] is None or given[1] is None:
+                raise ValueError("coefs_init and intercepts_init must be given both, or none of them")
+            network = Network.from_arrays(given[0], given[1], names, output)
+            if network.sizes != sizes:
+                raise ValueError(f"coefs_init must be for layers of {sizes}, got arrays for {network.sizes}")
+            return network
+        every = [names] * (len(sizes) - 1) if isinstance(names, str) else [*names, names[-1] if names else "relu"]
+        weights, biases = [], []
+        for n_in, n_out, name in zip(sizes, sizes[1:], every, strict=False):
+            bound = math.sqrt((2.0 if name == "logistic" else 6.0) / (n_in + n_out))
+            weights.append(-bound + (bound + bound) * random_state.random_sample((n_in, n_out)))
+            biases.append(-bound + (bound + bound) * random_state.random_sample(n_out))
+        return Network.from_arrays(weights, biases, names, output)
+
+    def _watched(self, validation_data: Any) -> Rows:
+        """The rows of a validation set of the user's own."""
+        if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
+            raise TypeError(
+                f"validation_data must be None or a tuple (X, y) or (X, y, sample_weight), got {validation_data!r}"
+            )
+        X, y = self._validated(validation_data[0], validation_data[1], False)
+        weight = weights_of(validation_data[2] if len(validation_data) == 3 else None, X.shape[0])
+        return Rows(X, self._encode(y, "part"), weight)
+
+    def _split(self, rows: Rows, random_state: Any) -> tuple[Rows, Rows]:
+        """The rows to train on and those to watch, which are those that scikit-learn takes."""
+        train, watch = train_test_split(
+            np.arange(rows.n_samples),
+            random_state=random_state,
+            test_size=self.validation_fraction,
+            stratify=self._stratum(rows),
+        )
+        if watch.size < 2:
+            raise ValueError(
+                f"The validation set is too small, {watch.size} of {rows.n_samples} rows: give more rows, or a larger "
+                f"validation_fraction than {self.validation_fraction}"
+            )
+        return rows.part(train), rows.part(watch)
+
+    @property
+    def _early_stopping(self) -> bool:
+        """scikit-learn's lbfgs looks at no validation set, so neither does this one."""
+        return bool(self.early_stopping) and self.solver != "lbfgs"
+
+    def _restarted(self, progress: Progress) -> Progress:
+        """The progress at the beginning of a call; the rate that "adaptive" has come to stays, if it is that."""
+        first = float(self.learning_rate_init)
+        adaptive = self.solver == "sgd" and self.learning_rate == "adaptive"
+        goes_on = adaptive and progress.rate is not None and self._rate_init == first
+        self._rate_init = first
+        return progress._replace(epochs=0, rate=progress.rate if goes_on else first if adaptive else None)
+
+    def _batch_size(self, n_samples: int) -> int | None:
+        if full_batch(self.solver):
+            return None
+        if self.batch_size == "auto":
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                f"batch_size={self.batch_size} is more than the {n_samples} rows, which are one batch", stacklevel=4
+            )
+        return min(int(self.batch_size), n_samples)
+
+    def _l2(self, rows: Rows, batch_size: int | None) -> float:
+        """scikit-learn divides alpha by the weights of a batch; this is its mean over the batches of an epoch."""
+        n_batches = -(-rows.n_samples // (batch_size or rows.n_samples))
+        return float(self.alpha) * n_batches / rows.total_weight
+
+    def _penalty(self, l2: float) -> Callable[[Network], float]:
+        """What l2 adds to the loss."""
+        if l2 == 0.0:
+            return lambda network: 0.0
+
+        def penalty(network: Network) -> float:
+            return 0.5 * l2 * math.fsum((w * w) for W in network.weights for w in W.reshape(-1).tolist())
+
+        return penalty
+
+    def _rule(self, watched: Rows | None, loss: str, incremental: bool, callback: Callback | None, own: bool) -> Rule:
+        by_loss = self.early_stopping == "loss"
+        watch = "" if self.solver == "lbfgs" else "loss"
+        score = watched_loss = None
+        if watched is not None:
+            rows, data = watched, _kernel.Data(watched.X, watched.y)
+            if self._early_stopping:
+                watch = "validation_loss" if by_loss else "score"
+            if own or not by_loss:
+
+                def score(network: Network) -> float:
+                    return self._score_rows(network.predict(rows.X), rows)
+
+            if own or by_loss:
+
+                def watched_loss(network: Network) -> float:
+                    return loss_of_rows(network, data, loss, None)
+
+        return Rule(
+            1 if incremental else int(self.max_iter),
+            float(self.tol),
+            math.inf if self.n_iter_no_change == math.inf else int(self.n_iter_no_change),
+            watch,
+            self.solver == "sgd" and self.learning_rate == "adaptive",
+            bool(self.verbose),
+            score,
+            watched_loss,
+            callback,
+        )
+
+    def _publish(self, run: Run) -> None:
+        """The fitted attributes."""
+        progress, watch = run.progress, run.rule.watch
+        self._training, self._progress, self._curves = run.training, progress, run.curves
+        best = progress.best if watch in ("score", "validation_loss") else None
+        self._published = run.network if best is None else best
+        self._put(self._published)
+        self.loss_curve_ = list(run.curves.losses)
+        self.loss_ = progress.loss
+        self.best_loss_ = progress.best_loss if watch == "loss" else None
+        self.validation_scores_ = list(run.curves.scores) if run.rule.score else None
+        self.best_validation_score_ = progress.best_score if watch == "score" else None
+        self.validation_losses_ = list(run.curves.watched) if run.rule.watched_loss else None
+        self.best_validation_loss_ = progress.best_watched if watch == "validation_loss" else None
+        self.n_iter_ = progress.epochs
+        self.t_ = progress.seen
+        self._no_improvement_count = progress.unimproved
+        self.n_layers_ = len(self.network_.sizes)
+        self.n_outputs_ = self.network_.sizes[-1]
+        self.out_activation_ = OUTPUT_NAMES.get(self.network_.activations[-1], self.network_.activations[-1])
+
+    def _warn(self, why: str, incremental: bool) -> None:
+        if why == "interrupt":
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        elif why == "epochs" and not incremental:
+            warnings.warn(
+                f"the fit has not converged after max_iter={self.max_iter} epochs", ConvergenceWarning, stacklevel=4
+            )
+
+    # The network, and the arrays that show it.
+
+    def _put(self, network: Network) -> None:
+        self.network_ = network
+        self.coefs_, self.intercepts_ = list(network.weights), list(network.biases)
+        self._shown = [*self.coefs_, *self.intercepts_]
+
+    def _network(self) -> Network:
+        """The fitted network; made anew if other arrays have been put into coefs_ or intercepts_."""
+        shown = [*self.coefs_, *self.intercepts_]
+        if len(shown) != len(self._shown) or not all(map(operator.is_, shown, self._shown)):
+            names = self.network_.activations
+            self._put(Network.from_arrays(self.coefs_, self.intercepts_, names[:-1], names[-1]))
+        return self.network_
+
+    def _forget(self) -> None:
+        """A fit from the beginning that fails leaves nothing of an older one."""
+        for name in ("network_", "coefs_", "intercepts_"):
+            self.__dict__.pop(name, None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "network_" in self.__dict__
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.__sklearn_is_fitted__():
+            self._network()
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("coefs_", "intercepts_", "_shown")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.__sklearn_is_fitted__():
+            self._put(self.network_)
+
+    # Predicting.
+
+    def _output(self, X: Any) -> FloatArray:
+        """The network's output, (n_samples, n_outputs)."""
+        if "network_" not in self.__dict__:
+            check_is_fitted(self)
+        network = self._network()
+        if type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:
+            try:
+                return network.predict(X)
+            except (TypeError, ValueError, ArithmeticError):  # the words are scikit-learn's, if it finds something
+                pass
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C", reset=False)
+        if not hasattr(X, "toarray"):
+            return network.predict(X)
+        step = max(1, BLOCK // X.shape[1])
+        blocks = [network.predict(dense(X[first : first + step])) for first in range(0, X.shape[0], step)]
+        return np.concatenate(blocks)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

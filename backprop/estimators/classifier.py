@@ -1,0 +1,323 @@
+"""MLPClassifier."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+from ..arguments import FloatArray
+from .base import Perceptron, _goes_on
+from .rows import Rows, accuracy, log
+
+
+class MLPClassifier(ClassifierMixin, Perceptron):
+    """A multilayer perceptron for classes, with scikit-learn's parameters and attributes.
+
+    Two classes have one logistic output, more have a softmax, several labels a row have a logistic output each; the
+    loss is the cross entropy. Everything is float64 inside.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int >= 1, default (100,)
+        Widths of the hidden layers; there may be none.
+    activation : str or list of str, default "relu"
+        Of the hidden layers: identity, logistic, tanh, relu, or any other that `backprop.Network` has; a list has one
+        for each layer.
+    solver : {"adam", "sgd", "lbfgs", "rprop", "lm"} or an optimizer of backprop, default "adam"
+        "rprop" is `backprop.Rprop`, "lm" Levenberg and Marquardt's method. An object such as ``backprop.RMSprop(0.01)``
+        is taken as it is: its settings count, not `alpha`, `learning_rate_init` and the like.
+    alpha : float >= 0, default 0.0001
+        The penalty adds ``0.5*alpha/B`` times the squares of all weights, biases left out, to the mean loss of a batch,
+        where B is the mean weight of a batch: its number of rows, if they weigh 1. ("lm" has none.)
+    batch_size : int >= 1 or "auto", default "auto"
+        Rows a step; "auto" is 200, or all if there are fewer. "lbfgs", "rprop" and "lm" take all rows at once.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
+        Of "sgd". "invscaling" divides it by ``(rows seen + 1)**power_t`` after each epoch; "adaptive" divides it by 5
+        instead of stopping, until it is 1e-6.
+    learning_rate_init : float > 0, default 0.001
+        Of "sgd" and "adam".
+    power_t : float >= 0, default 0.5
+        Of "invscaling".
+    max_iter : int >= 1, default 200
+        The most epochs of one call of fit, or iterations of a method that takes all rows.
+    shuffle : bool, default True
+        Visit the rows in a new order in each epoch.
+    random_state : int, RandomState or None, default None
+        Draws the initial weights and the validation rows, which are scikit-learn's to the bit, and seeds the order of
+        the rows, which is not.
+    tol : float >= 0, default 1e-4
+        What counts as an improvement; for "lbfgs", when the gradient is small enough.
+    verbose : bool, default False
+        Print a line after each epoch. Nothing else in this library prints.
+    warm_start : bool, default False
+        Let fit go on where the last one stopped, optimizer and random stream included: 5 epochs and 5 more are 10.
+    momentum : float in [0, 1), default 0.9
+    nesterovs_momentum : bool, default True
+        Of "sgd".
+    early_stopping : bool, "score" or "loss", default False
+        Hold back a share of the rows, stop when their score (True, "score") or loss no longer improves by `tol`, and
+        keep the best weights. Without it, the loss of training decides. "lbfgs" looks at none of them.
+    validation_fraction : float in [0, 1), default 0.1
+        That share; see also the validation_data of `fit`.
+    beta_1 : float in [0, 1), default 0.9
+    beta_2 : float in [0, 1), default 0.999
+    epsilon : float > 0, default 1e-8
+        Of "adam".
+    n_iter_no_change : int >= 1 or inf, default 10
+        Patience: more epochs than this in a row without an improvement end the fit.
+    max_fun : int >= 1, default 15000
+        The most evaluations of the loss by "lbfgs".
+    class_weight : dict, "balanced" or None, default None
+        Weights of the classes, which multiply sample_weight in training and in the validation score and loss;
+        "balanced" gives every class the same weight in total.
+
+    Attributes
+    ----------
+    network_ : backprop.Network
+        What predicts. It is immutable.
+    coefs_, intercepts_ : list of ndarray of shape (n_in, n_out) and (n_out,)
+        Its arrays, read-only; another array that is put into a list is what predicts from then on.
+    classes_ : ndarray of shape (n_classes,)
+    loss_curve_ : list of float
+        The mean loss of each epoch with its penalty, the latter with the weights before the epoch.
+    loss_, best_loss_ : float
+        The last and the lowest of them; best_loss_ is None with early stopping.
+    validation_scores_, validation_losses_ : list of float or None
+        One after each epoch, of what early stopping looks at, and both with validation_data.
+    best_validation_score_, best_validation_loss_ : float or None
+        The best of what early stopping looks at.
+    n_iter_ : int
+        Epochs of the last call.
+    t_ : int
+        Rows that were visited in all calls.
+    n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
+        As in scikit-learn.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter or the data are not what they must be.
+    backprop.DivergenceError
+        A ValueError too: if the loss or a weight is not finite. scikit-learn goes on with early stopping.
+
+    Notes
+    -----
+    Glorot and Bengio 2010 (initial weights), Kingma and Ba 2015 (Adam), Sutskever et al. 2013 (momentum), Liu and
+    Nocedal 1989 (L-BFGS), Riedmiller and Braun 1993 (Rprop), Marquardt 1963.
+
+    At Ctrl-C, fit gives a warning and keeps the last whole epoch, or the best one with early stopping; it can be gone
+    on from with `warm_start`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from backprop.estimators import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MLPClassifier(hidden_layer_sizes=10, learning_rate_init=0.02, max_iter=500, random_state=1).fit(X, y)
+    >>> float(clf.score(X, y)) > 0.95
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **Perceptron._parameter_constraints,
+        "class_weight": [dict, str, None],
+    }
+    _y_numeric = False
+    classes_: npt.NDArray[Any]
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.class_weight = class_weight
+
+    @available_if(_goes_on)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Go on for one epoch over these rows; N calls with the same rows give the bits of a fit of N epochs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,) or None
+        classes : array-like of shape (n_classes,) or None
+            All classes that will ever come; the first call needs them.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        if not self.__sklearn_is_fitted__():
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_}"
+            )
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_outputs) of 0 and 1 for several labels
+        """
+        return self._decode(self._output(X))
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        output = self._output(X)
+        return output if output.shape[1] > 1 else np.hstack([1.0 - output, output])
+
+    def predict_log_proba(self, X: Any) -> FloatArray:
+        """The logarithm of `predict_proba`, correctly rounded; that of 0 is -inf.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return log(self.predict_proba(X))
+
+    def _decode(self, output: FloatArray) -> npt.NDArray[Any]:
+        """The classes that the network's output (n_samples, n_outputs) stands for."""
+        if self._multilabel:
+            return (output > 0.5).astype(np.int64)
+        n = len(self.classes_)  # there may be one only
+        codes = output.argmax(axis=1) if n > 2 else np.minimum(output[:, 0] > 0.5, n - 1)
+        decoded: npt.NDArray[Any] = self.classes_[codes]
+        return decoded
+
+    def _encode(self, y: Any, call: str, classes: Any = None) -> Any:
+        """Classes as integers; two of them, and each of several labels, as 0.0 and 1.0."""
+        if not hasattr(y, "toarray") and y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        kind = type_of_target(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "y must hold one class for each row, or 0 and 1 for several labels; got multiclass-multioutput"
+            )
+        several = kind == "multilabel-indicator"
+        if several:
+            y = np.ascontiguousarray(y.toarray() if hasattr(y, "toarray") else y)
+        found = np.arange(y.shape[1]) if several else np.unique(y)
+        if call == "first":
+            self.classes_, self._multilabel = found if classes is None or several else unique_labels(classes), several
+        if several != self._multilabel:
+            raise ValueError(
+                f"y must be {'several labels' if self._multilabel else 'one class'} a row, as it was before"
+            )
+        if call == "again" and not np.array_equal(found, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
+                f"got {self.classes_}, `y` has {found}"
+            )
+        unknown = np.setdiff1d(found, self.classes_)
+        if unknown.size or (several and len(found) != len(self.classes_)):
+            raise ValueError(f"y has classes that are not among those of the first fit, {self.classes_}: {unknown}")
+        if several:
+            return y.astype(np.float64)
+        codes = np.searchsorted(self.classes_, y).astype(np.int64)
+        return codes if len(self.classes_) > 2 else (codes == 1).astype(np.float64).reshape(-1, 1)
+
+    def _outputs(self, targets: Any) -> tuple[int, str, str]:
+        if targets.ndim == 1:
+            return len(self.classes_), "softmax", "cross_entropy"
+        return targets.shape[1], "logistic", "binary_cross_entropy"
+
+    def _class_weights(self, targets: Any) -> FloatArray | None:
+        if self.class_weight is None:
+            return None
+        if self._multilabel:
+            raise ValueError("class_weight is for one class a row; with several labels, give sample_weight")
+        codes = targets if targets.ndim == 1 else (targets[:, 0] == 1.0).astype(np.int64)
+        found = np.unique(codes)
+        weights = np.ones(len(self.classes_))
+        labels = self.classes_[codes]
+        weights[found] = compute_class_weight(self.class_weight, classes=self.classes_[found], y=labels)
+        return weights
+
+    def _score_rows(self, output: FloatArray, rows: Rows) -> float:
+        if rows.y.ndim == 1:
+            return accuracy(output.argmax(axis=1) == rows.y, rows.weight)
+        return accuracy(np.all((output > 0.5) == (rows.y > 0.5), axis=1), rows.weight)
+
+    def _stratum(self, rows: Rows) -> Any:
+        return rows.y > 0.5 if rows.y.ndim == 2 and not self._multilabel else None
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

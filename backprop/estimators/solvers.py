@@ -1,0 +1,44 @@
+"""The optimizer that an estimator's parameters ask for."""
+
+import dataclasses
+from typing import Any
+
+from ..optimizers import FULL_BATCH, SGD, Adam, Optimizer, Rprop
+
+SOLVERS = ("lbfgs", "sgd", "adam", "rprop", "lm")
+
+
+def full_batch(solver: Any) -> bool:
+    """Whether a solver takes all rows at once."""
+    return solver in ("lbfgs", "rprop", "lm") if isinstance(solver, str) else isinstance(solver, FULL_BATCH)
+
+
+def optimizer_of(estimator: Any, l2: float, rate: float | None) -> Optimizer:
+    """What solver means, with the penalty l2; an optimizer object is taken as it is.
+
+    rate is the learning rate that "adaptive" has come to, if it has.
+    """
+    solver, one = estimator.solver, estimator
+    if isinstance(solver, Optimizer):
+        return solver
+    first = float(one.learning_rate_init) if rate is None else rate
+    if solver == "sgd":
+        mu = float(one.momentum)
+        return with_l2(SGD(first, mu, bool(one.nesterovs_momentum) and mu > 0.0), l2)
+    if solver == "adam":
+        return with_l2(Adam(first, float(one.beta_1), float(one.beta_2), float(one.epsilon)), l2)
+    if solver == "rprop":
+        return with_l2(Rprop(), l2)
+    raise ValueError(f"solver {solver!r} is not there yet")
+
+
+def with_l2(optimizer: Optimizer, l2: float) -> Optimizer:
+    """The optimizer with this penalty."""
+    names = [field.name for field in dataclasses.fields(optimizer)]
+    changed: Any = {"l2": l2}
+    return dataclasses.replace(optimizer, **changed) if "l2" in names else optimizer
+
+
+def l2_of(optimizer: Any) -> float:
+    """The penalty that it adds to the loss is 0.5*l2 times the squares of the weights."""
+    return float(getattr(optimizer, "l2", 0.0))

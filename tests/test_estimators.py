@@ -1,0 +1,454 @@
+"""What the estimators promise beyond scikit-learn: the same bits, exact warm starts, and all that is added."""
+
+import copy
+import doctest
+import importlib
+import inspect
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import sklearn
+import sklearn.neural_network as theirs
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_iris, load_wine, make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import backprop
+from backprop.estimators import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+IRIS = load_iris(return_X_y=True)
+X, Y = StandardScaler().fit_transform(IRIS[0])[::2], IRIS[1][::2]
+T = np.sin(X @ np.arange(1.0, 5.0))
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 10, "tol": 0.0, "random_state": 3}
+KINDS = [(MLPClassifier, theirs.MLPClassifier, Y), (MLPRegressor, theirs.MLPRegressor, T)]
+OURS = [(kind, y) for kind, _, y in KINDS]
+
+
+def bits(model):
+    """All that a fit leaves, but for what tells of the last call only."""
+    curves = (model.loss_curve_, model.validation_scores_, model.validation_losses_)
+    return model.network_, curves, model.t_, model.loss_, model.best_loss_, model.best_validation_score_
+
+
+def test_import_of_backprop_alone():
+    code = (
+        "import backprop, sys; assert not any(name.partition('.')[0] in ('sklearn', 'scipy') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("version", [None, "1.5.2"])
+def test_without_scikit_learn(version, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("backprop.estimators")]:
+        monkeypatch.delitem(sys.modules, name)
+    if version is None:
+        monkeypatch.setitem(sys.modules, "sklearn", None)
+    else:
+        monkeypatch.setattr(sklearn, "__version__", version)
+    with pytest.raises(ImportError, match=r"exact-backprop\[sklearn\]"):
+        importlib.import_module("backprop.estimators")
+
+
+@pytest.mark.parametrize(("kind", "their_kind", "y"), KINDS)
+def test_parameters(kind, their_kind, y):
+    """Each has scikit-learn's meaning, default and place; ours come after them."""
+    ours, of_them = inspect.signature(kind).parameters, inspect.signature(their_kind).parameters
+    assert list(ours)[: len(of_them)] == list(of_them)
+    assert all(
+        ours[name].default == of_them[name].default and ours[name].kind == of_them[name].kind for name in of_them
+    )
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_examples_and_descriptions(name):
+    kind = getattr(backprop.estimators, name)
+    described = inspect.getdoc(MLPClassifier)
+    assert all(parameter in described for parameter in MLPClassifier().get_params())
+    assert doctest.DocTestParser().get_examples(inspect.getdoc(kind))
+    assert doctest.testmod(sys.modules[kind.__module__]).failed == 0
+
+
+# Compared with scikit-learn.
+
+
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+@pytest.mark.parametrize(("kind", "their_kind", "y"), KINDS)
+def test_initial_weights(kind, their_kind, y, activation):
+    """They are scikit-learn's, to the bit."""
+    settings = {"hidden_layer_sizes": (5, 3), "activation": activation, "random_state": 7, "max_iter": 1}
+    settings |= {"solver": "sgd", "learning_rate_init": 1e-300, "momentum": 0.0}
+    ours, of_them = kind(**settings).fit(X, y), their_kind(**settings).fit(X, y)
+    for name in ("coefs_", "intercepts_"):
+        for one, other in zip(getattr(ours, name), getattr(of_them, name), strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+SAME = {
+    "adam": {},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05},
+    "momentum": {"solver": "sgd", "learning_rate_init": 0.05, "nesterovs_momentum": False},
+    "plain": {"solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.0},
+    "adaptive": {"solver": "sgd", "learning_rate_init": 0.5, "learning_rate": "adaptive", "tol": 0.05, "max_iter": 500},
+    "early_stopping": {"early_stopping": True, "learning_rate_init": 0.05, "validation_fraction": 0.3, "tol": 1e-3},
+    "adam's": {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
+}
+
+
+@pytest.mark.parametrize("settings", SAME.values(), ids=SAME)
+@pytest.mark.parametrize(("kind", "their_kind", "y"), KINDS)
+def test_same_fit(kind, their_kind, y, settings):
+    """Where a batch has all rows, both do the same, but for rounding."""
+    settings = {
+        "hidden_layer_sizes": (6, 5),
+        "activation": "tanh",
+        "random_state": 0,
+        "max_iter": 60,
+        "alpha": 0.0,
+    } | settings
+    ours, of_them = kind(**settings).fit(X, y), their_kind(**settings).fit(X, y)
+    for name in ("loss_curve_", "coefs_", "intercepts_", "loss_", "best_loss_", "validation_scores_"):
+        one, other = getattr(ours, name), getattr(of_them, name)
+        assert (one is None) == (other is None), name
+        if isinstance(other, list) and other and np.ndim(other[0]):
+            assert all(np.allclose(a, b, rtol=1e-6, atol=1e-8) for a, b in zip(one, other, strict=True)), name
+        elif other is not None:
+            assert np.allclose(one, other, rtol=1e-6, atol=1e-8), name
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+        assert getattr(ours, name) == getattr(of_them, name), name
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"solver": "sgd", "max_iter": 3},
+        {"solver": "sgd", "max_iter": 100, "tol": 10.0},
+        {"solver": "adam", "max_iter": 100, "tol": 10.0, "early_stopping": True, "validation_fraction": 0.3},
+        {"solver": "sgd", "max_iter": 1000, "tol": 10.0, "learning_rate": "adaptive", "learning_rate_init": 0.01},
+    ],
+)
+@pytest.mark.parametrize(("kind", "their_kind", "y"), KINDS)
+def test_verbose(kind, their_kind, y, settings, capsys):
+    settings = {"verbose": True, "random_state": 0, "hidden_layer_sizes": (3,), "alpha": 0.0} | settings
+    their_kind(**settings).fit(X, y)
+    expected = capsys.readouterr().out
+    kind(**settings).fit(X, y)
+    assert capsys.readouterr().out == expected != ""
+
+
+# The same bits.
+
+
+WARM = {
+    "adam": {},
+    "batches": {"batch_size": 7},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05, "batch_size": 16},
+    "plain": {"solver": "sgd", "momentum": 0.0},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 2, "batch_size": 20},
+    "no shuffle": {"shuffle": False, "batch_size": 10},
+    "rprop": {"solver": "rprop"},
+    "object": {"solver": backprop.RMSprop(0.01), "batch_size": 10},
+    "early_stopping": {"early_stopping": True, "batch_size": 20},
+    "by loss": {"early_stopping": "loss", "batch_size": 20},
+}
+
+
+@pytest.mark.parametrize("settings", WARM.values(), ids=WARM)
+@pytest.mark.parametrize(("kind", "y"), OURS)
+def test_warm_start(kind, y, settings):
+    """5 epochs and 5 more are 10."""
+    whole = kind(**SMALL | settings).fit(X, y)
+    parts = kind(**SMALL | settings | {"max_iter": 5, "warm_start": True}).fit(X, y)
+    parts = pickle.loads(pickle.dumps(parts)).fit(X, y)
+    assert bits(parts) == bits(whole)
+    assert (parts.n_iter_, whole.n_iter_) == (5, 10)
+
+
+@pytest.mark.parametrize(
+    "settings", [WARM[name] for name in WARM if name not in ("early_stopping", "by loss", "rprop")]
+)
+@pytest.mark.parametrize(("kind", "y"), OURS)
+def test_partial_fit(kind, y, settings):
+    """10 calls with the same rows are a fit of 10 epochs."""
+    whole = kind(**SMALL | settings).fit(X, y)
+    parts = kind(**SMALL | settings)
+    for _ in range(10):
+        parts = copy.deepcopy(parts).partial_fit(X, y, **({} if kind is MLPRegressor else {"classes": [0, 1, 2]}))
+    assert bits(parts) == bits(whole)
+    assert parts.n_iter_ == 1
+
+
+def test_other_rows_and_settings_go_on():
+    """Rows, rates and optimizers may change from call to call."""
+    model = MLPRegressor(**SMALL | {"solver": "sgd", "warm_start": True})
+    for settings, rows in [({}, 60), ({"learning_rate_init": 1e-4}, 30), ({"solver": "adam"}, 50)]:
+        before = model.set_params(**settings).fit(X[:rows], T[:rows]).network_
+    assert model.t_ == 1400
+    assert len(model.loss_curve_) == 30
+    assert model.set_params(max_iter=1).fit(X, T).network_ != before
+    with pytest.raises(ValueError, match="sizes of before"):
+        model.set_params(hidden_layer_sizes=(9,)).fit(X, T)
+    assert model.predict(X).shape == (75,)
+
+
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}], ids=["last", "best"])
+@pytest.mark.parametrize(("kind", "y"), OURS)
+def test_interrupt(kind, y, settings):
+    """What Ctrl-C leaves are the epochs so far, from which the fit can go on."""
+
+    def interrupt(state):
+        if state.epoch == 7:
+            raise KeyboardInterrupt
+
+    settings = SMALL | settings | {"max_iter": 12, "batch_size": 20}
+    model = kind(**settings, warm_start=True)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(X, y, callback=interrupt)
+    assert bits(model) == bits(kind(**settings | {"max_iter": 7}).fit(X, y))
+    assert model.n_iter_ == 7
+    assert bits(model.set_params(max_iter=5).fit(X, y)) == bits(kind(**settings).fit(X, y))
+
+
+def test_interrupt_before_the_first_epoch_ends():
+    def interrupt(state):
+        raise KeyboardInterrupt
+
+    model = MLPRegressor(**SMALL)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(X, T, callback=interrupt)
+    assert (model.n_iter_, model.t_, model.loss_curve_) == (0, 0, [])
+    assert model.predict(X).shape == (75,)
+
+
+def test_state_is_kept_in_between(monkeypatch):
+    """How often the state is kept changes nothing."""
+    expected = bits(MLPClassifier(**SMALL).fit(X, Y))
+    monkeypatch.setattr("backprop.estimators.run.SLICE", -1.0)
+    assert bits(MLPClassifier(**SMALL).fit(X, Y)) == expected
+
+
+@pytest.mark.parametrize(("kind", "y"), OURS)
+def test_rows_are_predicted_alone_as_among_others(kind, y):
+    model = kind(**SMALL).fit(X, y)
+    for method in ("predict", "predict_proba", "predict_log_proba")[: 3 if kind is MLPClassifier else 1]:
+        predict = getattr(model, method)
+        whole = predict(X)
+        assert all(predict(X[k : k + 1]).tobytes() == whole[k : k + 1].tobytes() for k in range(len(X)))
+
+
+# More than scikit-learn.
+
+
+@pytest.mark.parametrize("early_stopping", [False, True, "score", "loss"])
+@pytest.mark.parametrize(("kind", "y"), OURS)
+def test_validation_data(kind, y, early_stopping):
+    settings = SMALL | {"early_stopping": early_stopping, "learning_rate_init": 0.1, "max_iter": 40}
+    model = kind(**settings, n_iter_no_change=3).fit(X[::2], y[::2], validation_data=(X[1::2], y[1::2]))
+    scores, losses = model.validation_scores_, model.validation_losses_
+    assert len(scores) == len(losses) == len(model.loss_curve_) == model.n_iter_
+    last = kind(**settings | {"early_stopping": False, "max_iter": model.n_iter_}).fit(X[::2], y[::2])
+    assert np.isclose(scores[-1], last.score(X[1::2], y[1::2]), rtol=1e-12)
+    if early_stopping == "loss":
+        assert model.best_validation_loss_ == min(losses)
+        assert model.network_.loss(X[1::2], y[1::2]) == min(losses)
+        assert model.n_iter_ < 40
+    elif early_stopping:
+        assert model.best_validation_score_ == max(scores)
+        assert np.isclose(model.score(X[1::2], y[1::2]), max(scores), rtol=1e-12)
+        assert model.n_iter_ < 40
+    else:
+        assert model.network_ == last.network_
+
+
+def test_validation_data_is_checked():
+    with pytest.raises(TypeError, match="validation_data"):
+        MLPClassifier().fit(X, Y, validation_data=X)
+    with pytest.raises(ValueError, match="classes that are not among"):
+        MLPClassifier().fit(X, Y, validation_data=(X, Y + 1))
+    with pytest.raises(ValueError, match="features"):
+        MLPClassifier().fit(X, Y, validation_data=(X[:, :2], Y))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True, "loss"])
+@pytest.mark.parametrize("y", [T, np.column_stack([T, T])])
+def test_divergence(early_stopping, y):
+    model = MLPRegressor(**SMALL | {"solver": "sgd", "learning_rate_init": 1e3, "activation": "identity"})
+    model.set_params(early_stopping=early_stopping, max_iter=200)
+    with pytest.raises(
+        backprop.DivergenceError, match=r"diverged: .*try a smaller learning rate.*preprocessed"
+    ) as caught:
+        model.fit(X, y)
+    assert isinstance(caught.value, ValueError)
+    assert len(pickle.loads(pickle.dumps(caught.value)).losses) == caught.value.epoch + 1
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_callback():
+    seen = []
+    model = MLPClassifier(**SMALL).fit(X, Y, callback=lambda state: seen.append(state.network) or state.epoch == 3)
+    assert (model.n_iter_, len(seen), seen[-1]) == (4, 4, model.network_)
+    with pytest.raises(ZeroDivisionError):
+        MLPClassifier(**SMALL).fit(X, Y, callback=lambda state: 1 / 0)
+
+
+def test_initial_weights_of_ones_own():
+    start = MLPClassifier(**SMALL | {"max_iter": 3}).fit(X, Y)
+    arrays = {"coefs_init": start.coefs_, "intercepts_init": start.intercepts_}
+    tiny = SMALL | {"solver": "sgd", "learning_rate_init": 1e-300, "max_iter": 1}
+    assert MLPClassifier(**tiny).fit(X, Y, **arrays).network_ == start.network_
+    assert MLPClassifier(**tiny, warm_start=True).fit(X, Y).fit(X, Y, **arrays).network_ == start.network_
+    with pytest.raises(ValueError, match="both"):
+        MLPClassifier().fit(X, Y, coefs_init=start.coefs_)
+    with pytest.raises(ValueError, match="coefs_init must be for"):
+        MLPClassifier().fit(X, Y, **arrays)
+
+
+def test_arrays_can_be_replaced():
+    model = MLPRegressor(**SMALL | {"warm_start": True}).fit(X, T)
+    with pytest.raises(ValueError, match="read-only"):
+        model.coefs_[0][0, 0] = 0.0
+    model.coefs_[0] = np.zeros((4, 8))
+    model.intercepts_ = [np.zeros(8), np.ones(1)]
+    assert model.predict(X).tolist() == [1.0] * 75
+    assert pickle.loads(pickle.dumps(model)).predict(X).tolist() == [1.0] * 75
+    model.set_params(solver="sgd", learning_rate_init=1e-300, momentum=0.0, max_iter=1).fit(X, T)
+    assert model.predict(X).tolist() == [1.0] * 75
+    model.coefs_ = model.coefs_[:1]
+    with pytest.raises(ValueError, match="one array for each layer"):
+        model.predict(X)
+
+
+def test_activations_of_each_layer():
+    model = MLPClassifier(**SMALL | {"hidden_layer_sizes": (5, 4), "activation": ["tanh", "softplus"]}).fit(X, Y)
+    assert model.network_.activations == ("tanh", "softplus", "softmax")
+    with pytest.raises(ValueError, match="did you mean"):
+        MLPClassifier(activation=["reluu"]).fit(X, Y)
+    assert MLPClassifier(**SMALL | {"hidden_layer_sizes": ()}).fit(X, Y).network_.sizes == (4, 3)
+
+
+OBJECTS = [backprop.SGD(0.01), backprop.Adam(0.01), backprop.AdamW(0.01), backprop.RMSprop(0.01), backprop.Rprop()]
+
+
+@pytest.mark.parametrize("solver", OBJECTS, ids=repr)
+def test_optimizer_objects(solver):
+    model = MLPClassifier(**SMALL | {"solver": solver}).fit(X, Y)
+    start = MLPClassifier(**SMALL | {"solver": "sgd", "learning_rate_init": 1e-300, "max_iter": 1}).fit(X, Y).network_
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    assert model.network_ != start
+    assert hasattr(model, "partial_fit") == (not isinstance(solver, backprop.Rprop))
+
+
+# Data of all kinds, and scikit-learn's tools.
+
+
+def test_labels_of_all_kinds():
+    expected = MLPClassifier(**SMALL).fit(X, Y)
+    for names in (np.array(["a", "b", "c"]), np.array(["a", "b", "c"], object), np.array([-1.5, 0.0, 7.0])[:0]):
+        if names.size:
+            model = MLPClassifier(**SMALL).fit(X, names[Y])
+            assert model.classes_.tolist() == names.tolist()
+            assert (model.predict(X) == names[expected.predict(X)]).all()
+    two = MLPClassifier(**SMALL).fit(X, np.array(["no", "yes"])[(Y > 0) * 1])
+    assert two.out_activation_ == "logistic"
+    assert set(two.predict(X)) <= {"no", "yes"}
+    assert two.predict_proba(X).shape == (75, 2)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        MLPClassifier().fit(X, T)
+
+
+def test_several_labels():
+    rows, labels = make_multilabel_classification(n_samples=60, n_classes=4, random_state=0)
+    model = MLPClassifier(**SMALL).fit(rows, labels)
+    assert model.predict(rows).shape == model.predict_proba(rows).shape == (60, 4)
+    assert model.classes_.tolist() == [0, 1, 2, 3]
+    same = MLPClassifier(**SMALL).fit(rows, scipy.sparse.csr_matrix(labels))
+    assert same.network_ == model.network_
+    with pytest.raises(ValueError, match="must be several labels"):
+        model.set_params(warm_start=True).fit(rows, labels[:, 0])
+
+
+def test_data_frames_and_sparse_matrices():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    expected = MLPClassifier(**SMALL).fit(X, Y)
+    named = MLPClassifier(**SMALL).fit(frame, Y)
+    assert named.network_ == expected.network_
+    assert named.feature_names_in_.tolist() == list("abcd")
+    assert named.predict_proba(frame).tobytes() == expected.predict_proba(X).tobytes()
+    with pytest.warns(UserWarning, match="feature names"):
+        named.predict(X)
+    for kind in (scipy.sparse.csr_matrix, scipy.sparse.csc_array, scipy.sparse.coo_matrix):
+        sparse = MLPClassifier(**SMALL).fit(kind(X), Y)
+        assert sparse.network_ == expected.network_
+        assert sparse.predict_proba(kind(X)).tobytes() == expected.predict_proba(X).tobytes()
+
+
+def test_sparse_rows_are_predicted_in_blocks(monkeypatch):
+    model = MLPRegressor(**SMALL).fit(X, T)
+    expected = model.predict(X)
+    monkeypatch.setattr("backprop.estimators.base.BLOCK", 40)
+    assert model.predict(scipy.sparse.csr_matrix(X)).tobytes() == expected.tobytes()
+
+
+def test_everything_is_float64():
+    small = MLPRegressor(**SMALL).fit(X.astype(np.float32), T.astype(np.float32))
+    same = MLPRegressor(**SMALL).fit(X.astype(np.float32).astype(np.float64), T.astype(np.float32))
+    assert bits(small) == bits(same)
+    assert small.predict(X.astype(np.float32)).dtype == np.float64
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_grid(backend):
+    """Processes and threads give the bits of one."""
+    import joblib
+
+    grid = {"mlp__alpha": [1e-4, 1e-2], "mlp__learning_rate_init": [0.01, 0.1]}
+    model = make_pipeline(StandardScaler(), MLPClassifier(**SMALL))
+    model.steps[-1] = ("mlp", model.steps[-1][1])
+    one = GridSearchCV(model, grid, cv=3, n_jobs=1).fit(*load_wine(return_X_y=True))
+    with joblib.parallel_backend(backend, n_jobs=2):
+        two = GridSearchCV(model, grid, cv=3).fit(*load_wine(return_X_y=True))
+    assert two.cv_results_["mean_test_score"].tobytes() == one.cv_results_["mean_test_score"].tobytes()
+    assert bits(two.best_estimator_["mlp"]) == bits(one.best_estimator_["mlp"])
+
+
+def test_calibration():
+    model = CalibratedClassifierCV(MLPClassifier(**SMALL), cv=3).fit(X, Y)
+    assert model.predict_proba(X).shape == (75, 3)
+
+
+def test_output_is_a_data_frame_in_a_pipeline():
+    model = make_pipeline(StandardScaler(), MLPRegressor(**SMALL)).set_output(transform="pandas")
+    model.fit(pd.DataFrame(X, columns=list("abcd")), T)
+    assert model[-1].feature_names_in_.tolist() == list("abcd")
+
+
+def test_warnings_and_errors():
+    with pytest.warns(ConvergenceWarning, match="max_iter=10"):
+        MLPClassifier(**SMALL).fit(X, Y)
+    with pytest.warns(UserWarning, match="batch_size=80"):
+        MLPClassifier(**SMALL | {"batch_size": 80, "tol": 1.0, "max_iter": 100}).fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MLPClassifier(**SMALL | {"tol": 1.0, "max_iter": 100}).fit(X, Y)
+    for wrong in ({"activation": "softmax"}, {"solver": "newton"}, {"early_stopping": "yes"}, {"momentum": 1.0}):
+        with pytest.raises(ValueError, match=f"The '{next(iter(wrong))}' parameter"):
+            MLPClassifier(**wrong).fit(X, Y)
+    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
+        MLPClassifier(solver="rprop").partial_fit(X, Y)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
+        MLPRegressor(early_stopping="loss").partial_fit(X, T)
+    large = MLPRegressor(**SMALL | {"hidden_layer_sizes": ()}).fit(X, T)
+    large.coefs_[0] = np.full((4, 1), 1e300)
+    with pytest.raises(OverflowError, match="row 0"):
+        large.predict(np.full((1, 4), 1e300))
