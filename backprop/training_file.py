@@ -146,7 +146,9 @@ def _settings(network: Network, settings: Settings) -> Settings:
         return settings
     X = rows_of(network, stopping.validation_data[0])
     y = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
-    return settings._replace(stopping=replace(stopping, validation_data=(X, y)))
+    given = [one for one in stopping.validation_data[2:] if one is not None]
+    weights = [arguments.sample_weight(one, X.shape[0]) for one in given]
+    return settings._replace(stopping=replace(stopping, validation_data=(X, y, *weights)))
 
 
 def write(path: str | os.PathLike[str], training: Training, run: str | None = None) -> None:
@@ -252,7 +254,8 @@ def _training(contents: Contents) -> Training:
     if settings.stopping is not None and settings.stopping.validation_data is not None:
         parts = settings.stopping.validation_data
         _demand(all(isinstance(part, np.ndarray) for part in parts), "validation_data must be arrays")
-        data(network, *parts, settings.loss)
+        X, y, *weights = parts
+        data(network, X, y, settings.loss, *weights)
     _demand(isinstance(state, RunState), "state must be RunState")
     _check_state(network, settings, state)
     return Training(network, stopped, settings, state, continue_training)

@@ -206,14 +206,15 @@ def test_resume(engine, resumed):
     assert run_bits(part.resume(X, Y, epochs=4)) != run_bits(whole)
 
 
-def test_watched_rows_count(engine):
+def test_watched_rows_count(engine, tmp_path):
     """The third member of validation_data; without any, the training rows with their weights."""
     for given, expected in (((X[:5], Y[:5], C[:5]), C[:5]), ((X[:5], Y[:5], None), None)):
         stop = backprop.EarlyStopping(validation_data=given, restore_best=False)
         run = engine.train(NETWORK, X, Y, epochs=3, stopping=stop)
         assert run.validation_losses[-1] == engine.loss(run.network, X[:5], Y[:5], sample_weight=expected)
-        other = pickle.loads(pickle.dumps(run))
-        assert run_bits(other.resume(X, Y, epochs=2)) == run_bits(run.resume(X, Y, epochs=2))
+        run.save(tmp_path / "run.txt")
+        for other in (pickle.loads(pickle.dumps(run)), backprop.Training.load(tmp_path / "run.txt")):
+            assert run_bits(other.resume(X, Y, epochs=2)) == run_bits(run.resume(X, Y, epochs=2))
     stop = backprop.EarlyStopping(restore_best=False)
     run = engine.train(NETWORK, X, Y, sample_weight=C, epochs=3, stopping=stop)
     assert run.validation_losses[-1] == engine.loss(run.network, X, Y, sample_weight=C)

@@ -22,6 +22,7 @@ from ..optimizers import Optimizer
 from ..stopping import EarlyStopping, Watcher, parts
 from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
 from .activations import ACTIVATIONS as ACTIVATIONS
+from .data import Data, finite, weights_of
 from .elementary import exp, log, log1p
 from .elementary import expm1 as expm1
 from .randomness import Stream, shuffled
@@ -234,12 +235,6 @@ def trained_indices(sizes: tuple[int, ...], train_biases: bool) -> list[int]:
     return [k for k in range(len(moves)) if moves[k]]
 
 
-class Data(NamedTuple):
-    X: Rows
-    y: Rows
-    c: Vector  # what each row counts
-
-
 def train_epoch(
     network: Network,
     w: Vector,
@@ -284,31 +279,6 @@ def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str, sample_weig
         t = finite("y", targets)
         check_targets(loss, t)
     return Data(rows, t, weights_of(sample_weight, len(rows)))
-
-
-def weights_of(sample_weight: ArrayLike | None, n: int) -> Vector:
-    """What each row counts (N17): 1.0 if nothing is said."""
-    if sample_weight is None:
-        return [1.0] * n
-    c: Vector = arguments.sample_weight(sample_weight, n).tolist()
-    total = 0.0
-    for s in range(n):
-        if not 0.0 <= c[s] < math.inf:
-            raise arguments.bad_weight(s, c[s])
-        total = total + c[s]
-    if not 0.0 < total <= 1e300:
-        raise arguments.bad_weights(n, total)
-    return c
-
-
-def finite(argument: str, matrix: arguments.FloatArray) -> Rows:
-    """The matrix as a list of rows (N12)."""
-    rows: Rows = matrix.tolist()
-    for s, row in enumerate(rows):
-        for column, value in enumerate(row):
-            if not math.isfinite(value):
-                raise arguments.not_finite(argument, s, column, value)
-    return rows
 
 
 def continue_training(
@@ -394,11 +364,7 @@ def predict(network: Network, X: ArrayLike) -> arguments.FloatArray:
 
 
 def loss_and_gradient(
-    network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
-    loss: str | None = None,
-    sample_weight: ArrayLike | None = None,
+    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> tuple[float, arguments.FloatArray]:
     """`backprop.loss_and_gradient` in plain Python."""
     value, g = mean_loss(network, X, y, loss, sample_weight)
@@ -409,11 +375,7 @@ def loss_and_gradient(
 
 
 def loss(
-    network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
-    loss: str | None = None,
-    sample_weight: ArrayLike | None = None,
+    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
     """`Network.loss` in plain Python."""
     return mean_loss(network, X, y, loss, sample_weight)[0]
