@@ -10,6 +10,7 @@ from typing import Any
 from .errors import DivergenceError
 from .network import Network, loss_and_gradient
 from .optimizers import SGD, Adam, AdamW, RMSprop, Rprop
+from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
 from .stopping import EarlyStopping
 from .training import EpochState, Training, fast_train
 from .version import __version__, contract_version, show_config
@@ -18,12 +19,17 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "CosineDecay",
     "DivergenceError",
     "EarlyStopping",
     "EpochState",
+    "ExponentialDecay",
+    "InverseScaling",
     "Network",
     "RMSprop",
+    "ReduceOnPlateau",
     "Rprop",
+    "StepDecay",
     "Training",
     "__version__",
     "contract_version",

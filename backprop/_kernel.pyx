@@ -262,6 +262,22 @@ def elementary(str name not None, const double[::1] x not None, double[::1] out 
         bp_fpenv_leave(saved)
 
 
+def exp(double x):
+    """exp(x) of the contract, for what is computed in Python."""
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    x = cr_exp(x)
+    bp_fpenv_leave(saved)
+    return x
+
+
+def log(double x):
+    """log(x) of the contract, for what is computed in Python."""
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    x = cr_log(x)
+    bp_fpenv_leave(saved)
+    return x
+
+
 # Names and codes: the tables are in src_c/.
 
 cdef const bp_activation *activations = kernel.activations
@@ -321,7 +337,8 @@ cdef struct Shared:
     double *w
     double *moments
     double *powers
-    const double *settings
+    double *settings
+    const double *learning_rates  # of the epochs, as losses are; or NULL: that of settings
     bint train_biases
     bitgen_t *words
     int64_t *order     # (n_samples,): the visiting order, or NULL: that of X
@@ -1121,6 +1138,12 @@ cdef void shuffle_on(Shared *shared) noexcept nogil:
     shared.to_shuffle = shuffled(shared.words, shared.order, shared.to_shuffle, SHUFFLE_STEPS)
 
 
+cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
+    """Set the epoch's learning rate, where each has its own."""
+    if shared.learning_rates != NULL and epoch < shared.until:
+        shared.settings[0] = shared.learning_rates[epoch]
+
+
 cdef void train_blocks(void *argument, int thread) noexcept nogil:
     """A thread's part of a piece of training: batches, block by block, each followed by a step.
 
@@ -1135,6 +1158,8 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
     for k in range(shared.rule.n_powers):
         block.powers[k] = shared.powers[k]
     block.of_batch, block.of_epoch = shared.of_batch, shared.of_epoch
+    if thread == 0:
+        begin_epoch(shared, done)
     transpose(shared, block, thread)
     barrier(shared, thread)
     while (done < shared.until and fabs(loss) <= DBL_MAX and work < shared.work * shared.n_threads
@@ -1165,9 +1190,10 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
         barrier(shared, thread)
         if row == n:
             loss = shared.total / of_epoch
-            if thread == 0:
-                shared.losses[done] = loss
             done += 1
+            if thread == 0:  # all steps of the epoch are done, and none of the next begins before the others are here
+                shared.losses[done - 1] = loss
+                begin_epoch(shared, done)
             row, batch_start = 0, 0
             to_shuffle = 0 if shared.words == NULL else -1
     if thread == 0:
@@ -1181,10 +1207,12 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
 cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
     """A piece of training by plain SGD, row by row."""
     cdef Py_ssize_t n = shared.n_samples, row = shared.row, done = shared.done, s
-    cdef double work = 0.0, loss = 0.0, total = shared.total, lr = shared.settings[0]
+    cdef double work = 0.0, loss = 0.0, total = shared.total, lr
     cdef const double *t
     cdef bp_fpenv saved = bp_fpenv_enter()
     own.load(shared.w)
+    begin_epoch(shared, done)
+    lr = shared.settings[0]
     while done < shared.until and fabs(loss) <= DBL_MAX and work < PAUSE_AFTER:
         if shared.to_shuffle != 0:
             shuffle_on(shared)
@@ -1201,6 +1229,8 @@ cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
             loss = total / <double>n
             shared.losses[done] = loss
             done += 1
+            begin_epoch(shared, done)
+            lr = shared.settings[0]
             row = 0
             shared.to_shuffle = 0 if shared.words == NULL else -1
     own.save(shared.w)
@@ -1256,7 +1286,7 @@ cdef class Trainer(LossPass):
     cdef double[::1] w
     cdef double[:, ::1] moments
     cdef double[::1] powers
-    cdef const double[::1] settings
+    cdef double[::1] settings
     cdef object stream
     cdef int64_t[::1] order
     cdef RowLayers row_layers       # plain SGD, one row a batch; else None
@@ -1264,7 +1294,7 @@ cdef class Trainer(LossPass):
     cdef readonly str ended         # always "": see Method
 
     def __cinit__(self, sizes, names, double[::1] parameters not None, Py_ssize_t rows, n_threads, gradient, loss, data,
-                  str rule not None, const double[::1] settings not None, double[:, ::1] moments not None,
+                  str rule not None, double[::1] settings not None, double[:, ::1] moments not None,
                   double[::1] powers not None, stream, bint train_biases):
         cdef Shared *shared = &self.shared
         cdef Py_ssize_t code = update_names.index(rule)
@@ -1283,13 +1313,19 @@ cdef class Trainer(LossPass):
         suits = rows == 1 and rule == "sgd" and shared.loss.slopes == NULL and shared.weights == NULL
         self.row_layers = RowLayers(sizes, names) if suits else None
 
-    def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):
+    def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until,
+              const double[::1] learning_rates=None):
         """Fill losses[done:until], an epoch each; return how many are filled by now.
+
+        learning_rates, if there are any, are those of the epochs, in the places of their losses.
 
         Comes back after up to 20 ms of work, at `until`, or after an epoch whose loss is not finite.
         """
         cdef Shared *shared = &self.shared
         shared.losses, shared.done, shared.until = &losses[0], done, until
+        shared.learning_rates = NULL
+        if learning_rates is not None:
+            shared.learning_rates = &learning_rates[0]
         if self.row_layers is None:
             with nogil:
                 self.threads.run(shared, train_blocks)
@@ -1328,8 +1364,8 @@ cdef class Method(LossPass):
         self.unseen = self.worked = 0.0
         self.threads = Threads(self.shared.n_threads)
 
-    def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until):
-        """Fill losses[done:until], an iteration each; return how many are filled by now.
+    def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until, learning_rates=None):
+        """Fill losses[done:until], an iteration each; return how many are filled by now. There are no learning rates.
 
         Comes back after some 20 ms of work, but not within an iteration; at `until`; after an iteration whose loss is
         not finite; or when the method is at its end, which `ended` says.

@@ -97,16 +97,19 @@ def integer(argument: str, value: SupportsIndex, low: int) -> int:
     return number
 
 
-def number(argument: str, value: Any, allowed: str) -> float:
-    """A finite real number in an interval that is written as in mathematics, such as "(0, inf)" or "[0, 1)"."""
+def number(argument: str, value: Any, allowed: str, otherwise: str = "") -> float:
+    """A finite real number in an interval that is written as in mathematics, such as "(0, inf)" or "[0, 1)".
+
+    Errors about its type say what else may stand in its place.
+    """
     if isinstance(value, NOT_REAL | bool | np.bool_ | np.ndarray):
-        raise TypeError(f"{argument} must be a real number in {allowed}, got {shown(value)}")
+        raise TypeError(f"{argument} must be a real number in {allowed}{otherwise}, got {shown(value)}")
     try:
         real = _kernel.in_contract(float, value)
     except OverflowError:
         raise ValueError(f"{argument} must be a finite number in {allowed}, got one too large for a float") from None
     except (TypeError, ValueError):
-        raise TypeError(f"{argument} must be a real number in {allowed}, got {shown(value)}") from None
+        raise TypeError(f"{argument} must be a real number in {allowed}{otherwise}, got {shown(value)}") from None
     if not within(real, allowed):
         raise ValueError(f"{argument} must be a finite number in {allowed}, got {shown(value)}")
     return real

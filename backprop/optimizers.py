@@ -1,18 +1,40 @@
 """The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in reference/updates.py."""
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 from . import arguments
+from .schedules import Schedule, number_or_schedule
+
+
+class _Stepwise:
+    """What the optimizers share that take a step for each batch, by one of the update rules."""
+
+    def _rule(self) -> tuple[str, tuple[str, ...]]:
+        """The name of its update rule, and the names of the settings that the rule takes, in their order."""
+        raise NotImplementedError
+
+    @property
+    def rule(self) -> str:
+        """The name of its update rule."""
+        return self._rule()[0]
+
+    @property
+    def settings(self) -> tuple[float, ...]:
+        """The numbers that its rule takes, in their order; a schedule's is its first rate."""
+        values = [getattr(self, name) for name in self._rule()[1]]
+        return tuple([value.initial if isinstance(value, Schedule) else value for value in values])
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(_Stepwise):
     """Stochastic gradient descent, with classical or Nesterov momentum if asked for.
 
     Parameters
     ----------
-    learning_rate : float in (0, inf)
+    learning_rate : float in (0, inf) or a schedule
+        `StepDecay`, `ExponentialDecay`, `InverseScaling`, `CosineDecay` and `ReduceOnPlateau` are schedules.
     momentum : float in [0, 1), default 0.0
         The share of the last step that is taken again; 0.0 keeps no velocity at all.
     nesterov : bool, default False
@@ -35,7 +57,7 @@ class SGD:
     SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
     """
 
-    learning_rate: float
+    learning_rate: float | Schedule
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -50,24 +72,19 @@ class SGD:
         """Whether there is any momentum."""
         return arguments.within(self.momentum, "(0, 1)")
 
-    @property
-    def rule(self) -> str:
-        """The name of its update rule."""
-        return "nesterov" if self.nesterov else "momentum" if self._moves_on else "sgd"
-
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its rule takes, in their order."""
-        return (self.learning_rate, self.momentum) if self._moves_on else (self.learning_rate,)
+    def _rule(self) -> tuple[str, tuple[str, ...]]:
+        if not self._moves_on:
+            return "sgd", ("learning_rate",)
+        return "nesterov" if self.nesterov else "momentum", ("learning_rate", "momentum")
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(_Stepwise):
     """Adam: steps scaled by running means of the gradient and of its square.
 
     Parameters
     ----------
-    learning_rate : float in (0, inf), default 1e-3
+    learning_rate : float in (0, inf) or a schedule, default 1e-3
     beta_1 : float in [0, 1), default 0.9
         Decay of the mean of the gradient.
     beta_2 : float in [0, 1), default 0.999
@@ -91,7 +108,7 @@ class Adam:
     0.999
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -99,24 +116,17 @@ class Adam:
     def __post_init__(self) -> None:
         _check(self, **_OF_ADAM)
 
-    @property
-    def rule(self) -> str:
-        """The name of its update rule."""
-        return "adam"
-
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its rule takes, in their order."""
-        return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
+    def _rule(self) -> tuple[str, tuple[str, ...]]:
+        return "adam", tuple(_OF_ADAM)
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(_Stepwise):
     """Adam with weight decay beside its step.
 
     Parameters
     ----------
-    learning_rate : float in (0, inf), default 1e-3
+    learning_rate : float in (0, inf) or a schedule, default 1e-3
     beta_1 : float in [0, 1), default 0.9
     beta_2 : float in [0, 1), default 0.999
     epsilon : float in (0, inf), default 1e-8
@@ -140,7 +150,7 @@ class AdamW:
     0.1
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -149,24 +159,17 @@ class AdamW:
     def __post_init__(self) -> None:
         _check(self, **_OF_ADAM, weight_decay="[0, inf)")
 
-    @property
-    def rule(self) -> str:
-        """The name of its update rule."""
-        return "adamw"
-
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its rule takes, in their order."""
-        return (self.learning_rate, self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
+    def _rule(self) -> tuple[str, tuple[str, ...]]:
+        return "adamw", (*_OF_ADAM, "weight_decay")
 
 
 @dataclass(frozen=True)
-class RMSprop:
+class RMSprop(_Stepwise):
     """Steps scaled by a running mean of the gradient's square.
 
     Parameters
     ----------
-    learning_rate : float in (0, inf), default 1e-3
+    learning_rate : float in (0, inf) or a schedule, default 1e-3
     rho : float in [0, 1), default 0.9
         Decay of the mean of the square.
     momentum : float in [0, 1), default 0.0
@@ -191,7 +194,7 @@ class RMSprop:
     RMSprop(learning_rate=0.01, rho=0.9, momentum=0.0, epsilon=1e-08)
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     rho: float = 0.9
     momentum: float = 0.0
     epsilon: float = 1e-8
@@ -199,20 +202,14 @@ class RMSprop:
     def __post_init__(self) -> None:
         _check(self, learning_rate="(0, inf)", rho="[0, 1)", momentum="[0, 1)", epsilon="(0, inf)")
 
-    @property
-    def rule(self) -> str:
-        """The name of its update rule."""
-        return "rmsprop_momentum" if arguments.within(self.momentum, "(0, 1)") else "rmsprop"
-
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its rule takes, in their order."""
-        needed = (self.learning_rate, self.rho, self.epsilon)
-        return needed if self.rule == "rmsprop" else (*needed, self.momentum)
+    def _rule(self) -> tuple[str, tuple[str, ...]]:
+        if arguments.within(self.momentum, "(0, 1)"):
+            return "rmsprop_momentum", ("learning_rate", "rho", "epsilon", "momentum")
+        return "rmsprop", ("learning_rate", "rho", "epsilon")
 
 
 @dataclass(frozen=True)
-class Rprop:
+class Rprop(_Stepwise):
     """Resilient backpropagation: each weight has a step of its own, and only the sign of its slope counts.
 
     A step grows as long as the slope keeps its sign and shrinks when it changes. It takes all rows at once:
@@ -262,15 +259,8 @@ class Rprop:
         _check(self, max_step=f"[{self.min_step!r}, inf)")
         _check(self, first_step=f"[{self.min_step!r}, {self.max_step!r}]")
 
-    @property
-    def rule(self) -> str:
-        """The name of its update rule."""
-        return _RPROP_RULES[self.variant]
-
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its rule takes, in their order."""
-        return (self.increase, self.decrease, self.min_step, self.max_step)
+    def _rule(self) -> tuple[str, tuple[str, ...]]:
+        return _RPROP_RULES[self.variant], ("increase", "decrease", "min_step", "max_step")
 
     @property
     def first_moments(self) -> tuple[float, ...]:
@@ -291,7 +281,21 @@ METHODS: tuple[Any, ...] = ()
 def _check(optimizer: Optimizer, **ranges: str) -> None:
     """Make numbers of these settings, and check that they lie in their ranges."""
     for name, interval in ranges.items():
-        object.__setattr__(optimizer, name, arguments.number(name, getattr(optimizer, name), interval))
+        check = number_or_schedule if name == "learning_rate" else arguments.number
+        object.__setattr__(optimizer, name, check(name, getattr(optimizer, name), interval))
+
+
+def schedule_of(optimizer: Optimizer) -> Schedule | None:
+    """The schedule of its learning rate, if there is one."""
+    rate = getattr(optimizer, "learning_rate", None)
+    return rate if isinstance(rate, Schedule) else None
+
+
+def at_rate(optimizer: Optimizer, rate: float) -> Optimizer:
+    """The same optimizer with a number in the place of its schedule, which may have come to 0.0."""
+    now = copy.copy(optimizer)
+    object.__setattr__(now, "learning_rate", rate)
+    return now
 
 
 def first_moments(optimizer: Optimizer, n_moments: int) -> tuple[float, ...]:

@@ -14,10 +14,12 @@ from . import _kernel, arguments
 from .arguments import FloatArray
 from .errors import DivergenceError
 from .network import Network, data, loss_of, loss_of_rows
-from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments
+from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments, schedule_of
+from .schedules import Rates
 from .stopping import EarlyStopping, Watch, Watcher, parts
 
 DEFAULT_OPTIMIZER = Adam()
+RATES_AT_ONCE = 1024  # epochs whose learning rates are worked out in advance
 LOSSES_AT_ONCE = 65536  # the curve grows by so many epochs: a run that is meant to be stopped may ask for any number
 
 
@@ -406,16 +408,25 @@ def continue_training(
         stream if shuffle else None,
         settings.train_biases,
     )
+    schedule = schedule_of(settings.optimizer)
+    rates = None
+    if schedule is not None:
+        rates = Rates(schedule, watcher.losses if watcher else state.losses.tolist(), _kernel.exp, _kernel.log)
+    one_by_one = run.callback is not None or watcher is not None or (rates is not None and rates.look_back)
     curve, stopped, last = [state.losses] if state.losses.size else [], "epochs", state.losses.shape[0] + run.epochs
     first = state.losses.shape[0]  # the epoch at which the newest piece of the curve begins
     with progress_bar(run) as advance:
         while first < last and stopped == "epochs":
             piece, done = np.empty(min(last - first, LOSSES_AT_ONCE)), 0
+            rates_of_piece, known = None if rates is None else np.empty(piece.shape[0]), 0
             while done < piece.shape[0] and stopped == "epochs":
-                before = done
-                done = trainer.train(
-                    piece, done, piece.shape[0] if run.callback is None and watcher is None else done + 1
-                )
+                before, until = done, done + 1 if one_by_one else piece.shape[0]
+                if rates is not None and rates_of_piece is not None:
+                    if done == known:
+                        known = min(until, done + RATES_AT_ONCE)
+                        rates_of_piece[done:known] = [rates.of(first + k) for k in range(done, known)]
+                    until = known
+                done = trainer.train(piece, done, until, rates_of_piece)
                 if done == before:
                     continue
                 epoch, loss = first + done - 1, float(piece[done - 1])
@@ -423,11 +434,13 @@ def continue_training(
                     raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
                 stopped = trainer.ended or stopped
                 advance(done - before, loss)
-                if watcher is None and run.callback is None:
+                if not one_by_one:
                     continue
                 snapshot = _snapshot(network, w, curve, piece[:done])
                 if watcher is not None:
                     stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
+                if rates is not None:
+                    rates.see(watcher.losses[-1] if watcher else loss)
                 if run.callback is not None and EpochState(epoch, loss, snapshot).shown_to(run.callback):
                     stopped = "callback"
             curve.append(piece if done == piece.shape[0] else piece[:done].copy())

@@ -23,7 +23,7 @@ C_SOURCES = KERNEL_SOURCE.parents[1] / "src_c"
 ALLOWED_OF = {
     "math": {"sqrt", "copysign", "inf", "nan", "isfinite"},
     "np": {"array"},
-    "context": {"exp", "ln", "add"},
+    "context": {"exp", "ln", "add", "multiply", "divide"},
     "stream": {"random_raw"},
 }
 # Of these modules only names that compute nothing may be imported.
@@ -193,6 +193,11 @@ def test_public_names():
         "Rprop",
         "DivergenceError",
         "EarlyStopping",
+        "StepDecay",
+        "ExponentialDecay",
+        "InverseScaling",
+        "CosineDecay",
+        "ReduceOnPlateau",
         "loss_and_gradient",
     }
     assert set(backprop.__all__) == public | {"__version__", "contract_version", "show_config"}

@@ -48,6 +48,20 @@ def optimizers_by_rule():
 
 
 @st.composite
+def schedules(draw):
+    number = st.floats(5e-324, 1.0, allow_subnormal=True)
+    initial, factor = draw(st.one_of(number, st.sampled_from((1e-3, 0.1, 1e300)))), draw(number)
+    count = draw(st.integers(1, 5))
+    choices = [backprop.StepDecay(initial, count, factor), backprop.ExponentialDecay(initial, factor)]
+    choices += [backprop.InverseScaling(initial, draw(number), factor), backprop.CosineDecay(initial, count)]
+    choices.append(backprop.CosineDecay(initial, count, initial * factor))
+    if factor < 1.0:
+        enough = draw(st.sampled_from((0.0, 1e-3, 1e300)))
+        choices.append(backprop.ReduceOnPlateau(initial, factor, count % 2 + 1, enough))
+    return draw(st.sampled_from(choices))
+
+
+@st.composite
 def optimizers(draw):
     kind = draw(st.sampled_from(typing.get_args(Optimizer)))
     if kind is backprop.Rprop:
@@ -59,9 +73,16 @@ def optimizers(draw):
         st.floats(0.0, 1.0, exclude_max=True, allow_subnormal=True),
         st.sampled_from((5e-324, 1e3, 1e300)),
     )
-    values = [draw(st.booleans() if field.type in (bool, "bool") else number) for field in dataclasses.fields(kind)]
+    rate = st.one_of(number, schedules())
     try:
-        return kind(*values)
+        return kind(
+            **{
+                field.name: draw(
+                    st.booleans() if field.type in (bool, "bool") else rate if field.name == "learning_rate" else number
+                )
+                for field in dataclasses.fields(kind)
+            }
+        )
     except ValueError:
         hypothesis.reject()
 

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike
 from .. import arguments
 from ..errors import DivergenceError
 from ..network import Network, loss_of, rows_of
-from ..optimizers import Optimizer
+from ..optimizers import Optimizer, at_rate, schedule_of
+from ..schedules import Rates
 from ..stopping import EarlyStopping, Watcher, parts
 from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
 from .activations import ACTIVATIONS as ACTIVATIONS
@@ -297,7 +298,8 @@ def continue_training(
     watcher = stopping and Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss)[0], state.watch)
     w, moments, powers = network.parameters.tolist(), state.moments.tolist(), state.powers.tolist()
     losses, stream, stopped = state.losses.tolist(), arguments.started(state.stream), "epochs"
-    one_epoch = METHODS.get(settings.optimizer.rule, train_epoch)
+    one_epoch, schedule = METHODS.get(settings.optimizer.rule, train_epoch), schedule_of(settings.optimizer)
+    rates = None if schedule is None else Rates(schedule, watcher.losses if watcher else losses, exp, log)
 
     def snapshot(*moments: Vector) -> Network:
         if not all(math.isfinite(value) for values in (w, *moments) for value in values):
@@ -306,7 +308,10 @@ def continue_training(
 
     with progress_bar(run) as advance:
         for epoch in range(len(losses), len(losses) + run.epochs):
-            loss, ended = one_epoch(network, w, moments, powers, stream, settings, *data)
+            now = settings
+            if rates:
+                now = settings._replace(optimizer=at_rate(settings.optimizer, rates.of(epoch)))
+            loss, ended = one_epoch(network, w, moments, powers, stream, now, *data)
             losses.append(loss)
             if not math.isfinite(loss) or ended == "overflow":
                 raise DivergenceError(epoch, losses)
@@ -314,6 +319,8 @@ def continue_training(
             advance(1, losses[-1])
             if watcher:
                 stopped = watcher.after(snapshot(), [losses]) or stopped
+            if rates:
+                rates.see(watcher.losses[-1] if watcher else losses[-1])
             if run.callback is not None and EpochState(epoch, losses[-1], snapshot).shown_to(run.callback):
                 stopped = "callback"
             if stopped != "epochs":

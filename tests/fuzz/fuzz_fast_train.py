@@ -33,6 +33,7 @@ with atheris.instrument_imports(include=["backprop"]):
     from backprop import _kernel, reference
     from backprop.network import INITIALIZERS
     from backprop.optimizers import FULL_BATCH, Optimizer
+    from backprop.schedules import Schedule
 
 INITIALIZERS = list(INITIALIZERS)
 RIGHT, WRONG, UNSURE = "right", "wrong", "unsure"
@@ -229,7 +230,7 @@ def optimizers(choices):
                 given["first_step"] = Argument(given["first_step"].make, UNSURE)  # it may lie beyond the bounds
         made, _ = call(kind, given)
         return right(made if isinstance(made, kind) else None)
-    rate = numbers(choices, 0.0, False, math.inf)
+    rate = schedules(choices) if choices.one_in(3) else numbers(choices, 0.0, False, math.inf)
     if kind is backprop.SGD:
         given = {"learning_rate": rate, "momentum": right(0.0), "nesterov": right(False)}
         if choices.one_in(2):
@@ -246,6 +247,25 @@ def optimizers(choices):
             given["weight_decay"] = numbers(choices, 0.0, True, math.inf)
     made, _ = call(kind, given)
     return right(made if isinstance(made, kind) else None)
+
+
+def schedules(choices):
+    """A learning rate for each epoch; its own arguments may be wrong, and then there is none."""
+    kind = choices.pick([*typing.get_args(Schedule)])
+    given = {"initial": numbers(choices, 0.0, False, math.inf)}
+    counts = {backprop.StepDecay: "every", backprop.CosineDecay: "epochs", backprop.ReduceOnPlateau: "patience"}
+    if kind in counts:
+        given[counts[kind]] = integers(choices, 1, [1, 2, 5])
+    if kind is backprop.InverseScaling:
+        given |= {name: numbers(choices, 0.0, False, math.inf) for name in ("power", "scale")}
+    elif kind is not backprop.CosineDecay:
+        given["factor"] = numbers(choices, 0.0, False, 1.0)
+        if kind is not backprop.ReduceOnPlateau and given["factor"].verdict == WRONG:
+            given["factor"] = Argument(given["factor"].make, UNSURE)  # it may be 1.0
+    if kind is backprop.ReduceOnPlateau:
+        given["min_improvement"] = numbers(choices, 0.0, True, math.inf)
+    made, _ = call(kind, given)
+    return right(made) if isinstance(made, kind) else Argument(lambda: None, WRONG)
 
 
 def stoppings(choices):
@@ -542,7 +562,7 @@ host = {"errors": "warn"}  # what NumPy does about overflow and so on, by the ho
 
 def bits(value):
     """Every bit of a result."""
-    if isinstance(value, Optimizer):
+    if isinstance(value, Optimizer | Schedule):
         return repr(value)
     if isinstance(value, backprop.Training):
         state = value._state

@@ -1,0 +1,303 @@
+"""Learning-rate schedules (N15): a rate for each epoch, as small frozen dataclasses that stand in a number's place.
+
+Shared by `fast_train` and the definition, which bring their own exp and log, with the same bits in both.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from . import _kernel, arguments
+
+Function = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """The rate is multiplied by a factor after every so many epochs.
+
+    Parameters
+    ----------
+    initial : float in (0, inf)
+        The rate of the first epochs.
+    every : int >= 1
+        For how many epochs a rate holds.
+    factor : float in (0, 1], default 0.5
+        How much of it is left after them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is no number, or out of its range.
+
+    Notes
+    -----
+    ``initial*factor**(epoch//every)``, with epochs counted from 0 through all runs that were resumed.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> backprop.SGD(backprop.StepDecay(0.1, every=50))
+    SGD(learning_rate=StepDecay(initial=0.1, every=50, factor=0.5), momentum=0.0, nesterov=False)
+    """
+
+    initial: float
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self, {"initial": "(0, inf)", "factor": "(0, 1]"}, "every")
+
+    def _rate(self, epoch: int, exp: Function, log: Function) -> float:
+        return self.initial * exp(float(epoch // self.every) * log(self.factor))
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """The rate is multiplied by a factor after each epoch.
+
+    Parameters
+    ----------
+    initial : float in (0, inf)
+        The rate of the first epoch.
+    factor : float in (0, 1]
+        How much of it is left after an epoch, such as 0.99.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is no number, or out of its range.
+
+    Notes
+    -----
+    ``initial*factor**epoch``, with epochs counted from 0 through all runs that were resumed.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> backprop.Adam(backprop.ExponentialDecay(0.01, 0.99)).learning_rate.factor
+    0.99
+    """
+
+    initial: float
+    factor: float
+
+    def __post_init__(self) -> None:
+        _check(self, {"initial": "(0, inf)", "factor": "(0, 1]"})
+
+    def _rate(self, epoch: int, exp: Function, log: Function) -> float:
+        return self.initial * exp(float(epoch) * log(self.factor))
+
+
+@dataclass(frozen=True)
+class InverseScaling:
+    """The rate falls as a power of the epochs.
+
+    Parameters
+    ----------
+    initial : float in (0, inf)
+        The rate of the first epoch.
+    power : float in (0, inf), default 0.5
+    scale : float in (0, inf), default 1.0
+        How fast it falls at first: after ``1/scale`` epochs, what is left is ``2**-power``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is no number, or out of its range.
+
+    Notes
+    -----
+    ``initial/(1 + scale*epoch)**power``, with epochs counted from 0 through all runs that were resumed (Robbins and
+    Monro 1951: with a power above 0.5, up to 1, the noise of batches averages out).
+
+    Examples
+    --------
+    >>> import backprop
+    >>> backprop.SGD(backprop.InverseScaling(0.1), momentum=0.9).momentum
+    0.9
+    """
+
+    initial: float
+    power: float = 0.5
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self, {"initial": "(0, inf)", "power": "(0, inf)", "scale": "(0, inf)"})
+
+    def _rate(self, epoch: int, exp: Function, log: Function) -> float:
+        return self.initial / exp(self.power * log(1.0 + self.scale * float(epoch)))
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """The rate falls along half a wave of the cosine, to its last value after so many epochs.
+
+    Parameters
+    ----------
+    initial : float in (0, inf)
+        The rate of the first epoch.
+    epochs : int >= 1
+        How long the way down is.
+    final : float in [0, initial], default 0.0
+        The rate of epoch ``epochs`` and all after it. With 0.0, plain SGD and Adam leave the weights as they are then.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is no number, or out of its range.
+
+    Notes
+    -----
+    With ``c = (1 + cos(pi*epoch/epochs))/2``, ``initial*c + final*(1 - c)`` (Loshchilov and Hutter 2017, equation 5),
+    with epochs counted from 0 through all runs that were resumed.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 0.25, 1.0]
+    >>> adam = backprop.Adam(backprop.CosineDecay(0.1, epochs=80))
+    >>> run = backprop.fast_train(backprop.Network([1, 4, 1]), X, y, optimizer=adam, epochs=80)
+    >>> run.resume(X, y, epochs=5).network == run.network
+    True
+    """
+
+    initial: float
+    epochs: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, {"initial": "(0, inf)"}, "epochs")
+        _check(self, {"final": f"[0, {self.initial!r}]"})
+
+    def _rate(self, epoch: int, exp: Function, log: Function) -> float:
+        if epoch >= self.epochs:
+            return self.final
+        c = 0.5 * (1.0 + cosine(epoch, self.epochs))
+        return self.initial * c + self.final * (1.0 - c)
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau:
+    """The rate is reduced when the loss has not fallen for a while.
+
+    Parameters
+    ----------
+    initial : float in (0, inf)
+        The rate of the first epochs.
+    factor : float in (0, 1), default 0.5
+        How much of it is left when it is reduced.
+    patience : int >= 1, default 10
+        After how many epochs without an improvement that happens; then as many begin anew.
+    min_improvement : float in [0, inf), default 0.0
+        How much lower than the lowest loss so far a loss must be to count as an improvement.
+    min_rate : float in [0, initial], default 0.0
+        What the rate does not fall below.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is no number, or out of its range.
+
+    Notes
+    -----
+    The losses are those that `EarlyStopping` watches, if there is one, and otherwise the training's own. Let its
+    patience be a few times as long as this one.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> backprop.Adam(backprop.ReduceOnPlateau(0.01)).learning_rate.patience
+    10
+    """
+
+    initial: float
+    factor: float = 0.5
+    patience: int = 10
+    min_improvement: float = 0.0
+    min_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, {"initial": "(0, inf)", "factor": "(0, 1)", "min_improvement": "[0, inf)"}, "patience")
+        _check(self, {"min_rate": f"[0, {self.initial!r}]"})
+
+    def _after(self, state: "Plateau", loss: float) -> "Plateau":
+        """The rate of the next epoch, after one with this loss."""
+        lowest = loss if loss < state.lowest else state.lowest
+        if loss < state.lowest - self.min_improvement:
+            return Plateau(state.rate, lowest, 0)
+        if state.waited + 1 < self.patience:
+            return Plateau(state.rate, lowest, state.waited + 1)
+        rate = state.rate * self.factor
+        return Plateau(self.min_rate if rate < self.min_rate else rate, lowest, 0)
+
+
+class Plateau(NamedTuple):
+    rate: float
+    lowest: float  # of the losses so far
+    waited: int  # epochs since an improvement, or since the rate was reduced
+
+
+Schedule = StepDecay | ExponentialDecay | InverseScaling | CosineDecay | ReduceOnPlateau
+
+
+def _check(schedule: Schedule, ranges: dict[str, str], *counts: str) -> None:
+    """Make numbers of these settings, and check that they lie in their ranges; counts are integers from 1 on."""
+    for name, interval in ranges.items():
+        object.__setattr__(schedule, name, arguments.number(name, getattr(schedule, name), interval))
+    for name in counts:
+        object.__setattr__(schedule, name, arguments.integer(name, getattr(schedule, name), 1))
+
+
+def cosine(part: int, whole: int) -> float:
+    """cos(pi*part/whole), 0 <= part <= whole: the double nearest to its series up to x**62, in 60 decimal digits."""
+    if 2 * part >= whole:
+        return 0.0 if 2 * part == whole else -cosine(whole - part, whole)
+    from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+
+    context = Context(prec=60, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[])
+    pi = Decimal("3.14159265358979323846264338327950288419716939937510582097494")
+    x = context.divide(context.multiply(pi, Decimal(part)), Decimal(whole))
+    square = context.multiply(x, x)
+    term = total = Decimal(1)
+    for k in range(2, 64, 2):
+        term = context.divide(context.multiply(term, square), Decimal(-(k - 1) * k))
+        total = context.add(total, term)
+    return float(total)
+
+
+class Rates:
+    """The rates of a run's epochs, in the contract's arithmetic, whatever the host's is.
+
+    losses are those of the epochs that were before this run; exp and log the contract's.
+    """
+
+    def __init__(self, schedule: Schedule, losses: Iterable[float], exp: Function, log: Function) -> None:
+        self.schedule, self.functions = schedule, (exp, log)
+        self.plateau = Plateau(schedule.initial, math.inf, 0)
+        for loss in losses if self.look_back else ():
+            self.see(loss)
+
+    @property
+    def look_back(self) -> bool:
+        """Whether the rate of an epoch depends on the losses of those before it."""
+        return isinstance(self.schedule, ReduceOnPlateau)
+
+    def of(self, epoch: int) -> float:
+        """The rate of an epoch, after all losses before it have been seen."""
+        if isinstance(self.schedule, ReduceOnPlateau):
+            return self.plateau.rate
+        return _kernel.in_contract(self.schedule._rate, epoch, *self.functions)
+
+    def see(self, loss: float) -> None:
+        """Take note of an epoch's loss."""
+        if isinstance(self.schedule, ReduceOnPlateau):
+            self.plateau = _kernel.in_contract(self.schedule._after, self.plateau, loss)
+
+
+def number_or_schedule(argument: str, value: Any, interval: str) -> float | Schedule:
+    """A finite number in an interval, or a schedule as it is."""
+    if isinstance(value, Schedule):
+        return value
+    return arguments.number(argument, value, interval, " or a schedule such as backprop.StepDecay(...)")
