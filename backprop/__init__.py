@@ -7,6 +7,7 @@ The names that users need are here; `backprop.reference` is the definition of wh
 import importlib
 from typing import Any
 
+from .checkpoint import Checkpoint
 from .errors import DivergenceError
 from .network import Network, loss_and_gradient
 from .optimizers import SGD, Adam, AdamW, RMSprop, Rprop
@@ -19,6 +20,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Checkpoint",
     "CosineDecay",
     "DivergenceError",
     "EarlyStopping",

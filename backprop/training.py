@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from . import _kernel, arguments
 from .arguments import FloatArray
+from .checkpoint import Checkpoint, Keeper, carry_on
 from .errors import DivergenceError
 from .network import Network, data, loss_of, loss_of_rows
 from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments, schedule_of
@@ -113,15 +115,27 @@ class Run(NamedTuple):
     callback: "Callback | None"
     progress: bool
     n_threads: int | None
+    checkpoint: Checkpoint | None = None
+    keeper: Keeper | None = None  # of the checkpoint
 
     @classmethod
-    def checked(cls, epochs: int, callback: "Callback | None", progress: bool, n_threads: int | None = None) -> "Run":
+    def checked(
+        cls,
+        epochs: int,
+        callback: "Callback | None",
+        progress: bool,
+        checkpoint: Checkpoint | None,
+        n_threads: int | None = None,
+    ) -> "Run":
         """What was asked for."""
         epochs = arguments.integer("epochs", epochs, 1)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be None or a function of one argument, got {arguments.shown(callback)}")
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            shown = arguments.shown(checkpoint)
+            raise TypeError(f"checkpoint must be None or a backprop.Checkpoint(...), got {shown}")
         arguments.threads(n_threads, 0)
-        return cls(epochs, callback, arguments.flag("progress", progress), n_threads)
+        return cls(epochs, callback, arguments.flag("progress", progress), n_threads, checkpoint)
 
 
 class EpochState:
@@ -214,6 +228,12 @@ class Training:
     def best_epoch(self) -> int | None:
         return None if self._state.watch is None else self._state.watch.best_epoch
 
+    @property
+    def _last(self) -> Network:
+        """Where a resumed run begins."""
+        watch = self._state.watch
+        return self.network if watch is None else self.network.with_parameters(watch.last)
+
     def resume(
         self,
         X: npt.ArrayLike,
@@ -221,6 +241,7 @@ class Training:
         *,
         epochs: int,
         sample_weight: npt.ArrayLike | None = None,
+        checkpoint: Checkpoint | None = None,
         callback: Callback | None = None,
         progress: bool = False,
         n_threads: int | None = None,
@@ -231,8 +252,9 @@ class Training:
 
         Parameters
         ----------
-        X, y, epochs, sample_weight, callback, progress, n_threads
-            As for `fast_train`; the data may be other data, and what rows count is said anew.
+        X, y, epochs, sample_weight, checkpoint, callback, progress, n_threads
+            As for `fast_train`; the data may be other data, what rows count is said anew, and the checkpoint must be a
+            file of its own.
 
         Returns
         -------
@@ -247,10 +269,8 @@ class Training:
         >>> run.epochs, run.network == backprop.fast_train(net, X, y, epochs=50).network
         (50, True)
         """
-        run = Run.checked(epochs, callback, progress, n_threads)
-        watch = self._state.watch
-        last = self.network if watch is None else self.network.with_parameters(watch.last)
-        return self._continue(last, X, y, self.settings, self._state.copy(), run, sample_weight)
+        run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
+        return carry_on(self._continue, self._last, X, y, self.settings, self._state.copy(), run, sample_weight)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a text file, exactly; `load` reads it back.
@@ -415,6 +435,17 @@ def continue_training(
     one_by_one = run.callback is not None or watcher is not None or (rates is not None and rates.look_back)
     curve, stopped, last = [state.losses] if state.losses.size else [], "epochs", state.losses.shape[0] + run.epochs
     first = state.losses.shape[0]  # the epoch at which the newest piece of the curve begins
+
+    def training(curve: list[FloatArray]) -> Training:
+        losses = curve[0] if len(curve) == 1 else np.concatenate(curve)
+        if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(state.moments.reshape(-1)) >= 0:
+            raise DivergenceError(losses.shape[0] - 1, losses)
+        final, watch = network._of(network.sizes, network.activations, w.copy()), None
+        if watcher:
+            final, watch = watcher.result(final)
+        after = RunState(losses, state.moments, state.powers, stream, watch)
+        return Training(final, stopped, settings, after, continue_training)
+
     with progress_bar(run) as advance:
         while first < last and stopped == "epochs":
             piece, done = np.empty(min(last - first, LOSSES_AT_ONCE)), 0
@@ -426,6 +457,8 @@ def continue_training(
                         known = min(until, done + RATES_AT_ONCE)
                         rates_of_piece[done:known] = [rates.of(first + k) for k in range(done, known)]
                     until = known
+                if run.keeper is not None:
+                    until = min(until, run.keeper.until(first + done) - first)
                 done = trainer.train(piece, done, until, rates_of_piece)
                 if done == before:
                     continue
@@ -434,25 +467,19 @@ def continue_training(
                     raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
                 stopped = trainer.ended or stopped
                 advance(done - before, loss)
-                if not one_by_one:
-                    continue
-                snapshot = _snapshot(network, w, curve, piece[:done])
-                if watcher is not None:
-                    stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
-                if rates is not None:
-                    rates.see(watcher.losses[-1] if watcher else loss)
-                if run.callback is not None and EpochState(epoch, loss, snapshot).shown_to(run.callback):
-                    stopped = "callback"
+                if one_by_one:
+                    snapshot = _snapshot(network, w, curve, piece[:done])
+                    if watcher is not None:
+                        stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
+                    if rates is not None:
+                        rates.see(watcher.losses[-1] if watcher else loss)
+                    if run.callback is not None and EpochState(epoch, loss, snapshot).shown_to(run.callback):
+                        stopped = "callback"
+                if run.keeper is not None and done == until and stopped == "epochs":
+                    run.keeper.after(first + done, partial(training, [*curve, piece[:done]]))
             curve.append(piece if done == piece.shape[0] else piece[:done].copy())
             first += done
-    losses = curve[0] if len(curve) == 1 else np.concatenate(curve)
-    if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(state.moments.reshape(-1)) >= 0:
-        raise DivergenceError(losses.shape[0] - 1, losses)
-    final, watch = network._of(network.sizes, network.activations, w), None
-    if watcher:
-        final, watch = watcher.result(final)
-    state = RunState(losses, state.moments, state.powers, stream, watch)
-    return Training(final, stopped, settings, state, continue_training)
+    return training(curve)
 
 
 def _snapshot(network: Network, w: FloatArray, curve: list[FloatArray], newest: FloatArray) -> Callable[[], Network]:
@@ -481,6 +508,7 @@ def fast_train(
     train_biases: bool = True,
     sample_weight: npt.ArrayLike | None = None,
     stopping: EarlyStopping | None = None,
+    checkpoint: Checkpoint | None = None,
     n_threads: int | None = None,
     callback: Callback | None = None,
     progress: bool = False,
@@ -518,6 +546,8 @@ def fast_train(
         1e300). The mean is over what the rows count, so that 3.0 is as a row that is there three times in its batch.
     stopping : EarlyStopping or None
         Watch a validation set, stop when its loss no longer falls, give back the best weights.
+    checkpoint : Checkpoint or None
+        Write how far the run is to a file, and go on from there if the file holds this very run already.
     n_threads : int >= 1 or None
         How many threads may work; None: as many as OpenMP would use. Changes no bit, and small work takes one.
     callback : callable or None
@@ -536,6 +566,8 @@ def fast_train(
         If an argument is of the wrong kind, unknown, out of range or of a shape that does not fit.
     DivergenceError
         If the loss of an epoch, or in the end a weight, is not finite.
+    OSError
+        If a checkpoint cannot be read or written; the one before stays as it was.
     KeyboardInterrupt
         Soon after Ctrl-C; what was passed in is as it was.
 
@@ -555,7 +587,7 @@ def fast_train(
     """
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
     state = start(network, settings, arguments.stream(rng))
-    run = Run.checked(epochs, callback, progress, n_threads)
-    training = continue_training(network, X, y, settings, state, run, sample_weight)
+    run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
+    training = carry_on(continue_training, network, X, y, settings, state, run, sample_weight, rng)
     arguments.advance(rng, training._state.stream)
     return training

@@ -172,12 +172,12 @@ def test_twins_have_the_same_signatures():
 def test_signature_of_fast_train():
     """The face that the design fixes."""
     names = ["network", "X", "y", "loss", "optimizer", "epochs", "batch_size", "shuffle", "rng", "train_biases"]
-    names += ["sample_weight", "stopping"]
+    names += ["sample_weight", "stopping", "checkpoint"]
     assert [name for name, _, _ in parameters(backprop.fast_train)] == [*names, "n_threads", "callback", "progress"]
     defaults = [
         default for _, kind, default in parameters(backprop.fast_train) if kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    assert defaults == [None, None, 100, None, True, 0, True, None, None, None, None, False]
+    assert defaults == [None, None, 100, None, True, 0, True, None, None, None, None, None, False]
 
 
 def test_public_names():
@@ -189,6 +189,7 @@ def test_public_names():
         "SGD",
         "Adam",
         "AdamW",
+        "Checkpoint",
         "RMSprop",
         "Rprop",
         "DivergenceError",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import arguments
+from ..checkpoint import Checkpoint, carry_on
 from ..errors import DivergenceError
 from ..network import Network, loss_of, rows_of
 from ..optimizers import Optimizer, at_rate, schedule_of
@@ -306,6 +307,13 @@ def continue_training(
             raise DivergenceError(len(losses) - 1, losses)
         return network.with_parameters(w)
 
+    def training() -> Training:
+        last, watch = snapshot(*moments), None
+        if watcher:
+            last, watch = watcher.result(last)
+        arrays = np.array(losses), np.array(moments).reshape(state.moments.shape), np.array(powers)
+        return Training(last, stopped, settings, RunState(*arrays, stream, watch), continue_training)
+
     with progress_bar(run) as advance:
         for epoch in range(len(losses), len(losses) + run.epochs):
             now = settings
@@ -325,11 +333,9 @@ def continue_training(
                 stopped = "callback"
             if stopped != "epochs":
                 break
-    last, watch = snapshot(*moments), None
-    if watcher:
-        last, watch = watcher.result(last)
-    arrays = np.array(losses), np.array(moments).reshape(state.moments.shape), np.array(powers)
-    return Training(last, stopped, settings, RunState(*arrays, stream, watch), continue_training)
+            if run.keeper:
+                run.keeper.after(epoch + 1, training)
+    return training()
 
 
 def train(
@@ -346,14 +352,15 @@ def train(
     train_biases: bool = True,
     sample_weight: ArrayLike | None = None,
     stopping: EarlyStopping | None = None,
+    checkpoint: Checkpoint | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Training:
     """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
     state = start(network, settings, arguments.stream(rng))
-    run = Run.checked(epochs, callback, progress)
-    training = continue_training(network, X, y, settings, state, run, sample_weight)
+    run = Run.checked(epochs, callback, progress, checkpoint)
+    training = carry_on(continue_training, network, X, y, settings, state, run, sample_weight, rng)
     arguments.advance(rng, training._state.stream)
     return training
 
