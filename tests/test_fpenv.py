@@ -100,6 +100,14 @@ def files():
         yield np.frombuffer(file.read(), np.uint8)
     yield backprop.Network.load(folder + "/net").parameters
     yield pickle.loads(pickle.dumps(network)).parameters
+    stop = backprop.EarlyStopping(min_improvement=5e-324, target_loss=-5e-324, restore_best=False)
+    run = backprop.fast_train(network, [[0.0]], [SMALL[2:]], epochs=2, optimizer=backprop.SGD(5e-324), stopping=stop)
+    run.save(folder + "/run")
+    with open(folder + "/run", "rb") as file:
+        yield np.frombuffer(file.read(), np.uint8)
+    backprop.Training.load(folder + "/run").save(folder + "/run")
+    with open(folder + "/run", "rb") as file:
+        yield np.frombuffer(file.read(), np.uint8)
     yield backprop.Network.from_arrays([[SMALL[:2]]], [SMALL[2:]]).parameters
     yield backprop.Network.from_arrays([SINGLE], [[0.0, 0.0]]).parameters
 

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import pathlib
 import pickle
 import typing
 
@@ -404,6 +405,17 @@ def test_settings_are_made_by_their_own_checks():
     """The file's reader calls Settings.checked with each field by its name."""
     checked = Settings.checked.__func__.__annotations__
     assert set(Settings._fields) <= set(checked)
+
+
+def test_the_documents_example(tmp_path, monkeypatch):
+    """The text in docs/training-file.md is what its code writes, and every line of it is one that it explains."""
+    text = (pathlib.Path(__file__).parents[1] / "docs" / "training-file.md").read_text(encoding="utf-8")
+    code, example = text.split("```python\n")[1].split("```")[0], text.split("```text\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert (tmp_path / "run.txt").read_text(encoding="ascii") == example
+    for word in (*training_file.Contents._fields, *RunState._fields, *training_file.STREAMS, *training_file.CONSTANTS):
+        assert f"`{word}`" in text or f".{word}`" in text
 
 
 def test_paths(tmp_path):
