@@ -337,7 +337,8 @@ def stream(rng: Any) -> Any:
             f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), "
             f"got {shown(rng)}"
         )
-    return integer("rng", given, 0)
+    seed = integer("rng", given, 0)
+    return seed if seed < 2**128 else np.random.PCG64(seed)  # whose state is no longer than others
 
 
 def started(stream: Any) -> Any:

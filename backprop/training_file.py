@@ -100,7 +100,7 @@ def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[
         kind, words = "text", [value]
     elif isinstance(value, int):
         if abs(value) >= 10**MOST_DIGITS:
-            raise ValueError(f"{label} has more than {MOST_DIGITS} digits, which a file of a training run cannot hold")
+            raise ValueError(f"{label} must have at most {MOST_DIGITS} digits to be written to a file")
         kind, words = "int", [str(value)]
     elif isinstance(value, float):
         kind, words = "float", text_file.hexadecimal([value])
@@ -162,8 +162,11 @@ def write(path: str | os.PathLike[str], training: Training, run: str | None = No
 
 def identity(network: Network, settings: Settings, state: RunState, *arrays: npt.NDArray[Any]) -> str:
     """The SHA-256 of all that the bits of a run depend on: where it starts, the data, and the contract."""
-    parts = contract_version, network.sizes, network.activations, network.parameters, _settings(network, settings)
-    text = "\n".join(lines_of("run", (*parts, state, *arrays), _digest))
+    parts: dict[str, Any] = {"contract": contract_version, "sizes": network.sizes, "activations": network.activations}
+    parts |= {"parameters": network.parameters, "settings": _settings(network, settings), "state": state}
+    text = "\n".join(
+        line for name, part in [*parts.items(), ("rows", arrays)] for line in lines_of(name, part, _digest)
+    )
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

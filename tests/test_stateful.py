@@ -1,7 +1,10 @@
 """Whatever is done with a run on the way, its bits are those of one uninterrupted run of the definition."""
 
+import contextlib
 import copy
+import os
 import pickle
+import tempfile
 
 import hypothesis.strategies as st
 import numpy as np
@@ -105,6 +108,40 @@ class Runs(RuleBasedStateMachine):
     def go_on_with_a_copy(self, make):
         self.earlier.append(self.run)
         self.run = make(self.run)
+
+    @rule()
+    def go_on_with_what_was_saved(self):
+        self.earlier.append(self.run)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "run")
+            self.run.save(path)
+            self.run = backprop.Training.load(path)
+
+    @precondition(lambda self: self.run.epochs < MOST_EPOCHS)
+    @rule(after=st.integers(0, 3), every=st.integers(1, 3), again=st.booleans())
+    def go_on_from_a_checkpoint(self, after, every, again):
+        """Of a resumed run whose callback raised; perhaps the whole run from its start, by the same call."""
+        before = self.run.epochs
+
+        def callback(state):
+            if state.epoch == before + after:
+                raise KeyError("from the callback")
+
+        def run(checkpoint, callback=None):
+            if again:
+                given = {**self.settings, "epochs": before + 3, "checkpoint": checkpoint, "callback": callback}
+                return backprop.fast_train(self.network, self.X, self.y, **given)
+            return self.run.resume(self.X, self.y, epochs=3, checkpoint=checkpoint, callback=callback)
+
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = backprop.Checkpoint(os.path.join(folder, "run"), every=every)
+            with contextlib.suppress(KeyError):
+                run(checkpoint, callback)
+            if os.path.exists(checkpoint.path):
+                self.check(backprop.Training.load(checkpoint.path))
+            self.earlier.append(self.run)
+            self.run = run(checkpoint)
+        assert (self.run.epochs, self.run.stopped) == (before + 3, "epochs")
 
     @rule(make=st.sampled_from(COPIES))
     def copy_the_network(self, make):

@@ -35,7 +35,8 @@ OPTIMIZERS = [
 ]
 STREAMS = {
     "seed": lambda: 0,
-    "long seed": lambda: 10**600,
+    "long seed": lambda: 2**128 - 1,
+    "longer seed": lambda: 10**5000,
     "fresh": lambda: None,
     "seed sequence": lambda: np.random.SeedSequence([1, 2]),
     "generator": lambda: np.random.default_rng(3),
@@ -126,9 +127,12 @@ def test_a_pickle_of_what_was_loaded(tmp_path):
 
 
 def test_a_seed_that_is_too_long(tmp_path):
-    run = backprop.fast_train(NETWORK, X, Y, epochs=1, rng=10**700, shuffle=False)
-    with pytest.raises(ValueError, match=r"stream has more than 640 digits"):
+    stop = backprop.EarlyStopping(rng=10**700)
+    run = backprop.fast_train(NETWORK, X, Y, epochs=1, stopping=stop)
+    with pytest.raises(ValueError, match=r"settings\.stopping\.rng must have at most 640 digits"):
         run.save(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"settings\.stopping\.rng must have at most 640 digits"):
+        backprop.fast_train(NETWORK, X, Y, epochs=1, stopping=stop, checkpoint=backprop.Checkpoint(tmp_path / "run"))
     assert os.listdir(tmp_path) == []
 
 

@@ -15,11 +15,14 @@ iterators without an end, objects that lie about their class or about where thei
 computer but in an address.
 """
 
+import contextlib
 import decimal
 import fractions
 import math
+import os
 import random
 import re
+import tempfile
 import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -39,6 +42,7 @@ INITIALIZERS = list(INITIALIZERS)
 RIGHT, WRONG, UNSURE = "right", "wrong", "unsure"
 OUTPUTS = _kernel.ACTIVATIONS
 HIDDEN = tuple(name for name in OUTPUTS if name != "softmax")
+PATH = os.path.join(tempfile.mkdtemp(), "run")
 HUGE = 10**5000  # more digits than Python prints
 
 
@@ -280,6 +284,30 @@ def stoppings(choices):
     given["min_improvement"] = numbers(choices, 0.0, True, math.inf)
     made, _ = call(backprop.EarlyStopping, given)
     return right(made)
+
+
+def checkpoints(choices):
+    """None, or a file that is not there yet."""
+    if choices.one_in(16):
+        return wrong(choices, "run", True, 5, backprop.Checkpoint)
+    if choices.one_in(2):
+        return right(None)
+    given = {
+        "path": right(PATH),
+        "every": integers(choices, 1, [1, 2]),
+        "seconds": numbers(choices, 0.0, False, math.inf),
+    }
+    for name in ("every", "seconds"):
+        if given[name].verdict == WRONG and given[name].make() is None:
+            given[name] = right(None)
+    made, _ = call(backprop.Checkpoint, given)
+
+    def fresh():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(PATH)
+        return made
+
+    return Argument(fresh, RIGHT)
 
 
 def layer_sizes(choices):
@@ -568,7 +596,7 @@ def bits(value):
         state = value._state
         arrays = [value.losses, value.validation_losses, state.moments, state.powers]
         return [bits(value.network), value.stopped, value.best_epoch, bits(arrays)]
-    if isinstance(value, backprop.EarlyStopping):
+    if isinstance(value, backprop.EarlyStopping | backprop.Checkpoint):
         return repr(value)
     if isinstance(value, backprop.Network):
         return [value.sizes, value.activations, bits(value.parameters)]
@@ -734,11 +762,11 @@ def one_input(data):
         if isinstance(given["optimizer"].make(), FULL_BATCH):
             given["batch_size"] = right(None)
         given |= {"shuffle": flags(choices), "train_biases": flags(choices), "rng": streams(choices)}
-        given["stopping"] = stoppings(choices)
+        given["stopping"], given["checkpoint"] = stoppings(choices), checkpoints(choices)
         run, twin = call(backprop.fast_train, {**given, "n_threads": threads}, reference.train)
         if twin is None:
             return
-        given = {**data_arguments(), **run_arguments()}
+        given = {**data_arguments(), **run_arguments(), "checkpoint": checkpoints(choices)}
         call(run.resume, {**given, "n_threads": threads}, twin.resume)
     elif action == "predict":
         X = {"X": data_arguments()["X"]}
