@@ -99,24 +99,43 @@ SAME = {
     "sgd": {"solver": "sgd", "learning_rate_init": 0.05},
     "momentum": {"solver": "sgd", "learning_rate_init": 0.05, "nesterovs_momentum": False},
     "plain": {"solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.0},
-    "adaptive": {"solver": "sgd", "learning_rate_init": 0.5, "learning_rate": "adaptive", "tol": 0.05, "max_iter": 500},
+    "invscaling": {"solver": "sgd", "learning_rate_init": 0.3, "learning_rate": "invscaling", "power_t": 0.4},
+    "adaptive": {
+        "solver": "sgd",
+        "learning_rate_init": 0.02,
+        "learning_rate": "adaptive",
+        "tol": 0.05,
+        "max_iter": 500,
+    },
     "early_stopping": {"early_stopping": True, "learning_rate_init": 0.05, "validation_fraction": 0.3, "tol": 1e-3},
     "adam's": {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
 }
 
 
+WEIGHT = np.arange(75.0) % 4.0
+TARGETS = {
+    "classes": (MLPClassifier, Y, {}, {}),
+    "two": (MLPClassifier, Y == 1, {}, {}),
+    "labels": (MLPClassifier, np.column_stack([Y == 1, Y > 0, Y < 2]), {}, {}),
+    "numbers": (MLPRegressor, T, {}, {}),
+    "outputs": (MLPRegressor, np.column_stack([T, T * T]), {}, {}),
+    "counts": (MLPRegressor, np.round(np.exp(T + 1.0)), {"loss": "poisson"}, {}),
+    "weighted classes": (MLPClassifier, Y, {}, {"sample_weight": WEIGHT}),
+    "weighted counts": (MLPRegressor, np.round(np.exp(T)), {"loss": "poisson"}, {"sample_weight": WEIGHT}),
+}
+
+
 @pytest.mark.parametrize("settings", SAME.values(), ids=SAME)
-@pytest.mark.parametrize(("kind", "their_kind", "y"), KINDS)
-def test_same_fit(kind, their_kind, y, settings):
+@pytest.mark.parametrize(("kind", "y", "loss", "weight"), TARGETS.values(), ids=TARGETS)
+def test_same_fit(kind, y, loss, weight, settings):
     """Where a batch has all rows, both do the same, but for rounding."""
-    settings = {
-        "hidden_layer_sizes": (6, 5),
-        "activation": "tanh",
-        "random_state": 0,
-        "max_iter": 60,
-        "alpha": 0.0,
-    } | settings
-    ours, of_them = kind(**settings).fit(X, y), their_kind(**settings).fit(X, y)
+    settings = (
+        {"hidden_layer_sizes": (6, 5), "activation": "tanh", "random_state": 0, "max_iter": 60, "alpha": 0.0}
+        | settings
+        | loss
+    )
+    ours = kind(**settings).fit(X, y, **weight)
+    of_them = getattr(theirs, kind.__name__)(**settings).fit(X, y, **weight)
     for name in ("loss_curve_", "coefs_", "intercepts_", "loss_", "best_loss_", "validation_scores_"):
         one, other = getattr(ours, name), getattr(of_them, name)
         assert (one is None) == (other is None), name
@@ -126,6 +145,8 @@ def test_same_fit(kind, their_kind, y, settings):
             assert np.allclose(one, other, rtol=1e-6, atol=1e-8), name
     for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
         assert getattr(ours, name) == getattr(of_them, name), name
+    assert np.allclose(ours.predict(X), of_them.predict(X), rtol=1e-6)
+    assert np.allclose(ours.score(X, y), of_them.score(X, y))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +175,7 @@ WARM = {
     "batches": {"batch_size": 7},
     "sgd": {"solver": "sgd", "learning_rate_init": 0.05, "batch_size": 16},
     "plain": {"solver": "sgd", "momentum": 0.0},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5, "batch_size": 20},
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 2, "batch_size": 20},
     "no shuffle": {"shuffle": False, "batch_size": 10},
     "rprop": {"solver": "rprop"},
@@ -347,6 +369,50 @@ def test_optimizer_objects(solver):
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert model.network_ != start
     assert hasattr(model, "partial_fit") == (not isinstance(solver, backprop.Rprop))
+
+
+def test_class_weight():
+    """It multiplies sample_weight, and weighs the watched rows too."""
+    factors = np.array([1.0, 0.0, 2.5])
+    for weight in (None, WEIGHT):
+        expected = MLPClassifier(**SMALL).fit(X, Y, factors[Y] if weight is None else factors[Y] * weight)
+        model = MLPClassifier(**SMALL, class_weight={1: 0.0, 2: 2.5}).fit(X, Y, weight)
+        assert bits(model) == bits(expected)
+    labels = np.array(["a", "b"])[(Y == 1) * 1]
+    balanced = MLPClassifier(**SMALL, class_weight="balanced").fit(X, labels)
+    assert bits(balanced) == bits(MLPClassifier(**SMALL).fit(X, labels, np.where(labels == "a", 0.75, 1.5)))
+    watched = {"validation_data": (X, Y)}
+    model = MLPClassifier(**SMALL, class_weight={1: 0.0, 2: 2.5}).fit(X, Y, **watched)
+    assert np.isclose(model.validation_scores_[-1], model.score(X, Y, factors[Y]), rtol=1e-12)
+    assert model.validation_losses_[-1] == model.network_.loss(X, Y, sample_weight=factors[Y])
+    with pytest.raises(ValueError, match=r"balanced.*partial_fit"):
+        MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="one class a row"):
+        MLPClassifier(class_weight={0: 2.0}).fit(X, np.eye(3, dtype=int)[Y])
+    with pytest.raises(ValueError, match="class_weight"):
+        MLPClassifier(class_weight={7: 2.0}).fit(X, Y)
+
+
+def test_sample_weight():
+    expected = MLPRegressor(**SMALL).fit(X, T)
+    assert bits(MLPRegressor(**SMALL).fit(X, T, np.ones(75))) == bits(expected)
+    assert bits(MLPRegressor(**SMALL).fit(X, T, 1)) == bits(expected)
+    for early_stopping in (False, "loss", "score"):
+        settings = SMALL | {"early_stopping": early_stopping}
+        weighted = MLPRegressor(**settings).fit(X, T, WEIGHT, validation_data=(X, T, WEIGHT + 1.0))
+        assert np.isclose(weighted.validation_scores_[-1], weighted.score(X, T, WEIGHT + 1.0)) or early_stopping
+        assert min(weighted.validation_losses_) < weighted.validation_losses_[0]
+    for wrong in (np.zeros(75), -np.ones(75), np.ones(74), np.ones((75, 2)), np.full(75, np.nan)):
+        with pytest.raises(ValueError, match=r"[Ww]eight|inconsistent"):
+            MLPRegressor(**SMALL).fit(X, T, wrong)
+
+
+def test_metadata_routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        model = make_pipeline(scaler, MLPRegressor(**SMALL).set_fit_request(sample_weight=True))
+        model.fit(X, T, sample_weight=WEIGHT)
+    assert bits(model[-1]) == bits(MLPRegressor(**SMALL).fit(scaler.fit_transform(X), T, WEIGHT))
 
 
 # Data of all kinds, and scikit-learn's tools.

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import _kernel
 from ..arguments import FloatArray
 from ..network import Network, loss_of_rows
+from ..network import data as data_of
 from ..optimizers import Optimizer
 from ..training import Callback
 from .rows import BLOCK, Rows, dense, weights_of
@@ -206,7 +207,7 @@ class Perceptron(BaseEstimator):
             self._seed = int(random_state.randint(2**32, dtype=np.uint64))
         progress = self._restarted(progress)
         batch = self._batch_size(rows.n_samples)
-        optimizer = optimizer_of(self, self._l2(rows, batch), progress.rate)
+        optimizer = optimizer_of(self, self._l2(rows, batch), progress, rows.n_samples)
         if training is not None and training.settings.optimizer.rule != optimizer.rule:
             start, training = training.network, None
         settings = {
@@ -217,10 +218,10 @@ class Perceptron(BaseEstimator):
             "rng": self._seed,
         }
         run = Run(
-            self._rule(watched, loss, incremental, callback, own is not None),
+            self._rule(start, watched, loss, incremental, callback, own is not None),
             rows,
             settings,
-            self._penalty(l2_of(optimizer)),
+            l2_of(optimizer),
             self._reported(rows),
             start,
             training,
@@ -318,22 +319,14 @@ class Perceptron(BaseEstimator):
         n_batches = -(-rows.n_samples // (batch_size or rows.n_samples))
         return float(self.alpha) * n_batches / rows.total_weight
 
-    def _penalty(self, l2: float) -> Callable[[Network], float]:
-        """What l2 adds to the loss."""
-        if l2 == 0.0:
-            return lambda network: 0.0
-
-        def penalty(network: Network) -> float:
-            return 0.5 * l2 * math.fsum((w * w) for W in network.weights for w in W.reshape(-1).tolist())
-
-        return penalty
-
-    def _rule(self, watched: Rows | None, loss: str, incremental: bool, callback: Callback | None, own: bool) -> Rule:
+    def _rule(
+        self, start: Network, watched: Rows | None, loss: str, incremental: bool, callback: Callback | None, own: bool
+    ) -> Rule:
         by_loss = self.early_stopping == "loss"
         watch = "" if self.solver == "lbfgs" else "loss"
         score = watched_loss = None
         if watched is not None:
-            rows, data = watched, _kernel.Data(watched.X, watched.y)
+            rows, data = watched, data_of(start, watched.X, watched.y, loss, watched.weight)
             if self._early_stopping:
                 watch = "validation_loss" if by_loss else "score"
             if own or not by_loss:
@@ -351,7 +344,6 @@ class Perceptron(BaseEstimator):
             float(self.tol),
             math.inf if self.n_iter_no_change == math.inf else int(self.n_iter_no_change),
             watch,
-            self.solver == "sgd" and self.learning_rate == "adaptive",
             bool(self.verbose),
             score,
             watched_loss,
@@ -362,16 +354,16 @@ class Perceptron(BaseEstimator):
         """The fitted attributes."""
         progress, watch = run.progress, run.rule.watch
         self._training, self._progress, self._curves = run.training, progress, run.curves
-        best = progress.best if watch in ("score", "validation_loss") else None
+        best = progress.best if watch == progress.watch else None
         self._published = run.network if best is None else best
         self._put(self._published)
         self.loss_curve_ = list(run.curves.losses)
         self.loss_ = progress.loss
-        self.best_loss_ = progress.best_loss if watch == "loss" else None
+        self.best_loss_ = progress.lowest if watch == "loss" else None
         self.validation_scores_ = list(run.curves.scores) if run.rule.score else None
-        self.best_validation_score_ = progress.best_score if watch == "score" else None
+        self.best_validation_score_ = -progress.lowest if watch == "score" else None
         self.validation_losses_ = list(run.curves.watched) if run.rule.watched_loss else None
-        self.best_validation_loss_ = progress.best_watched if watch == "validation_loss" else None
+        self.best_validation_loss_ = progress.lowest if watch == "validation_loss" else None
         self.n_iter_ = progress.epochs
         self.t_ = progress.seen
         self._no_improvement_count = progress.unimproved

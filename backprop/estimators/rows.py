@@ -1,6 +1,7 @@
 """What the estimators are given, as the kernel takes it; and how well a network does on it."""
 
 import math
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,14 +51,14 @@ def weights_of(sample_weight: Any, n_samples: int) -> FloatArray | None:
     """Sample weights as an array; a number stands for all of them."""
     if sample_weight is None:
         return None
-    if np.ndim(sample_weight) == 0:
+    if isinstance(sample_weight, Real):
         return np.full(n_samples, float(sample_weight))
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, order="C", input_name="sample_weight")
     if weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weight.shape}")
     check_consistent_length(weight, np.empty(n_samples))
     if not np.any(weight):
-        raise ValueError("sample_weight must have at least one weight above 0, all are 0")
+        raise ValueError("sample_weight must have a weight above zero, all are zero")
     return np.ascontiguousarray(weight)
 
 

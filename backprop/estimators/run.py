@@ -36,10 +36,9 @@ class Progress(NamedTuple):
     epochs: int = 0  # of this call
     seen: int = 0  # rows, in all calls
     loss: float = math.inf
-    best_loss: float = math.inf
-    best_score: float = -math.inf
-    best_watched: float = math.inf  # the lowest validation loss
-    best: Network | None = None  # with the best score or the lowest validation loss
+    watch: str = ""  # as in Rule; another one begins anew
+    lowest: float = math.inf  # of what is watched; a score counts negative
+    best: Network | None = None  # with that validation score or loss
     unimproved: int = 0  # epochs in a row
     rate: float | None = None  # what "adaptive" has come to
     lengths: tuple[int, int, int] = (0, 0, 0)  # of the three curves
@@ -64,7 +63,6 @@ class Rule(NamedTuple):
     tol: float
     patience: float
     watch: str  # "loss" of training, "score" or "validation_loss" of the watched rows, or "": nothing
-    adaptive: bool
     verbose: bool
     score: Callable[[Network], float] | None
     watched_loss: Callable[[Network], float] | None
@@ -79,7 +77,7 @@ class Run:
         rule: Rule,
         rows: Rows,
         settings: dict[str, Any],
-        penalty: Callable[[Network], float],
+        l2: float,
         reported: Callable[[float], float],
         start: Network,
         training: Training | None,
@@ -87,7 +85,7 @@ class Run:
         curves: Curves,
     ) -> None:
         self.rule, self.rows, self.settings, self.start = rule, rows, settings, start
-        self.penalty, self.reported = penalty, reported
+        self.l2, self.reported = l2, reported
         self.training, self.progress, self.curves = training, progress, curves
         self.why = ""
         self.before = 0.0  # the penalty of the weights before an epoch
@@ -97,7 +95,7 @@ class Run:
         """Train until the rule, the optimizer, a callback or Ctrl-C says stop; returns which."""
         while not self.why:
             done = self.progress.epochs
-            self.began, self.before = time.monotonic(), self.penalty(self.network)
+            self.began, self.before = time.monotonic(), self.penalty(self.network) if self.l2 else 0.0
             try:
                 training = self.trained(self.rule.max_epochs - done, self.after)
             except KeyboardInterrupt:
@@ -119,95 +117,81 @@ class Run:
         """With the weights after the last epoch."""
         return self.start if self.training is None else self.training.network
 
+    def penalty(self, network: Network) -> float:
+        """What l2 adds to the loss."""
+        return 0.5 * self.l2 * math.fsum(w * w for W in network.weights for w in W.reshape(-1).tolist())
+
     def trained(self, epochs: int, callback: Callback | None) -> Training:
         """Some epochs more, from where the training is."""
-        weight: Any = {} if self.rows.weight is None else {"sample_weight": self.rows.weight}
-        X, y = self.rows.X, self.rows.y
+        X, y, weight = self.rows
         optimizer = self.settings["optimizer"]
-        if self.rule.adaptive and self.progress.rate is not None:
+        if self.progress.rate is not None:
             optimizer = dataclasses.replace(optimizer, learning_rate=self.progress.rate)
+        settings = self.settings | {"optimizer": optimizer}
+        run: Any = {"epochs": epochs, "callback": callback, "sample_weight": weight}
         if self.training is None:
-            settings = self.settings | {"optimizer": optimizer}
-            return fast_train(self.start, X, y, epochs=epochs, callback=callback, **settings, **weight)
-        settings = {name: value for name, value in self.settings.items() if name != "rng"} | {"optimizer": optimizer}
+            return fast_train(self.start, X, y, **run, **settings)
+        del settings["rng"]  # the stream goes on
         training = dataclasses.replace(self.training, settings=self.training.settings._replace(**settings))
-        return training.resume(X, y, epochs=epochs, callback=callback, **weight)
+        return training.resume(X, y, **run)
 
     def after(self, state: EpochState) -> bool:
         """Take note of an epoch; returns whether to come back from the kernel."""
-        rule, old, curves = self.rule, self.progress, self.curves
-        epochs, why = old.epochs + 1, ""
-        network = state.network
+        rule, curves = self.rule, self.curves
+        epochs, seen, _, watch, lowest, best, unimproved, rate, _ = self.progress
+        epochs, seen, why = epochs + 1, seen + self.rows.n_samples, ""
+        penalty = self.penalty(state.network) if self.l2 else 0.0
         loss = self.reported(state.loss) + self.before
-        after = self.penalty(network)
         curves.losses.append(loss)
         if rule.verbose:
             print(f"Iteration {epochs}, loss = {loss:.8f}")
-        score = watched = None
+        cost = loss
         try:
             if rule.score is not None:
-                score = rule.score(network)
-                curves.scores.append(score)
+                curves.scores.append(rule.score(state.network))
+                cost = -curves.scores[-1]
                 if rule.verbose:
-                    print(f"Validation score: {score:f}")
+                    print(f"Validation score: {curves.scores[-1]:f}")
             if rule.watched_loss is not None:
-                watched = rule.watched_loss(network)
-                curves.watched.append(watched)
+                curves.watched.append(rule.watched_loss(state.network))
+                cost = curves.watched[-1] if rule.watch == "validation_loss" else cost
                 if rule.verbose:
-                    print(f"Validation loss: {watched:f}")
+                    print(f"Validation loss: {curves.watched[-1]:f}")
         except OverflowError:
             raise DivergenceError(state.epoch, [*curves.losses[:-1], state.loss]) from None
-        new = old._replace(
-            epochs=epochs,
-            seen=old.seen + self.rows.n_samples,
-            loss=loss,
-            lengths=(len(curves.losses), len(curves.scores), len(curves.watched)),
-        )
         if rule.watch:
-            new = self.judged(new, network, loss, score, watched)
-        if new.unimproved > rule.patience:
-            why, rate = self.unimproved(new)
-            if why == "rate":
-                new = new._replace(unimproved=0, rate=rate)
+            cost = loss if rule.watch == "loss" else cost
+            if watch != rule.watch:
+                watch, lowest, best, unimproved = rule.watch, math.inf, None, 0
+            unimproved = unimproved + 1 if cost > lowest - rule.tol else 0
+            if cost < lowest:
+                lowest, best = cost, None if watch == "loss" else state.network
+            if unimproved > rule.patience:
+                why, rate = self.too_many_unimproved(rate)
+                unimproved = 0 if why == "rate" else unimproved
         if rule.callback is not None and rule.callback(state) is True:
             why = "callback"
         if not why and time.monotonic() - self.began > SLICE:
             why = "pause"
         if epochs == rule.max_epochs and why in ("rate", "pause"):
             why = ""  # there is no epoch left that it would be for
-        self.progress, self.before, self.why = new, after, why
+        lengths = len(curves.losses), len(curves.scores), len(curves.watched)
+        self.progress = Progress(epochs, seen, loss, watch, lowest, best, unimproved, rate, lengths)
+        self.before, self.why = penalty, why
         return bool(why)
 
-    def judged(
-        self, new: Progress, network: Network, loss: float, score: float | None, watched: float | None
-    ) -> Progress:
-        """Whether the epoch has improved on all before by tol; and what is the best so far."""
-        tol = self.rule.tol
-        if self.rule.watch == "score":
-            assert score is not None
-            worse, better = score < new.best_score + tol, score > new.best_score
-            new = new._replace(best_score=score, best=network) if better else new
-        elif self.rule.watch == "validation_loss":
-            assert watched is not None
-            worse, better = watched > new.best_watched - tol, watched < new.best_watched
-            new = new._replace(best_watched=watched, best=network) if better else new
-        else:
-            worse, better = loss > new.best_loss - tol, loss < new.best_loss
-            new = new._replace(best_loss=loss) if better else new
-        return new._replace(unimproved=new.unimproved + 1 if worse else 0)
-
-    def unimproved(self, new: Progress) -> tuple[str, float]:
+    def too_many_unimproved(self, rate: float | None) -> tuple[str, float | None]:
         """What follows from too many epochs without an improvement: to stop, or a smaller rate."""
         what = {"score": "Validation score", "validation_loss": "Validation loss"}.get(self.rule.watch, "Training loss")
         text = f"{what} did not improve more than tol={self.rule.tol:f} for {self.rule.patience} consecutive epochs."
-        rate = 0.0 if new.rate is None else new.rate
-        if not self.rule.adaptive:
-            why, text = "no_change", f"{text} Stopping."
+        why = "no_change"
+        if rate is None:
+            text = f"{text} Stopping."
         elif rate <= SMALLEST_RATE:
-            why, text = "no_change", f"{text} Learning rate too small. Stopping."
+            text = f"{text} Learning rate too small. Stopping."
         else:
-            rate = rate / SHRINK
-            why, text = "rate", f"{text} Setting learning rate to {rate:f}"
+            why, rate = "rate", rate / SHRINK
+            text = f"{text} Setting learning rate to {rate:f}"
         if self.rule.verbose:
             print(text)
         return why, rate

@@ -4,6 +4,8 @@ import dataclasses
 from typing import Any
 
 from ..optimizers import FULL_BATCH, SGD, Adam, Optimizer, Rprop
+from ..schedules import InverseScaling
+from .run import Progress
 
 SOLVERS = ("lbfgs", "sgd", "adam", "rprop", "lm")
 
@@ -13,23 +15,31 @@ def full_batch(solver: Any) -> bool:
     return solver in ("lbfgs", "rprop", "lm") if isinstance(solver, str) else isinstance(solver, FULL_BATCH)
 
 
-def optimizer_of(estimator: Any, l2: float, rate: float | None) -> Optimizer:
-    """What solver means, with the penalty l2; an optimizer object is taken as it is.
-
-    rate is the learning rate that "adaptive" has come to, if it has.
-    """
+def optimizer_of(estimator: Any, l2: float, progress: Progress, n_samples: int) -> Optimizer:
+    """What solver means, with the penalty l2; an optimizer object is taken as it is."""
     solver, one = estimator.solver, estimator
     if isinstance(solver, Optimizer):
         return solver
-    first = float(one.learning_rate_init) if rate is None else rate
     if solver == "sgd":
         mu = float(one.momentum)
-        return with_l2(SGD(first, mu, bool(one.nesterovs_momentum) and mu > 0.0), l2)
+        return with_l2(SGD(rate_of(one, progress, n_samples), mu, bool(one.nesterovs_momentum) and mu > 0.0), l2)
     if solver == "adam":
-        return with_l2(Adam(first, float(one.beta_1), float(one.beta_2), float(one.epsilon)), l2)
+        return with_l2(Adam(one.learning_rate_init, float(one.beta_1), float(one.beta_2), float(one.epsilon)), l2)
     if solver == "rprop":
         return with_l2(Rprop(), l2)
     raise ValueError(f"solver {solver!r} is not there yet")
+
+
+def rate_of(estimator: Any, progress: Progress, n_samples: int) -> float | InverseScaling:
+    """The learning rate of sgd."""
+    first, power = float(estimator.learning_rate_init), float(estimator.power_t)
+    if progress.rate is not None:
+        return progress.rate
+    if estimator.learning_rate != "invscaling" or power == 0.0:
+        return first
+    epochs = progress.lengths[0]
+    # scikit-learn counts rows; so does this, if the numbers of rows were different in calls of partial_fit.
+    return InverseScaling(first, power, progress.seen / epochs if epochs else float(n_samples))
 
 
 def with_l2(optimizer: Optimizer, l2: float) -> Optimizer:
