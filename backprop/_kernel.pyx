@@ -14,7 +14,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport fabs, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
@@ -130,6 +130,9 @@ cdef extern from "kernel.h":
         void (*row_differences)(const bp_row_layer *layer, const double *t) noexcept nogil
         void (*row_step)(const bp_row_layer *layer, double lr, bint train_biases) noexcept nogil
         void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr) noexcept nogil
+        double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
+        void (*penalize)(Py_ssize_t n, double batch, double l1, double l2, const double *w, double *g) noexcept nogil
+        void (*scale)(Py_ssize_t n, double factor, double *x) noexcept nogil
     const Py_ssize_t bp_n_activations
     const Py_ssize_t bp_n_losses
     const Py_ssize_t bp_n_update_rules
@@ -340,6 +343,11 @@ cdef struct Shared:
     double *settings
     const double *learning_rates  # of the epochs, as losses are; or NULL: that of settings
     bint train_biases
+    bint shapes        # whether a batch's mean gradient is something else than what the rule gets (N16)
+    double l1
+    double l2
+    double clip_norm   # inf: none
+    double norm        # of the batch's gradient
     bitgen_t *words
     int64_t *order     # (n_samples,): the visiting order, or NULL: that of X
     Py_ssize_t batch_size
@@ -573,11 +581,58 @@ cdef void transpose(Shared *shared, Block *block, int thread) noexcept nogil:
         kernel.transpose(&block.layers[l], inputs.start, inputs.stop)
 
 
+cdef void penalize_part(Shared *shared, Block *block, int thread, double batch) noexcept nogil:
+    """Make means with penalties of this thread's part of the gradient; a bias that does not move has none."""
+    cdef Py_ssize_t l, k = 0, start, stop
+    cdef Span inputs
+    cdef bp_layer *layer
+    for l in range(shared.n_layers):
+        layer = &block.layers[l]
+        inputs = share(layer.n_in + 1, thread, shared.n_threads)
+        start, stop = k + inputs.start * layer.n, k + min(inputs.stop, layer.n_in) * layer.n
+        if start < stop and (shared.l1 > 0.0 or shared.l2 > 0.0):
+            kernel.penalize(stop - start, batch, shared.l1, shared.l2, shared.w + start, shared.g + start)
+        elif start < stop:
+            kernel.mean_gradient(stop - start, batch, shared.g + start)
+        if inputs.start < inputs.stop and inputs.stop > layer.n_in:
+            start = k + layer.n_in * layer.n
+            if shared.train_biases:
+                kernel.mean_gradient(layer.n, batch, shared.g + start)
+            else:
+                memset(shared.g + start, 0, layer.n * sizeof(double))
+        k += (layer.n_in + 1) * layer.n
+
+
+cdef void clip_part(Shared *shared, Block *block, int thread) noexcept nogil:
+    """Scale this thread's part of the gradient, if the norm of the whole is too large."""
+    cdef Py_ssize_t l, k = 0
+    cdef Span inputs
+    cdef bp_layer *layer
+    barrier(shared, thread)
+    if thread == 0:
+        shared.norm = sqrt(kernel.dot(shared.n_parameters, shared.g, shared.g))
+    barrier(shared, thread)
+    if not shared.norm > shared.clip_norm:
+        return
+    for l in range(shared.n_layers):
+        layer = &block.layers[l]
+        inputs = share(layer.n_in + 1, thread, shared.n_threads)
+        if inputs.start < inputs.stop:
+            kernel.scale((inputs.stop - inputs.start) * layer.n, shared.clip_norm / shared.norm,
+                         shared.g + k + inputs.start * layer.n)
+        k += (layer.n_in + 1) * layer.n
+
+
 cdef void update(Shared *shared, Block *block, int thread, double batch) noexcept nogil:
     """This thread's part of a step, by the mean gradient of a batch."""
     cdef Py_ssize_t l, k = 0
     cdef Span inputs
     cdef bp_layer *layer
+    if shared.shapes:
+        penalize_part(shared, block, thread, batch)
+        batch = 1.0
+        if shared.clip_norm <= DBL_MAX:
+            clip_part(shared, block, thread)
     shared.rule.begin(shared.settings, block.powers, block.rates)
     for l in range(shared.n_layers):
         layer = &block.layers[l]
@@ -1312,6 +1367,15 @@ cdef class Trainer(LossPass):
             shared.order = &self.order[0]
         suits = rows == 1 and rule == "sgd" and shared.loss.slopes == NULL and shared.weights == NULL
         self.row_layers = RowLayers(sizes, names) if suits else None
+
+    def shape(self, double l1, double l2, double clip_norm):
+        """Have penalties added to each batch's gradient, and its norm clipped; inf: it is not."""
+        cdef bp_fpenv saved = bp_fpenv_enter()
+        self.shared.l1, self.shared.l2, self.shared.clip_norm = l1, l2, clip_norm
+        self.shared.shapes = l1 > 0.0 or l2 > 0.0 or clip_norm <= DBL_MAX
+        bp_fpenv_leave(saved)
+        if self.shared.shapes:
+            self.row_layers = None
 
     def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until,
               const double[::1] learning_rates=None):

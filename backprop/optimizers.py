@@ -1,15 +1,32 @@
 """The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in reference/updates.py."""
 
 import copy
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import Any
 
 from . import arguments
 from .schedules import Schedule, number_or_schedule
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
 class _Stepwise:
     """What the optimizers share that take a step for each batch, by one of the update rules."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self, l1="[0, inf)", l2="[0, inf)")
+        if self.clip_norm is not None:
+            _check(self, clip_norm="(0, inf)")
+
+    def __repr__(self) -> str:
+        """As a call; what the optimizers share comes last, and where it is said."""
+        shared, own = fields(self)[:3], fields(self)[3:]
+        said = [one for one in shared if getattr(self, one.name) != one.default]
+        return f"{type(self).__name__}({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in (*own, *said))})"
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
         """The name of its update rule, and the names of the settings that the rule takes, in their order."""
@@ -27,7 +44,7 @@ class _Stepwise:
         return tuple([value.initial if isinstance(value, Schedule) else value for value in values])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD(_Stepwise):
     """Stochastic gradient descent, with classical or Nesterov momentum if asked for.
 
@@ -39,6 +56,11 @@ class SGD(_Stepwise):
         The share of the last step that is taken again; 0.0 keeps no velocity at all.
     nesterov : bool, default False
         Step from where the momentum leads; needs a momentum above 0.
+    l1, l2 : float in [0, inf), default 0.0
+        Penalties, by keyword: ``l1*abs(w)`` and ``l2/2*w**2`` of every weight, but no bias, are part of what is
+        minimised. Losses are reported without them.
+    clip_norm : float in (0, inf) or None, default None
+        By keyword: a batch's gradient whose norm is larger is made that long.
 
     Raises
     ------
@@ -62,6 +84,7 @@ class SGD(_Stepwise):
     nesterov: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self, learning_rate="(0, inf)", momentum="[0, 1)")
         object.__setattr__(self, "nesterov", arguments.flag("nesterov", self.nesterov))
         if self.nesterov and not self._moves_on:
@@ -78,7 +101,7 @@ class SGD(_Stepwise):
         return "nesterov" if self.nesterov else "momentum", ("learning_rate", "momentum")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam(_Stepwise):
     """Adam: steps scaled by running means of the gradient and of its square.
 
@@ -91,6 +114,8 @@ class Adam(_Stepwise):
         Decay of the mean of its square.
     epsilon : float in (0, inf), default 1e-8
         Added to the root of that mean, uncorrected as in the paper's efficient form.
+    l1, l2, clip_norm
+        As for `SGD`.
 
     Raises
     ------
@@ -114,13 +139,14 @@ class Adam(_Stepwise):
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self, **_OF_ADAM)
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
         return "adam", tuple(_OF_ADAM)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(_Stepwise):
     """Adam with weight decay beside its step.
 
@@ -133,6 +159,8 @@ class AdamW(_Stepwise):
         As for `Adam`.
     weight_decay : float in [0, inf), default 0.01
         Each step takes ``learning_rate*weight_decay`` of every trained parameter from it, biases included.
+    l1, l2, clip_norm
+        As for `SGD`.
 
     Raises
     ------
@@ -157,13 +185,14 @@ class AdamW(_Stepwise):
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self, **_OF_ADAM, weight_decay="[0, inf)")
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
         return "adamw", (*_OF_ADAM, "weight_decay")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RMSprop(_Stepwise):
     """Steps scaled by a running mean of the gradient's square.
 
@@ -176,6 +205,8 @@ class RMSprop(_Stepwise):
         The share of the last step that is taken again.
     epsilon : float in (0, inf), default 1e-8
         Added to the root of the mean.
+    l1, l2, clip_norm
+        As for `SGD`.
 
     Raises
     ------
@@ -200,6 +231,7 @@ class RMSprop(_Stepwise):
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self, learning_rate="(0, inf)", rho="[0, 1)", momentum="[0, 1)", epsilon="(0, inf)")
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
@@ -208,7 +240,7 @@ class RMSprop(_Stepwise):
         return "rmsprop", ("learning_rate", "rho", "epsilon")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rprop(_Stepwise):
     """Resilient backpropagation: each weight has a step of its own, and only the sign of its slope counts.
 
@@ -226,6 +258,8 @@ class Rprop(_Stepwise):
     min_step : float in (0, inf), default 1e-6
     max_step : float in (0, inf), default 50.0
         The first step and the bounds, in units of the weights: ``min_step <= first_step <= max_step``.
+    l1, l2, clip_norm
+        As for `SGD`.
 
     Raises
     ------
@@ -254,6 +288,7 @@ class Rprop(_Stepwise):
     max_step: float = 50.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.known_name("variant", self.variant, _RPROP_RULES)
         _check(self, increase="(1, inf)", decrease="(0, 1)", min_step="(0, inf)")
         _check(self, max_step=f"[{self.min_step!r}, inf)")
@@ -278,7 +313,7 @@ FULL_BATCH = (Rprop,)
 METHODS: tuple[Any, ...] = ()
 
 
-def _check(optimizer: Optimizer, **ranges: str) -> None:
+def _check(optimizer: Any, **ranges: str) -> None:
     """Make numbers of these settings, and check that they lie in their ranges."""
     for name, interval in ranges.items():
         check = number_or_schedule if name == "learning_rate" else arguments.number
@@ -289,6 +324,13 @@ def schedule_of(optimizer: Optimizer) -> Schedule | None:
     """The schedule of its learning rate, if there is one."""
     rate = getattr(optimizer, "learning_rate", None)
     return rate if isinstance(rate, Schedule) else None
+
+
+def shaping_of(optimizer: Optimizer) -> tuple[float, float, float]:
+    """What is done to a batch's gradient before the step: l1, l2 and clip_norm, where inf is none."""
+    if not isinstance(optimizer, _Stepwise):
+        return 0.0, 0.0, math.inf
+    return optimizer.l1, optimizer.l2, math.inf if optimizer.clip_norm is None else optimizer.clip_norm
 
 
 def at_rate(optimizer: Optimizer, rate: float) -> Optimizer:

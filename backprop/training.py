@@ -16,7 +16,7 @@ from .arguments import FloatArray
 from .checkpoint import Checkpoint, Keeper, carry_on
 from .errors import DivergenceError
 from .network import Network, data, loss_of, loss_of_rows
-from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments, schedule_of
+from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments, schedule_of, shaping_of
 from .schedules import Rates
 from .stopping import EarlyStopping, Watch, Watcher, parts
 
@@ -428,6 +428,8 @@ def continue_training(
         stream if shuffle else None,
         settings.train_biases,
     )
+    if isinstance(trainer, _kernel.Trainer):
+        trainer.shape(*shaping_of(settings.optimizer))
     schedule = schedule_of(settings.optimizer)
     rates = None
     if schedule is not None:

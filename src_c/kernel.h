@@ -121,6 +121,13 @@ struct bp_kernel {
     /* The step of plain SGD on W and b, and on Wt of the layer above. */
     void (*row_step)(const bp_row_layer *layer, double lr, int train_biases);
     void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
+
+    /* The sum of x*y (N11). */
+    double (*dot)(ptrdiff_t n, const double *x, const double *y);
+    /* g, the sum over a batch as above, becomes the mean with penalties (N16), for n weights. */
+    void (*penalize)(ptrdiff_t n, double batch, double l1, double l2, const double *w, double *g);
+    /* x = factor*x. */
+    void (*scale)(ptrdiff_t n, double factor, double *x);
 };
 
 enum { bp_n_activations = 13, bp_n_losses = 6, bp_n_update_rules = 9 };

@@ -134,6 +134,25 @@ BP_INLINE bp_vec bp_sign(bp_vec x) {
                      bp_select(bp_less(x, zero), bp_set(-1.0), zero));
 }
 
+/* (g + l2*w) + l1*sign(w), g the mean (N16). */
+static void bp_penalize(ptrdiff_t n, double batch, double l1, double l2, const double *w,
+                        double *g) {
+    bp_mean mean = bp_mean_of(batch);
+    for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
+        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_vec w_k = bp_load_part(w + k, part);
+        bp_vec g_k = bp_mean_gradient_of(mean, bp_load_part(g + k, part));
+        bp_store_part(g + k, part, (g_k + l2 * w_k) + l1 * bp_sign(w_k));
+    }
+}
+
+static void bp_scale(ptrdiff_t n, double factor, double *x) {
+    for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
+        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_store_part(x + k, part, bp_load_part(x + k, part) * factor);
+    }
+}
+
 /* rates: the factors for a longer and for a shorter step, and the bounds of a step. */
 BP_INLINE bp_vec bp_new_step(bp_vec step, bp_vec turn, const double *rates) {
     const bp_vec zero = bp_set(0.0), low = bp_set(rates[2]), high = bp_set(rates[3]);

@@ -6,6 +6,7 @@
 #include "kernel.h"
 #include "losses.h"
 #include "ordered.h"
+#include "sums.h"
 #include "updates.h"
 
 /* z = x w + b for a layer of one unit: lanes run over rows, of which there is at least a vector. */
@@ -132,4 +133,7 @@ const bp_kernel BP_KERNEL = {
     .row_differences = bp_row_differences,
     .row_step = bp_row_step,
     .row_step_transposed = bp_row_step_transposed,
+    .dot = bp_dot,
+    .penalize = bp_penalize,
+    .scale = bp_scale,
 };

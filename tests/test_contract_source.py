@@ -15,7 +15,7 @@ from backprop import _kernel, reference
 # In the order in which they are read.
 REFERENCE = [
     pathlib.Path(inspect.getsourcefile(reference)).with_name(f"{name}.py")
-    for name in ("elementary", "activations", "randomness", "data", "__init__", "updates")
+    for name in ("elementary", "activations", "randomness", "data", "__init__", "sums", "penalties", "updates")
 ]
 KERNEL_SOURCE = pathlib.Path(__file__).parents[1] / "backprop" / "_kernel.pyx"
 C_SOURCES = KERNEL_SOURCE.parents[1] / "src_c"

@@ -37,7 +37,7 @@ def optimizers_by_rule():
         choices = {"bool": (False, True), "str": ("irprop-", "rprop+")}
         # A default among them, for settings above 1.
         for values in itertools.product(
-            *(choices.get(getattr(f.type, "__name__", f.type), (0.05, 0.0, f.default)) for f in fields)
+            *(choices.get(getattr(f.type, "__name__", f.type), (0.05, 0.0, f.default)) for f in fields if not f.kw_only)
         ):
             try:
                 optimizer = kind(*values)
@@ -61,13 +61,21 @@ def schedules(draw):
     return draw(st.sampled_from(choices))
 
 
+def shapings():
+    """Penalties and a bound of the gradient's norm, or none of them."""
+    size = st.one_of(st.sampled_from((0.0, 5e-324, 1e-3, 1.0, 1e300)), st.floats(0.0, 2.0, allow_subnormal=True))
+    bound = st.one_of(st.none(), st.sampled_from((5e-324, 1e-160, 1e-3, 1.0, 1e300)), st.floats(0.1, 2.0))
+    return st.one_of(st.just({}), st.fixed_dictionaries({}, optional={"l1": size, "l2": size, "clip_norm": bound}))
+
+
 @st.composite
 def optimizers(draw):
     kind = draw(st.sampled_from(typing.get_args(Optimizer)))
     if kind is backprop.Rprop:
         steps = sorted(draw(st.tuples(*[st.sampled_from((5e-324, 1e-6, 0.1, 1.0, 50.0, 1e300))] * 3)))
         factors = draw(st.sampled_from(((1.2, 0.5), (1.0000000000000002, 0.9999999999999999), (1e300, 5e-324))))
-        return kind(draw(st.sampled_from(("irprop-", "rprop+"))), *factors, steps[1], steps[0], steps[2])
+        variant = draw(st.sampled_from(("irprop-", "rprop+")))
+        return kind(variant, *factors, steps[1], steps[0], steps[2], **draw(shapings()))
     number = st.one_of(
         st.sampled_from((0.0, 1e-3, 0.1, 0.5, 0.9, 0.999)),
         st.floats(0.0, 1.0, exclude_max=True, allow_subnormal=True),
@@ -81,7 +89,9 @@ def optimizers(draw):
                     st.booleans() if field.type in (bool, "bool") else rate if field.name == "learning_rate" else number
                 )
                 for field in dataclasses.fields(kind)
-            }
+                if not field.kw_only
+            },
+            **(draw(shapings()) if hasattr(kind, "clip_norm") else {}),
         )
     except ValueError:
         hypothesis.reject()

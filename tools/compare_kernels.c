@@ -418,6 +418,13 @@ static void try_updates(const bp_kernel *kernel, results *to) {
     }
     kernel->mean_gradient(stop, batch, g);
     record(to, "mean gradient", n, g);
+    double *w = numbers(n, 1.0), *penalized = copy(n, g);
+    double sum = kernel->dot(n - start, w + start, g + start);
+    record(to, "dot", 1, &sum);
+    kernel->penalize(stop - start, batch, settings[0], settings[1], w + start, penalized + start);
+    record(to, "penalties", n, penalized);
+    kernel->scale(stop - start, settings[2], g + start);
+    record(to, "scaled", n, g);
 }
 
 /* Steps of plain SGD on one row, in the order in which training takes them. */

@@ -19,7 +19,7 @@ from .. import arguments
 from ..checkpoint import Checkpoint, carry_on
 from ..errors import DivergenceError
 from ..network import Network, loss_of, rows_of
-from ..optimizers import Optimizer, at_rate, schedule_of
+from ..optimizers import Optimizer, at_rate, schedule_of, shaping_of
 from ..schedules import Rates
 from ..stopping import EarlyStopping, Watcher, parts
 from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
@@ -27,6 +27,7 @@ from .activations import ACTIVATIONS as ACTIVATIONS
 from .data import Data, finite, weights_of
 from .elementary import exp, log, log1p
 from .elementary import expm1 as expm1
+from .penalties import clip, penalize
 from .randomness import Stream, shuffled
 from .randomness import initial_parameters as initial_parameters
 from .updates import UPDATE_RULES, Rows, Vector
@@ -263,6 +264,9 @@ def train_epoch(
             continue
         g = [g_k / C for g_k in g]
         trained = trained_indices(network.sizes, settings.train_biases)
+        l1, l2, clip_norm = shaping_of(settings.optimizer)
+        penalize(w, g, trained_indices(network.sizes, False), l1, l2)
+        clip(g, clip_norm, trained)
         update(w, g, moments, powers, list(settings.optimizer.settings), trained)
     return total / of_all, ""
 

@@ -232,7 +232,7 @@ def optimizers(choices):
             given["first_step"] = numbers(choices, 0.0, False, math.inf)
             if given["first_step"].verdict == RIGHT:
                 given["first_step"] = Argument(given["first_step"].make, UNSURE)  # it may lie beyond the bounds
-        made, _ = call(kind, given)
+        made, _ = call(kind, given | shapings(choices))
         return right(made if isinstance(made, kind) else None)
     rate = schedules(choices) if choices.one_in(3) else numbers(choices, 0.0, False, math.inf)
     if kind is backprop.SGD:
@@ -249,8 +249,18 @@ def optimizers(choices):
         given |= {name: numbers(choices, 0.0, True, 1.0) for name in shares}
         if kind is backprop.AdamW:
             given["weight_decay"] = numbers(choices, 0.0, True, math.inf)
-    made, _ = call(kind, given)
+    made, _ = call(kind, given | shapings(choices))
     return right(made if isinstance(made, kind) else None)
+
+
+def shapings(choices):
+    """Penalties and a bound of the gradient's norm, or none of them."""
+    given = {name: numbers(choices, 0.0, True, math.inf) for name in ("l1", "l2") if choices.one_in(4)}
+    if choices.one_in(4):
+        given["clip_norm"] = numbers(choices, 0.0, False, math.inf)
+        if given["clip_norm"].verdict == WRONG and given["clip_norm"].make() is None:
+            given["clip_norm"] = right(None)
+    return given
 
 
 def schedules(choices):
