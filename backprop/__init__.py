@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 from .checkpoint import Checkpoint
+from .dropout import Dropout
 from .errors import DivergenceError
 from .network import Network, loss_and_gradient
 from .optimizers import SGD, Adam, AdamW, RMSprop, Rprop
@@ -23,6 +24,7 @@ __all__ = [
     "Checkpoint",
     "CosineDecay",
     "DivergenceError",
+    "Dropout",
     "EarlyStopping",
     "EpochState",
     "ExponentialDecay",

@@ -68,6 +68,8 @@ cdef extern from "kernel.h":
         double *a
         double *delta
         double *panel
+        double *mask
+        double *masked
     ctypedef struct bp_row_layer:
         Py_ssize_t n_in
         Py_ssize_t n
@@ -349,6 +351,8 @@ cdef struct Shared:
     double clip_norm   # inf: none
     double norm        # of the batch's gradient
     bitgen_t *words
+    const double *drop_rates  # (n_layers - 1,): of the hidden units
+    bitgen_t *drops           # where they are drawn from, or NULL: none is dropped
     int64_t *order     # (n_samples,): the visiting order, or NULL: that of X
     Py_ssize_t batch_size
     Py_ssize_t batch_start
@@ -465,6 +469,24 @@ def initial_parameters(tuple sizes not None, stream, double factor, bint both, b
             out[k] = hidden_bias if end < out.shape[0] else 0.0
             k += 1
         bp_fpenv_leave(saved)
+
+
+# Dropout.
+
+
+cdef void draw_masks(Shared *shared, Py_ssize_t rows) noexcept nogil:
+    """What the hidden units are multiplied by, for the rows of a block: row by row, in each layer by layer."""
+    cdef Py_ssize_t s, l, j
+    cdef double rate, scale
+    cdef bp_layer *layer
+    for s in range(rows):
+        for l in range(shared.n_layers - 1):
+            layer, rate = &shared.blocks[0].layers[l], shared.drop_rates[l]
+            if layer.mask == NULL:
+                continue
+            scale = 1.0 / (1.0 - rate)
+            for j in range(layer.n):
+                layer.mask[s * layer.n + j] = 0.0 if uniform(shared.drops) < rate else scale
 
 
 # The forward pass.
@@ -1028,6 +1050,10 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, b
     cdef const double *x = rows_of(shared, first, part)
     cdef const double *t
     cdef const double *c = row_weights(shared, first, part)
+    if shared.drops != NULL:
+        if thread == 0:
+            draw_masks(shared, rows)
+        barrier(shared, thread)
     forward(shared, block, x, part)
     t = targets_of(shared, first, part)
     losses_of(shared, block, t, c, part)
@@ -1344,6 +1370,9 @@ cdef class Trainer(LossPass):
     cdef double[::1] settings
     cdef object stream
     cdef int64_t[::1] order
+    cdef const double[::1] drop_rates
+    cdef object drops
+    cdef Space masks
     cdef RowLayers row_layers       # plain SGD, one row a batch; else None
     cdef Threads threads
     cdef readonly str ended         # always "": see Method
@@ -1376,6 +1405,26 @@ cdef class Trainer(LossPass):
         bp_fpenv_leave(saved)
         if self.shared.shapes:
             self.row_layers = None
+    def drop(self, const double[::1] rates not None, drops not None):
+        """Drop hidden units, with the rate of each layer (n_layers - 1,), drawn from a stream that nobody else uses."""
+        cdef Shared *shared = &self.shared
+        cdef bp_layer *layer
+        cdef Py_ssize_t l, doubles = 0
+        cdef int thread
+        self.drop_rates, self.drops, self.row_layers = rates, drops, None
+        shared.drop_rates, shared.drops = &rates[0], words(drops)
+        for l in range(shared.n_layers - 1):
+            doubles += 2 * aligned(shared.rows * shared.blocks[0].layers[l].n)
+        self.masks = Space(doubles)
+        for l in range(shared.n_layers - 1):
+            layer = &shared.blocks[0].layers[l]
+            if not within(self.drop_rates[l], 0.0, 1.0, False, False):
+                continue
+            layer.mask, layer.masked = self.masks.take(shared.rows * layer.n), self.masks.take(shared.rows * layer.n)
+            shared.row_work += 32.0 * layer.n
+            for thread in range(shared.n_threads):
+                shared.blocks[thread].layers[l].mask, shared.blocks[thread].layers[l].masked = layer.mask, layer.masked
+                shared.blocks[thread].layers[l + 1].x = layer.masked
 
     def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until,
               const double[::1] learning_rates=None):

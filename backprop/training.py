@@ -14,6 +14,7 @@ import numpy.typing as npt
 from . import _kernel, arguments
 from .arguments import FloatArray
 from .checkpoint import Checkpoint, Keeper, carry_on
+from .dropout import Dropout
 from .errors import DivergenceError
 from .network import Network, data, loss_of, loss_of_rows
 from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments, schedule_of, shaping_of
@@ -34,6 +35,7 @@ class Settings(NamedTuple):
     shuffle: bool
     train_biases: bool
     stopping: EarlyStopping | None = None
+    dropout: Dropout | None = None
 
     @classmethod
     def checked(
@@ -45,6 +47,7 @@ class Settings(NamedTuple):
         shuffle: bool,
         train_biases: bool,
         stopping: EarlyStopping | None,
+        dropout: Dropout | None = None,
     ) -> "Settings":
         """The settings with their defaults filled in."""
         loss = loss_of(network, loss)
@@ -53,6 +56,14 @@ class Settings(NamedTuple):
             raise TypeError(f"optimizer must be None or one of backprop's {kinds}, got {arguments.shown(optimizer)}")
         if stopping is not None and not isinstance(stopping, EarlyStopping):
             raise TypeError(f"stopping must be None or a backprop.EarlyStopping(...), got {arguments.shown(stopping)}")
+        if dropout is not None:
+            if not isinstance(dropout, Dropout):
+                raise TypeError(f"dropout must be None or a backprop.Dropout(...), got {arguments.shown(dropout)}")
+            dropout.rates(network.sizes)
+            if isinstance(optimizer, METHODS):
+                raise ValueError(
+                    f"dropout must be None with {type(optimizer).__name__}, got {arguments.shown(dropout)}"
+                )
         if isinstance(optimizer, FULL_BATCH) and batch_size is not None:
             kind, given = type(optimizer).__name__, arguments.shown(batch_size)
             raise ValueError(f"batch_size must be None with {kind}, which takes all rows at once, got {given}")
@@ -63,6 +74,7 @@ class Settings(NamedTuple):
             arguments.flag("shuffle", shuffle),
             arguments.flag("train_biases", train_biases),
             stopping,
+            dropout,
         )
 
 
@@ -81,15 +93,18 @@ class RunState(NamedTuple):
     powers: FloatArray  # (n_powers,): running products of Adam's betas
     stream: Any  # a bit generator, or the seed of one as long as none is needed
     watch: Watch | None = None
+    dropout: Any = None  # the bit generator that dropped units are drawn from, if any are
 
     def copy(self) -> "RunState":
         stream = arguments.copy_of_stream(self.stream)
-        return RunState(self.losses, self.moments.copy(), self.powers.copy(), stream, self.watch)
+        dropout = None if self.dropout is None else arguments.copy_of_stream(self.dropout)
+        return RunState(self.losses, self.moments.copy(), self.powers.copy(), stream, self.watch, dropout)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Bytes and integers: arrays that one NumPy has pickled do not load under every other."""
         watch = self.watch and (_packed(self.watch.losses), *self.watch[1:3], *map(_packed, self.watch[3:]))
-        return _unpickled_state, (*map(_packed, self[:3]), arguments.plain_stream(self.stream), watch)
+        dropout = None if self.dropout is None else arguments.plain_stream(self.dropout)
+        return _unpickled_state, (*map(_packed, self[:3]), arguments.plain_stream(self.stream), watch, dropout)
 
 
 def _packed(array: FloatArray) -> tuple[tuple[int, ...], bytes]:
@@ -101,11 +116,12 @@ def _unpacked(packed: tuple[tuple[int, ...], bytes]) -> FloatArray:
     return np.frombuffer(data, "<f8").reshape(shape).astype(np.float64)  # an array of its own, no view
 
 
-def _unpickled_state(losses: Any, moments: Any, powers: Any, stream: Any, watch: Any) -> RunState:
+def _unpickled_state(losses: Any, moments: Any, powers: Any, stream: Any, watch: Any, dropout: Any) -> RunState:
     if watch is not None:
         watch = Watch(_unpacked(watch[0]), *watch[1:3], *map(_unpacked, watch[3:]))
     stream = arguments.stream_of_plain(stream)
-    return RunState(_unpacked(losses), _unpacked(moments), _unpacked(powers), stream, watch)
+    dropout = None if dropout is None else arguments.stream_of_plain(dropout)
+    return RunState(_unpacked(losses), _unpacked(moments), _unpacked(powers), stream, watch, dropout)
 
 
 class Run(NamedTuple):
@@ -360,7 +376,8 @@ def start(network: Network, settings: Settings, stream: Any) -> RunState:
     first, powers = first_state(settings)
     moments = np.zeros((len(first), network.n_parameters))
     moments[...] = np.reshape(first, (len(first), 1))
-    return RunState(np.empty(0), moments, np.array(powers), stream)
+    dropout = None if settings.dropout is None else settings.dropout.stream(network.sizes)
+    return RunState(np.empty(0), moments, np.array(powers), stream, dropout=dropout)
 
 
 def progress_bar(run: Run) -> AbstractContextManager[Callable[[int, float], None]]:
@@ -430,6 +447,9 @@ def continue_training(
     )
     if isinstance(trainer, _kernel.Trainer):
         trainer.shape(*shaping_of(settings.optimizer))
+    if settings.dropout is not None and state.dropout is not None:
+        assert isinstance(trainer, _kernel.Trainer)
+        trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)
     schedule = schedule_of(settings.optimizer)
     rates = None
     if schedule is not None:
@@ -445,7 +465,7 @@ def continue_training(
         final, watch = network._of(network.sizes, network.activations, w.copy()), None
         if watcher:
             final, watch = watcher.result(final)
-        after = RunState(losses, state.moments, state.powers, stream, watch)
+        after = RunState(losses, state.moments, state.powers, stream, watch, state.dropout)
         return Training(final, stopped, settings, after, continue_training)
 
     with progress_bar(run) as advance:
@@ -509,6 +529,7 @@ def fast_train(
     rng: Any = 0,
     train_biases: bool = True,
     sample_weight: npt.ArrayLike | None = None,
+    dropout: Dropout | None = None,
     stopping: EarlyStopping | None = None,
     checkpoint: Checkpoint | None = None,
     n_threads: int | None = None,
@@ -546,6 +567,8 @@ def fast_train(
     sample_weight : array_like of shape (n_samples,), or None
         What each row counts, in the loss and in the gradient: finite numbers >= 0 with a sum above 0 (and at most
         1e300). The mean is over what the rows count, so that 3.0 is as a row that is there three times in its batch.
+    dropout : Dropout or None
+        Do without a random share of the hidden units, other ones for each row, while training.
     stopping : EarlyStopping or None
         Watch a validation set, stop when its loss no longer falls, give back the best weights.
     checkpoint : Checkpoint or None
@@ -587,7 +610,7 @@ def fast_train(
     >>> run.network.predict(X).round(1).ravel().tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
-    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
     state = start(network, settings, arguments.stream(rng))
     run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
     training = carry_on(continue_training, network, X, y, settings, state, run, sample_weight, rng)

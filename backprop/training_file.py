@@ -270,6 +270,8 @@ def _check_state(network: Network, settings: Settings, state: RunState) -> None:
     for name, shape in state_shapes(network, settings).items():
         _demand(_is_array(getattr(state, name), np.float64, shape), f"state.{name} must have shape {shape}")
     _demand(_is_stream(state.stream), "state.stream must be a bit generator, or the seed of one")
+    wanted = None if settings.dropout is None else settings.dropout.stream(network.sizes)
+    _demand(type(state.dropout) is type(wanted), "state.dropout must be a PCG64 if units are dropped, else none")
     watch, epochs, given = state.watch, state.losses.size, network.parameters
     if settings.stopping is None:
         _demand(watch is None, "state.watch must be none, as settings.stopping is")

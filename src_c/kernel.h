@@ -21,11 +21,14 @@ typedef struct {
     const double *b; /* (n): it follows W */
     double *Wt;      /* (n, n_in): W transposed; unset in the first layer */
     double *dW; /* (n_in + 1, n): the gradient of W, then of b; unset without a backward pass */
-    const double *x; /* (rows, n_in): the a of the layer below */
+    const double *x; /* (rows, n_in): the a of the layer below, or its masked */
     double *z, *a;   /* (rows, n); z is a itself, except in the last layer and where a derivative is
                         a function of z */
     double *delta;   /* (rows, n) */
     double *panel;   /* (BP_PANEL) */
+    double *mask;    /* (rows, n): what a is multiplied by for the layer above, 0.0 where a unit is
+                        dropped; NULL: nothing is */
+    double *masked;  /* (rows, n): the product, and 0.0 where a unit is dropped */
 } bp_layer;
 
 /* A layer in the form that suits one row at a time. Each row of W, and b, z, a and delta, is padded

@@ -21,6 +21,16 @@ static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff
     }
 }
 
+/* out = x*mask, or x itself without times; 0.0 where the mask is, whatever x is. */
+BP_INLINE void bp_drop(ptrdiff_t n, const double *mask, const double *x, int times, double *out) {
+    const bp_vec zero = bp_set(0.0);
+    for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
+        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_vec m = bp_load_part(mask + k, part), x_k = bp_load_part(x + k, part);
+        bp_store_part(out + k, part, bp_select(bp_equal(m, zero), zero, times ? x_k * m : x_k));
+    }
+}
+
 static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n, rows = stop - start;
     double *z = layer->z + start * n;
@@ -30,6 +40,9 @@ static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, d
         bp_product(rows, n, n_in, (bp_factor){layer->x + start * n_in, n_in, 1}, layer->W, n, z, n,
                    1, layer->b, layer->panel);
     layer->activation->values(rows * n, n, z, layer->a + start * n, scale + 2 * start);
+    if (layer->mask != NULL)
+        bp_drop(rows * n, layer->mask + start * n, layer->a + start * n, 1,
+                layer->masked + start * n);
 }
 
 static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdiff_t start,
@@ -45,7 +58,11 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
     else
         bp_product(rows, n, n_above, A, above->Wt, n, delta, n, 1, NULL, layer->panel);
     const double *of = layer->activation->of_z ? layer->z : layer->a;
+    if (layer->mask != NULL)
+        bp_drop(rows * n, layer->mask + start * n, delta, 1, delta);
     layer->activation->times_derivative(rows * n, of + start * n, delta);
+    if (layer->mask != NULL)
+        bp_drop(rows * n, layer->mask + start * n, delta, 0, delta);
 }
 
 static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,

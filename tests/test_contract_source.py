@@ -15,7 +15,17 @@ from backprop import _kernel, reference
 # In the order in which they are read.
 REFERENCE = [
     pathlib.Path(inspect.getsourcefile(reference)).with_name(f"{name}.py")
-    for name in ("elementary", "activations", "randomness", "data", "__init__", "sums", "penalties", "updates")
+    for name in (
+        "elementary",
+        "activations",
+        "randomness",
+        "dropout",
+        "data",
+        "__init__",
+        "sums",
+        "penalties",
+        "updates",
+    )
 ]
 KERNEL_SOURCE = pathlib.Path(__file__).parents[1] / "backprop" / "_kernel.pyx"
 C_SOURCES = KERNEL_SOURCE.parents[1] / "src_c"
@@ -172,7 +182,7 @@ def test_twins_have_the_same_signatures():
 def test_signature_of_fast_train():
     """The face that the design fixes."""
     names = ["network", "X", "y", "loss", "optimizer", "epochs", "batch_size", "shuffle", "rng", "train_biases"]
-    names += ["sample_weight", "stopping", "checkpoint"]
+    names += ["sample_weight", "dropout", "stopping", "checkpoint"]
     assert [name for name, _, _ in parameters(backprop.fast_train)] == [*names, "n_threads", "callback", "progress"]
     defaults = [
         default for _, kind, default in parameters(backprop.fast_train) if kind is inspect.Parameter.KEYWORD_ONLY
@@ -193,6 +203,7 @@ def test_public_names():
         "RMSprop",
         "Rprop",
         "DivergenceError",
+        "Dropout",
         "EarlyStopping",
         "StepDecay",
         "ExponentialDecay",

@@ -54,9 +54,10 @@ class Runs(RuleBasedStateMachine):
         shuffle=st.booleans(),
         train_biases=st.booleans(),
         weighted=st.booleans(),
+        rate=st.sampled_from([None, 0.0, 0.25, 0.5]),
         seed=st.integers(0, 2**64),
     )
-    def begin(self, sizes, activation, classes, optimizer, batch_size, shuffle, train_biases, weighted, seed):
+    def begin(self, sizes, activation, classes, optimizer, batch_size, shuffle, train_biases, weighted, rate, seed):
         self.network = backprop.Network(sizes, activation, "softmax" if classes else "identity", rng=seed)
         words = np.random.PCG64(seed).random_raw(6 * (sizes[0] + sizes[-1]))
         numbers = (words % 17).astype(np.float64).reshape(6, -1) / 8.0 - 1.0
@@ -65,6 +66,7 @@ class Runs(RuleBasedStateMachine):
         self.weights = [0.0, 1.0, 0.375, 3.0, 0.0, 0.1] if weighted else None
         self.settings = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle}
         self.settings["sample_weight"] = self.weights
+        self.settings["dropout"] = rate if rate is None else backprop.Dropout(rate)
         self.settings |= {"train_biases": train_biases, "rng": seed}
         self.run = backprop.fast_train(self.network, self.X, self.y, epochs=1, **self.settings)
 

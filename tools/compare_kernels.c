@@ -389,6 +389,22 @@ static void try_functions(const bp_kernel *kernel, results *to) {
     kernel->forward(&layer, 0, row, scale);
     record(to, "forward", all, a);
     record(to, "forward's scale", 2 * rows, scale);
+
+    /* The same with units dropped, and the way back. */
+    if (layer.activation->times_derivative == NULL)
+        return;
+    bp_layer above = {.n_in = n, .n = 3, .panel = layer.panel};
+    above.W = numbers(3 * n, 1.0), above.Wt = zeros(3 * n), above.delta = numbers(rows * 3, 1.0);
+    layer.mask = zeros(all), layer.masked = zeros(all), layer.delta = zeros(all);
+    for (ptrdiff_t k = 0; k < all; k++)
+        layer.mask[k] = below(3) == 0 ? 0.0 : 1.5;
+    kernel->forward(&layer, row, rows, scale);
+    kernel->forward(&layer, 0, row, scale);
+    record(to, "masked", all, layer.masked);
+    kernel->transpose(&above, 0, n + 1);
+    kernel->hidden_deltas(&layer, &above, row, rows);
+    kernel->hidden_deltas(&layer, &above, 0, row);
+    record(to, "masked deltas", all, layer.delta);
 }
 
 static void try_updates(const bp_kernel *kernel, results *to) {

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from .. import arguments
 from ..checkpoint import Checkpoint, carry_on
+from ..dropout import Dropout
 from ..errors import DivergenceError
 from ..network import Network, loss_of, rows_of
 from ..optimizers import Optimizer, at_rate, schedule_of, shaping_of
@@ -25,6 +26,7 @@ from ..stopping import EarlyStopping, Watcher, parts
 from ..training import Callback, EpochState, Run, RunState, Settings, Training, progress_bar, start
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .data import Data, finite, weights_of
+from .dropout import draw_masks, masked
 from .elementary import exp, log, log1p
 from .elementary import expm1 as expm1
 from .penalties import clip, penalize
@@ -68,12 +70,17 @@ def squash(name: str, z: Vector) -> Vector:
     return [ACTIVATIONS[name].value(z_j) for z_j in z]
 
 
-def forward(layers: list[Layer], names: tuple[str, ...], x: Vector) -> tuple[Rows, Rows]:
+def passed_on(a: Vector, masks: Rows | None, l: int) -> Vector:
+    """What layer l is given of the outputs a of the layer below, of which some may be dropped; none of the input."""
+    return a if masks is None or l == 0 else masked(a, masks[l - 1])
+
+
+def forward(layers: list[Layer], names: tuple[str, ...], x: Vector, masks: Rows | None = None) -> tuple[Rows, Rows]:
     """The activations of every layer, the input first; and the net inputs of every layer but the input."""
     a: Rows = [x]
     z: Rows = []
-    for (W, b), name in zip(layers, names, strict=True):
-        z.append(net_input(a[-1], W, b))
+    for l, ((W, b), name) in enumerate(zip(layers, names, strict=True)):
+        z.append(net_input(passed_on(a[-1], masks, l), W, b))
         a.append(squash(name, z[-1]))
     return a, z
 
@@ -190,28 +197,39 @@ def node_deltas(loss: str, name: str, z: Vector, o: Vector, t: Vector) -> Vector
     return [slope * derivative for slope, derivative in zip(slopes, derivatives(name, z, o), strict=True)]
 
 
-def hidden_deltas(name: str, z: Vector, a: Vector, W: Rows, delta: Vector) -> Vector:
+def hidden_deltas(name: str, z: Vector, a: Vector, W: Rows, delta: Vector, mask: Vector | None = None) -> Vector:
     """Deltas of a hidden layer with output a from those of the layer W above it; its weights are still the old ones."""
     below, derivative = [], derivatives(name, z, a)
     for i in range(len(a)):
         g = 0.0
         for j in range(len(delta)):
             g = g + delta[j] * W[i][j]
-        below.append(g * derivative[i])
+        if mask is None:
+            below.append(g * derivative[i])
+        else:
+            below.append(0.0 if mask[i] == 0.0 else (g * mask[i]) * derivative[i])
     return below
 
 
 def add_gradient(
-    g: Vector, layers: list[Layer], names: tuple[str, ...], loss: str, x: Vector, t: Vector, c: float
+    g: Vector,
+    layers: list[Layer],
+    names: tuple[str, ...],
+    loss: str,
+    x: Vector,
+    t: Vector,
+    c: float,
+    masks: Rows | None = None,
 ) -> float:
     """Add one sample's gradient to g, flat as the parameters are; return the sample's loss. It counts c times (N17)."""
-    a, z = forward(layers, names, x)
+    a, z = forward(layers, names, x, masks)
     deltas = [[c * delta_j for delta_j in node_deltas(loss, names[-1], z[-1], a[-1], t)]]
     for l in range(len(layers) - 1, 0, -1):
-        deltas.insert(0, hidden_deltas(names[l - 1], z[l - 1], a[l], layers[l][0], deltas[0]))
+        mask = None if masks is None else masks[l - 1]
+        deltas.insert(0, hidden_deltas(names[l - 1], z[l - 1], a[l], layers[l][0], deltas[0], mask))
     k = 0
     for l in range(len(layers)):
-        for a_i in [*a[l], 1.0]:  # the bias is the weight of an input that is always 1
+        for a_i in [*passed_on(a[l], masks, l), 1.0]:  # the bias is the weight of an input that is always 1
             for delta_j in deltas[l]:
                 g[k] = g[k] + a_i * delta_j
                 k += 1
@@ -243,7 +261,7 @@ def train_epoch(
     w: Vector,
     moments: Rows,
     powers: Vector,
-    stream: Stream,
+    streams: tuple[Stream, Stream],
     settings: Settings,
     X: Rows,
     y: Rows,
@@ -251,13 +269,14 @@ def train_epoch(
 ) -> tuple[float, str]:
     """Visit every row once; w, moments and powers move on after each batch. Return the loss, and why to end: ""."""
     update, total, of_all, n = UPDATE_RULES[settings.optimizer.rule], 0.0, 0.0, len(X)
-    order = shuffled(stream, n) if settings.shuffle else list(range(n))
+    order = shuffled(streams[0], n) if settings.shuffle else list(range(n))
     size = settings.batch_size or n
     for first in range(0, n, size):
         batch = order[first : first + size]
         layers, g, C = layers_of(w, network.sizes), [0.0 for _ in w], 0.0
         for s in batch:
-            total = total + add_gradient(g, layers, network.activations, settings.loss, X[s], y[s], c[s])
+            masks = draw_masks(streams[1], settings.dropout, network.sizes)
+            total = total + add_gradient(g, layers, network.activations, settings.loss, X[s], y[s], c[s], masks)
             C = C + c[s]
             of_all = of_all + c[s]
         if C == 0.0:  # no row counts: no step
@@ -303,6 +322,7 @@ def continue_training(
     watcher = stopping and Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss)[0], state.watch)
     w, moments, powers = network.parameters.tolist(), state.moments.tolist(), state.powers.tolist()
     losses, stream, stopped = state.losses.tolist(), arguments.started(state.stream), "epochs"
+    streams = stream, state.dropout
     one_epoch, schedule = METHODS.get(settings.optimizer.rule, train_epoch), schedule_of(settings.optimizer)
     rates = None if schedule is None else Rates(schedule, watcher.losses if watcher else losses, exp, log)
 
@@ -316,14 +336,14 @@ def continue_training(
         if watcher:
             last, watch = watcher.result(last)
         arrays = np.array(losses), np.array(moments).reshape(state.moments.shape), np.array(powers)
-        return Training(last, stopped, settings, RunState(*arrays, stream, watch), continue_training)
+        return Training(last, stopped, settings, RunState(*arrays, stream, watch, state.dropout), continue_training)
 
     with progress_bar(run) as advance:
         for epoch in range(len(losses), len(losses) + run.epochs):
             now = settings
             if rates:
                 now = settings._replace(optimizer=at_rate(settings.optimizer, rates.of(epoch)))
-            loss, ended = one_epoch(network, w, moments, powers, stream, now, *data)
+            loss, ended = one_epoch(network, w, moments, powers, streams, now, *data)
             losses.append(loss)
             if not math.isfinite(loss) or ended == "overflow":
                 raise DivergenceError(epoch, losses)
@@ -355,13 +375,14 @@ def train(
     rng: Any = 0,
     train_biases: bool = True,
     sample_weight: ArrayLike | None = None,
+    dropout: Dropout | None = None,
     stopping: EarlyStopping | None = None,
     checkpoint: Checkpoint | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Training:
     """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
-    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping)
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
     state = start(network, settings, arguments.stream(rng))
     run = Run.checked(epochs, callback, progress, checkpoint)
     training = carry_on(continue_training, network, X, y, settings, state, run, sample_weight, rng)

@@ -320,6 +320,21 @@ def checkpoints(choices):
     return Argument(fresh, RIGHT)
 
 
+def dropouts(choices, n_hidden):
+    """None, or how many units are dropped."""
+    if choices.one_in(16):
+        return wrong(choices, 0.5, True, "half", backprop.Dropout, [0.5], backprop.Dropout([0.5] * (n_hidden + 1)))
+    if choices.one_in(2):
+        return right(None)
+    rate = numbers(choices, 0.0, True, 1.0)
+    if isinstance(rate.make(), list | np.ndarray):  # one for each layer
+        rate = Argument(rate.make, UNSURE)
+    made, _ = call(backprop.Dropout, {"rate": rate, "rng": integers(choices, 0, [0, 1, 2**70])})
+    if made is None or not isinstance(made.rate, float):
+        return right(None)
+    return right(backprop.Dropout([made.rate, 0.0, 0.25][:n_hidden], made.rng) if choices.one_in(2) else made)
+
+
 def layer_sizes(choices):
     """(the argument, the sizes)."""
     sizes = [choices.pick([2, 1, 3, 4, 9]) for _ in range(choices.between(2, 4))]
@@ -606,7 +621,7 @@ def bits(value):
         state = value._state
         arrays = [value.losses, value.validation_losses, state.moments, state.powers]
         return [bits(value.network), value.stopped, value.best_epoch, bits(arrays)]
-    if isinstance(value, backprop.EarlyStopping | backprop.Checkpoint):
+    if isinstance(value, backprop.EarlyStopping | backprop.Checkpoint | backprop.Dropout):
         return repr(value)
     if isinstance(value, backprop.Network):
         return [value.sizes, value.activations, bits(value.parameters)]
@@ -773,6 +788,7 @@ def one_input(data):
             given["batch_size"] = right(None)
         given |= {"shuffle": flags(choices), "train_biases": flags(choices), "rng": streams(choices)}
         given["stopping"], given["checkpoint"] = stoppings(choices), checkpoints(choices)
+        given["dropout"] = dropouts(choices, len(made.sizes) - 2)
         run, twin = call(backprop.fast_train, {**given, "n_threads": threads}, reference.train)
         if twin is None:
             return
