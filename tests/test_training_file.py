@@ -32,6 +32,9 @@ OPTIMIZERS = [
     backprop.RMSprop(0.01, momentum=0.5),
     backprop.Rprop(),
     backprop.Rprop("rprop+", first_step=0.01),
+    backprop.SGD(backprop.StepDecay(0.1, every=2), l1=0.01, l2=0.1, clip_norm=0.5),
+    backprop.Adam(backprop.CosineDecay(0.1, epochs=7)),
+    backprop.RMSprop(backprop.ReduceOnPlateau(0.1, patience=2)),
 ]
 STREAMS = {
     "seed": lambda: 0,
@@ -57,7 +60,9 @@ def same(one, other):
             assert (first is None) == (second is None)
             for a, b in zip(first or (), second or (), strict=True):
                 assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
-        elif name == "stream":
+        elif name == "dropout" and (first is None or second is None):
+            assert first is second
+        elif name in ("stream", "dropout"):
             assert arguments.plain_stream(first) == arguments.plain_stream(second)
         else:
             assert (first.shape, first.dtype, first.tobytes()) == (second.shape, second.dtype, second.tobytes())
@@ -74,6 +79,12 @@ def check(run, path, X=X, y=Y):
     same(again.resume(X, y, epochs=4), run.resume(X, y, epochs=4))
     again.save(path)
     assert path.read_bytes() == whole  # resuming it has changed nothing
+
+
+def test_dropout(engine, tmp_path):
+    """The stream that units are dropped from goes on, too."""
+    check(engine.train(NETWORK, X, Y, epochs=5, dropout=backprop.Dropout(0.5, rng=3)), tmp_path / "run")
+    check(engine.train(NETWORK, X, Y, epochs=5, dropout=backprop.Dropout([0.0])), tmp_path / "run")
 
 
 @pytest.mark.parametrize("stop", [None, WATCHED, backprop.EarlyStopping(validation_fraction=0.3, restore_best=False)])
