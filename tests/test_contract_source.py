@@ -187,7 +187,7 @@ def test_signature_of_fast_train():
     defaults = [
         default for _, kind, default in parameters(backprop.fast_train) if kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    assert defaults == [None, None, 100, None, True, 0, True, None, None, None, None, None, False]
+    assert defaults == [None, None, 100, None, True, 0, True, *[None] * 6, False]
 
 
 def test_public_names():
