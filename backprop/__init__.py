@@ -11,13 +11,14 @@ from .checkpoint import Checkpoint
 from .dropout import Dropout
 from .errors import DivergenceError
 from .network import Network, loss_and_gradient
-from .optimizers import SGD, Adam, AdamW, RMSprop, Rprop
+from .optimizers import LBFGS, SGD, Adam, AdamW, RMSprop, Rprop
 from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
 from .stopping import EarlyStopping
 from .training import EpochState, Training, fast_train
 from .version import __version__, contract_version, show_config
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Adam",
     "AdamW",

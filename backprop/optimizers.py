@@ -303,14 +303,79 @@ class Rprop(_Stepwise):
         return (0.0, self.first_step, 0.0)
 
 
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS: quasi-Newton steps on all rows at once, each as long as a line search finds it good.
+
+    Parameters
+    ----------
+    memory : int >= 1, default 10
+        From how many of the last steps it learns how the slope changes. It keeps twice as many numbers a parameter.
+    tolerance : float in [0, inf), default 1e-8
+        End where no component of the gradient is larger.
+    l2 : float in [0, inf), default 0.0
+        Adds ``l2/2`` times the sum of the squared weights, without the biases, to what is made small. The losses that
+        are reported are without it.
+    max_evaluations : int >= 1, default 20
+        How often an iteration may look at the loss and its gradient on the way along one line; mostly it is once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of the wrong kind or out of its range.
+
+    Notes
+    -----
+    Algorithms 7.4 (two loops), 3.5 and 3.6 (strong Wolfe conditions, c1 = 1e-4, c2 = 0.9) of Nocedal and Wright, 2006.
+    An epoch is one iteration, and its loss is that of the weights before it; ``batch_size`` must be None and
+    ``shuffle`` does nothing. ``stopped`` is "gradient" where the method has reached its tolerance, and "line_search"
+    where it found no lower point, not even straight downhill: there the numbers' precision is at its end, or the loss
+    has an edge. Either way ``losses[-1]`` is then the loss of the returned weights.
+
+    Examples
+    --------
+    >>> import backprop
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = backprop.Network([2, 4, 1], rng=1)
+    >>> run = backprop.fast_train(net, X, y, optimizer=backprop.LBFGS())
+    >>> (run.network.predict(X) > 0.5).ravel().tolist(), bool(run.losses[-1] < 1e-9), run.stopped
+    ([False, True, True, False], True, 'gradient')
+    """
+
+    memory: int = 10
+    tolerance: float = 1e-8
+    l2: float = 0.0
+    max_evaluations: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("memory", "max_evaluations"):
+            object.__setattr__(self, name, arguments.integer(name, getattr(self, name), 1))
+        _check(self, tolerance="[0, inf)", l2="[0, inf)")
+
+    @property
+    def rule(self) -> str:
+        """The name of its method."""
+        return "lbfgs"
+
+    @property
+    def settings(self) -> tuple[float, ...]:
+        """The numbers that its method takes, in their order."""
+        return (float(self.memory), self.tolerance, self.l2, float(self.max_evaluations))
+
+    @property
+    def first_state(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What its method keeps of each parameter, and beside that, before the first iteration."""
+        return (0.0,) * (2 * self.memory), (0.0, float(self.memory - 1), 0.0, *[0.0] * self.memory)
+
+
 _OF_ADAM = {"learning_rate": "(0, inf)", "beta_1": "[0, 1)", "beta_2": "[0, 1)", "epsilon": "(0, inf)"}
 _RPROP_RULES = {"irprop-": "irprop_minus", "rprop+": "rprop_plus"}
 
-Optimizer = SGD | Adam | AdamW | RMSprop | Rprop
+Optimizer = SGD | Adam | AdamW | RMSprop | Rprop | LBFGS
 # Those whose step is for the whole sum over the rows.
-FULL_BATCH = (Rprop,)
+FULL_BATCH = (Rprop, LBFGS)
 # Of these, those that decide themselves how far to go and when to end: classes of their own in the kernel.
-METHODS: tuple[Any, ...] = ()
+METHODS = (LBFGS,)
 
 
 def _check(optimizer: Any, **ranges: str) -> None:

@@ -209,7 +209,7 @@ class Training:
         How many there were, those of resumed runs included.
     stopped : str
         Why the run ended: "epochs", all were done; "callback", a callback returned True; what `EarlyStopping` found:
-        "patience", "target_loss", "time_limit"; or what the optimizer found, which says itself when it is at its end.
+        "patience", "target_loss", "time_limit"; or what `LBFGS` found: "gradient", "line_search".
     validation_losses : ndarray of shape (epochs,), or (0,)
         With `EarlyStopping`, the watched loss after each epoch, with the weights of that moment.
     best_epoch : int or None
@@ -552,14 +552,15 @@ def fast_train(
         >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]), "absolute_error", "huber" (squared up to a
         distance of 1, absolute beyond; any output but softmax both), "poisson" (exponential; counts y >= 0). None takes
         cross_entropy for a softmax output and squared_error otherwise.
-    optimizer : SGD, Adam, AdamW, RMSprop, Rprop or None
+    optimizer : SGD, Adam, AdamW, RMSprop, Rprop, LBFGS or None
         None is ``Adam()``.
     epochs : int >= 1
         How often every row is visited.
     batch_size : int >= 1 or None
-        Rows a step; None is 32, or all rows for Rprop, which takes no other. The last batch of an epoch may be shorter.
+        Rows a step; None is 32, or all rows for Rprop and LBFGS, which take no other. The last batch of an epoch may
+        be shorter.
     shuffle : bool
-        Visit the rows in a new random order in each epoch.
+        Visit the rows in a new random order in each epoch; LBFGS takes them in their own.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         The random stream of the order; None takes fresh entropy. A generator is left advanced if the call succeeds.
     train_biases : bool

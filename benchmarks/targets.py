@@ -21,7 +21,7 @@ import workloads
 from peer_sides import Numba
 
 import backprop
-from backprop import SGD, Adam, _kernel, fast_train
+from backprop import LBFGS, SGD, Adam, _kernel, fast_train
 
 HERE = Path(__file__).parent
 ROUNDS = 15
@@ -172,6 +172,35 @@ def instruction_sets() -> None:
         show(f"{target}: 46 units against 45, 65 against 64", figure, "1.15, 1.30")
 
 
+def against_evaluations(sizes: list[int], X: np.ndarray, y: np.ndarray, epochs: int) -> None:
+    """L-BFGS against its evaluations, each of which is as dear as an epoch of plain SGD on all rows."""
+    network, kept, made, ratios = backprop.Network(sizes, rng=0), _kernel.METHODS["lbfgs"], [], []
+
+    def noted(*arguments: object) -> _kernel.LBFGS:
+        made.append(_kernel.LBFGS(*arguments))
+        return made[-1]
+
+    def train(optimizer: object, batch_size: int | None, epochs: int) -> backprop.Training:
+        settings = {"epochs": epochs, "batch_size": batch_size, "shuffle": False, "n_threads": 1}
+        return fast_train(network, X, y, optimizer=optimizer, **settings)
+
+    _kernel.METHODS["lbfgs"] = noted
+    done = train(LBFGS(tolerance=0.0), None, epochs).epochs
+    for _ in range(ROUNDS):
+        ours = seconds(lambda: train(LBFGS(tolerance=0.0), None, epochs))
+        ratios.append(ours / seconds(lambda: train(SGD(1e-9), len(X), made[0].evaluations)))
+    _kernel.METHODS["lbfgs"] = kept
+    what = f"L-BFGS, {'-'.join(map(str, sizes))}, {len(X)} rows, against its evaluations"
+    show(what, f"{statistics.median(ratios):.2f} x {made[0].evaluations} in {done} iterations", "1.3 x")
+
+
+def full_batch() -> None:
+    X = np.random.default_rng(0).normal(size=(1000, 20))
+    against_evaluations([20, 64, 64, 1], X, np.sin(X.sum(axis=1)), 30)
+    corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    against_evaluations([2, 2, 1], corners, np.array([0.0, 1.0, 1.0, 0.0]), 500)
+
+
 def two_threads() -> None:
     run = workloads.wide_run()
     ratios = [seconds(lambda: run.train(1)) / seconds(lambda: run.train(2)) for _ in range(5)]
@@ -247,6 +276,7 @@ def main() -> None:
         exponential(folder)
     online()
     instruction_sets()
+    full_batch()
     two_threads()
     definition()
     one_call()

@@ -90,6 +90,13 @@ typedef struct {
                    const double *rates, double *w, const double *g, double *moments);
 } bp_update_rule;
 
+/* What L-BFGS keeps: a ring of pairs, changes of the weights and of the gradient. */
+typedef struct {
+    ptrdiff_t n, memory, held, newest;
+    const double *S, *Y, *sy; /* (memory, n) both, and each pair's sum of s*y */
+    double gamma;
+} bp_pairs;
+
 struct bp_kernel {
     const char *name;
     ptrdiff_t lanes;
@@ -125,12 +132,18 @@ struct bp_kernel {
     void (*row_step)(const bp_row_layer *layer, double lr, int train_biases);
     void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
 
-    /* The sum of x*y (N11). */
+    /* The sum of x*y (N11), the largest |x|, out = w + t*d. */
     double (*dot)(ptrdiff_t n, const double *x, const double *y);
+    double (*largest)(ptrdiff_t n, const double *x);
+    void (*moved)(ptrdiff_t n, const double *w, double t, const double *d, double *out);
     /* g, the sum over a batch as above, becomes the mean with penalties (N16), for n weights. */
     void (*penalize)(ptrdiff_t n, double batch, double l1, double l2, const double *w, double *g);
     /* x = factor*x. */
     void (*scale)(ptrdiff_t n, double factor, double *x);
+    /* d = x/by; returns the sum of d*d. */
+    double (*quotients)(ptrdiff_t n, const double *x, double by, double *d);
+    /* d = -H g; returns the sum of g*d. alphas (held) is scratch. */
+    double (*two_loops)(const bp_pairs *pairs, const double *g, double *d, double *alphas);
 };
 
 enum { bp_n_activations = 13, bp_n_losses = 6, bp_n_update_rules = 9 };

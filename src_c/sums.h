@@ -26,6 +26,50 @@ BP_INLINE double bp_sum(bp_partial sums) {
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
+/* q becomes change(q, x); returns the sum of with*q. */
+typedef struct {
+    double a, b;
+} bp_factors;
+typedef bp_vec (*bp_change)(bp_vec q, bp_vec x, bp_factors by);
+
+BP_INLINE double bp_change_all(bp_change change, ptrdiff_t n, bp_factors by, const double *x,
+                               double *q, const double *with) {
+    bp_partial sums = bp_no_sums();
+    ptrdiff_t k = 0;
+    for (; k + BP_SUMS <= n; k += BP_SUMS)
+        for (int v = 0; v < BP_SUMS / BP_LANES; v++) {
+            ptrdiff_t at = k + v * BP_LANES;
+            bp_vec q_k = change(bp_load(q + at), bp_load(x + at), by);
+            bp_store(q + at, q_k);
+            sums.part[v] = sums.part[v] + bp_load(with + at) * q_k;
+        }
+    for (int v = 0; k < n; v++, k += BP_LANES) {
+        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_vec q_k = change(bp_load_part(q + k, part), bp_load_part(x + k, part), by);
+        bp_store_part(q + k, part, q_k);
+        /* Where no element is, an infinite factor may have made a NaN. */
+        sums.part[v] =
+            sums.part[v] + bp_keep(part, bp_load_part(with + k, part) * q_k, bp_set(0.0));
+    }
+    return bp_sum(sums);
+}
+
+BP_INLINE bp_vec bp_product_of(bp_vec q, bp_vec x, bp_factors by) {
+    (void)q;
+    return by.a * x;
+}
+
+BP_INLINE bp_vec bp_quotient_of(bp_vec q, bp_vec x, bp_factors by) {
+    (void)q;
+    return x / by.a;
+}
+
+BP_INLINE bp_vec bp_further(bp_vec q, bp_vec x, bp_factors by) { return q + by.a * x; }
+
+BP_INLINE bp_vec bp_further_and_scaled(bp_vec q, bp_vec x, bp_factors by) {
+    return by.b * (q + by.a * x);
+}
+
 static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
     bp_partial sums = bp_no_sums();
     ptrdiff_t k = 0;
@@ -40,6 +84,62 @@ static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
         sums.part[v] = sums.part[v] + bp_keep(part, product, bp_set(0.0));
     }
     return bp_sum(sums);
+}
+
+/* The largest |x[k]|. */
+static double bp_largest(ptrdiff_t n, const double *x) {
+    double lanes[BP_LANES], found = 0.0;
+    bp_vec most = bp_set(0.0);
+    for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
+        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_vec x_k = bp_abs(bp_keep(part, bp_load_part(x + k, part), bp_set(0.0)));
+        most = bp_select(bp_less(most, x_k), x_k, most);
+    }
+    memcpy(lanes, &most, sizeof lanes);
+    for (int lane = 0; lane < BP_LANES; lane++)
+        found = lanes[lane] > found ? lanes[lane] : found;
+    return found;
+}
+
+/* out = w + t*d. */
+static void bp_moved(ptrdiff_t n, const double *w, double t, const double *d, double *out) {
+    for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
+        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_store_part(out + k, part, bp_load_part(w + k, part) + t * bp_load_part(d + k, part));
+    }
+}
+
+/* d = x/by; returns the sum of d*d. */
+static double bp_quotients(ptrdiff_t n, const double *x, double by, double *d) {
+    return bp_change_all(bp_quotient_of, n, (bp_factors){by, 0.0}, x, d, d);
+}
+
+/* d = -H g, and the slope, which is the sum of g*d: each pass ends with the sum that the next one
+ * needs. */
+static double bp_two_loops(const bp_pairs *pairs, const double *g, double *d, double *alphas) {
+    const ptrdiff_t n = pairs->n, held = pairs->held;
+    const double *S = pairs->S, *Y = pairs->Y;
+    ptrdiff_t at = pairs->newest;
+    double sum = bp_change_all(bp_product_of, n, (bp_factors){-1.0, 0.0}, g, d, S + at * n);
+    for (ptrdiff_t i = 0; i < held; i++) {
+        const ptrdiff_t older = at > 0 ? at - 1 : pairs->memory - 1;
+        alphas[i] = sum / pairs->sy[at];
+        if (i + 1 < held) {
+            sum = bp_change_all(bp_further, n, (bp_factors){-alphas[i], 0.0}, Y + at * n, d,
+                                S + older * n);
+            at = older;
+        } else {
+            sum = bp_change_all(bp_further_and_scaled, n, (bp_factors){-alphas[i], pairs->gamma},
+                                Y + at * n, d, Y + at * n);
+        }
+    }
+    for (ptrdiff_t i = held - 1; i >= 0; i--) {
+        const ptrdiff_t newer = at + 1 < pairs->memory ? at + 1 : 0;
+        sum = bp_change_all(bp_further, n, (bp_factors){alphas[i] - sum / pairs->sy[at], 0.0},
+                            S + at * n, d, i > 0 ? Y + newer * n : g);
+        at = newer;
+    }
+    return sum;
 }
 
 #endif

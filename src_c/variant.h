@@ -153,4 +153,8 @@ const bp_kernel BP_KERNEL = {
     .dot = bp_dot,
     .penalize = bp_penalize,
     .scale = bp_scale,
+    .largest = bp_largest,
+    .moved = bp_moved,
+    .quotients = bp_quotients,
+    .two_loops = bp_two_loops,
 };

@@ -25,6 +25,7 @@ REFERENCE = [
         "sums",
         "penalties",
         "updates",
+        "lbfgs",
     )
 ]
 KERNEL_SOURCE = pathlib.Path(__file__).parents[1] / "backprop" / "_kernel.pyx"
@@ -196,6 +197,7 @@ def test_public_names():
         "fast_train",
         "Training",
         "EpochState",
+        "LBFGS",
         "SGD",
         "Adam",
         "AdamW",

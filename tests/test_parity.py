@@ -76,6 +76,9 @@ def optimizers(draw):
         factors = draw(st.sampled_from(((1.2, 0.5), (1.0000000000000002, 0.9999999999999999), (1e300, 5e-324))))
         variant = draw(st.sampled_from(("irprop-", "rprop+")))
         return kind(variant, *factors, steps[1], steps[0], steps[2], **draw(shapings()))
+    if kind is backprop.LBFGS:
+        counts = draw(st.integers(1, 12)), draw(st.sampled_from((1, 2, 20)))
+        return kind(counts[0], *[draw(st.sampled_from((0.0, 1e-8, 0.1, 1e300))) for _ in range(2)], counts[1])
     number = st.one_of(
         st.sampled_from((0.0, 1e-3, 0.1, 0.5, 0.9, 0.999)),
         st.floats(0.0, 1.0, exclude_max=True, allow_subnormal=True),
@@ -256,7 +259,8 @@ def test_tables():
     assert OUTPUTS == _kernel.ACTIVATIONS
     assert list(_kernel.LOSSES.items()) == [(name, row.output) for name, row in reference.LOSSES.items()]
     assert tuple(_kernel.UPDATE_RULES) == tuple(reference.UPDATE_RULES)
-    assert set(optimizers_by_rule()) == set(reference.UPDATE_RULES)
+    assert tuple(_kernel.METHODS) == tuple(reference.METHODS)
+    assert set(optimizers_by_rule()) == {*reference.UPDATE_RULES, *reference.METHODS}
     big = np.finfo(np.float64).max
     limits = {name: (max(row.low, -big), min(row.high, big)) for name, row in reference.LOSSES.items()}
     assert limits == _kernel.TARGET_RANGES
@@ -278,7 +282,7 @@ def some_problem(output, loss, optimizer, *, hidden="tanh", sizes=(3, 5, 4), n_s
     return Problem(network, loss, settings, 5, None, pieces)
 
 
-@pytest.mark.parametrize("rule", reference.UPDATE_RULES)
+@pytest.mark.parametrize("rule", [*reference.UPDATE_RULES, *reference.METHODS])
 @pytest.mark.parametrize(("output", "loss"), [(output, loss) for output in OUTPUTS for loss in losses_for(output)])
 def test_every_output_loss_and_rule(engines, output, loss, rule):
     problem = some_problem(output, loss, optimizers_by_rule()[rule])
@@ -354,7 +358,7 @@ def test_classes_that_are_not_meant_cost_nothing(engine):
         engine.loss(network, [[1.0]], [1])
 
 
-@pytest.mark.parametrize("rule", reference.UPDATE_RULES)
+@pytest.mark.parametrize("rule", [*reference.UPDATE_RULES, *reference.METHODS])
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_signs_of_zero(engines, rule, batch_size):
     """-0.0 in weights, data and gradients, in every combination: a sum from 0.0 is never -0.0, a product may be."""

@@ -540,14 +540,33 @@ static void try_rows(const bp_kernel *kernel, results *to) {
         step_of_row(&trial, layers, x + s * trial.sizes[0], t + s * trial.sizes[N_LAYERS], to);
 }
 
-enum { N_TRIALS = 4 };
+static void try_sums(const bp_kernel *kernel, results *to) {
+    const ptrdiff_t n = 1 + below(100), memory = 1 + below(5);
+    double *w = numbers(n, 1.0), *g = numbers(n, 1.0), *d = zeros(n), *out = zeros(n);
+    double *S = numbers(memory * n, 1.0), *Y = numbers(memory * n, 1.0), *sy = zeros(memory);
+    double *alphas = zeros(memory), sums[4];
+    for (ptrdiff_t i = 0; i < memory; i++)
+        sy[i] = between(0.5, 2.0);
+    bp_pairs pairs = {n, memory, 1 + below(memory), below(memory), S, Y, sy, between(0.1, 10.0)};
+    sums[0] = kernel->quotients(n, g, between(-2.0, -0.5), out);
+    record(to, "quotients", n, out);
+    sums[1] = kernel->two_loops(&pairs, g, d, alphas);
+    record(to, "two loops", n, d);
+    kernel->moved(n, w, between(0.0, 2.0), d, out);
+    record(to, "moved", n, out);
+    sums[2] = kernel->dot(n, w, out), sums[3] = kernel->largest(n, w);
+    record(to, "sums", 4, sums);
+}
+
+enum { N_TRIALS = 5 };
 static const struct {
     const char *name;
     void (*run)(const bp_kernel *kernel, results *to);
 } trials[N_TRIALS] = {{"products", try_products},
                       {"functions", try_functions},
                       {"updates", try_updates},
-                      {"rows", try_rows}};
+                      {"rows", try_rows},
+                      {"sums", try_sums}};
 
 static void run_trial(int trial, const bp_kernel *kernel, uint64_t seed, results *to) {
     state = seed;

@@ -291,7 +291,9 @@ def train_epoch(
 
 
 # An epoch of the optimizers that have no update rule, with the same arguments and results.
-METHODS: dict[str, Callable[..., tuple[float, str]]] = {}
+from .lbfgs import lbfgs_iteration  # noqa: E402 (it is made of what stands above)
+
+METHODS = {"lbfgs": lbfgs_iteration}
 
 
 def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str, sample_weight: ArrayLike | None = None) -> Data:

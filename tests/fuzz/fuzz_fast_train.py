@@ -234,6 +234,11 @@ def optimizers(choices):
                 given["first_step"] = Argument(given["first_step"].make, UNSURE)  # it may lie beyond the bounds
         made, _ = call(kind, given | shapings(choices))
         return right(made if isinstance(made, kind) else None)
+    if kind is backprop.LBFGS:
+        given = {"memory": integers(choices, 1, [1, 2, 10]), "max_evaluations": integers(choices, 1, [1, 3, 20])}
+        given |= {name: numbers(choices, 0.0, True, math.inf) for name in ("tolerance", "l2")}
+        made, _ = call(kind, given)
+        return right(made if isinstance(made, kind) else None)
     rate = schedules(choices) if choices.one_in(3) else numbers(choices, 0.0, False, math.inf)
     if kind is backprop.SGD:
         given = {"learning_rate": rate, "momentum": right(0.0), "nesterov": right(False)}
