@@ -1324,8 +1324,9 @@ cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
             loss = total / <double>n
             shared.losses[done] = loss
             done += 1
-            begin_epoch(shared, done)
-            lr = shared.settings[0]
+            if shared.learning_rates != NULL:
+                begin_epoch(shared, done)
+                lr = shared.settings[0]
             row = 0
             shared.to_shuffle = 0 if shared.words == NULL else -1
     own.save(shared.w)
