@@ -1420,6 +1420,7 @@ cdef class Trainer(LossPass):
         bp_fpenv_leave(saved)
         if self.shared.shapes:
             self.row_layers = None
+
     def drop(self, const double[::1] rates not None, drops not None):
         """Drop hidden units, with the rate of each layer (n_layers - 1,), drawn from a stream that nobody else uses."""
         cdef Shared *shared = &self.shared
