@@ -447,9 +447,8 @@ def continue_training(
     )
     if isinstance(trainer, _kernel.Trainer):
         trainer.shape(*shaping_of(settings.optimizer))
-    if settings.dropout is not None and state.dropout is not None:
-        assert isinstance(trainer, _kernel.Trainer)
-        trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)
+        if settings.dropout is not None and state.dropout is not None:
+            trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)
     schedule = schedule_of(settings.optimizer)
     rates = None
     if schedule is not None:

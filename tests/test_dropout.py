@@ -241,6 +241,29 @@ def test_files_whose_stream_is_missing_or_too_much(tmp_path):
             backprop.Training.load(tmp_path / "run.txt")
 
 
+def test_together_with_everything_else(engines, many_threads, tmp_path):
+    """Weights, penalties, clipping, a schedule, rows that are watched; stopped, and carried on from a checkpoint."""
+    c = np.array([1.0, 0.5, 0.0, 2.0, 3.0, 0.25, 0.0, 0.0, 1.0, 0.1, 7.0, 1e-3])
+    rate = backprop.StepDecay(0.1, every=2, factor=0.5)
+    settings = {"optimizer": backprop.Adam(rate, l1=1e-3, l2=1e-2, clip_norm=0.1), "batch_size": 3, "epochs": 6}
+    settings |= {"sample_weight": c, "dropout": backprop.Dropout([0.5, 0.25], 3)}
+    settings["stopping"] = backprop.EarlyStopping(validation_data=(X[:5], Y[:5], c[:5]), patience=None)
+    found = []
+    for k, engine in enumerate(engines):
+        found.append(run_bits(engine.train(NETWORK, X, Y, **settings)))
+        kept = backprop.Checkpoint(tmp_path / f"{k}.txt", every=2)
+
+        def callback(state):
+            if state.epoch == 3:
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            engine.train(NETWORK, X, Y, callback=callback, checkpoint=kept, **settings)
+        assert backprop.Training.load(kept.path).epochs == 2
+        found.append(run_bits(engine.train(NETWORK, X, Y, checkpoint=kept, **settings)))
+    assert found == [found[0]] * 4
+
+
 def test_watched_losses_and_callbacks_see_the_whole_network(engine):
     seen = []
     stop = backprop.EarlyStopping(patience=None, restore_best=False)
