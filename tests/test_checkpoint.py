@@ -84,7 +84,13 @@ def killed(child, path, changes, seconds):
     return child.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
 
 
-@pytest.mark.parametrize(("name", "kills"), [("plain", 14), ("watched", 12), ("all rows", 8), ("definition", 6)])
+KILLS = {"plain": 11, "watched": 9, "all rows": 6, "definition": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "kills"),
+    [*KILLS.items(), *(pytest.param(name, 20 * kills, marks=pytest.mark.long) for name, kills in KILLS.items())],
+)
 def test_killed_at_random_moments(undisturbed, path, name, kills):
     moments, began, reached = random.Random(name), 0, [0]
     while began < kills:
@@ -391,6 +397,7 @@ OTHER = {
     "activation": {"network": NETWORK.from_arrays(NETWORK.weights, NETWORK.biases, "logistic")},
     "X": {"X": np.concatenate([X[:-1], [[1.0000000000000002]]])},
     "y": {"y": np.concatenate([Y[:-1], [[np.nextafter(Y[-1, 0], 2.0)]]])},
+    "sample_weight": {"sample_weight": [1.0] * 29 + [2.0]},
     "order of the rows": {"X": X[::-1], "y": Y[::-1]},
     "rng": {"rng": 6},
     "generator": {"rng": np.random.default_rng(5)},
@@ -412,6 +419,43 @@ def test_another_run_is_refused(engine, path, change):
     with pytest.raises(ValueError, match=r"run' is the checkpoint of another run.*remove the file or give another"):
         engine.train(**given, checkpoint=backprop.Checkpoint(path))
     assert path.read_bytes() == before
+
+
+def test_weights_of_rows(engine, path):
+    weights = np.linspace(0.5, 2.0, 30)
+    before = begun(path, sample_weight=weights)
+    run = engine.train(NETWORK, X, Y, epochs=8, sample_weight=weights.tolist(), checkpoint=backprop.Checkpoint(path))
+    assert digest(run) == digest(backprop.fast_train(NETWORK, X, Y, epochs=8, sample_weight=weights))
+    path.write_bytes(before)
+    for other in (None, weights[::-1]):
+        with pytest.raises(ValueError, match="another run"):
+            engine.train(NETWORK, X, Y, epochs=8, sample_weight=other, checkpoint=backprop.Checkpoint(path))
+    with pytest.raises(ValueError, match="sample_weight must be finite"):
+        engine.train(NETWORK, X, Y, epochs=8, sample_weight=-weights, checkpoint=backprop.Checkpoint(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kept", [{"every": 1}, {"every": 300}])
+@pytest.mark.parametrize(
+    "schedule", [backprop.ExponentialDecay(0.1, 0.99), backprop.ReduceOnPlateau(0.1, patience=1)], ids=repr
+)
+def test_schedules(path, schedule, kept):
+    """Whose rates the kernel is given many at a time."""
+    given = {"epochs": 700 if "every" in kept and kept["every"] > 1 else 9, "optimizer": backprop.SGD(schedule)}
+    with pytest.raises(StopError):
+        backprop.fast_train(
+            NETWORK,
+            X,
+            Y,
+            checkpoint=backprop.Checkpoint(path, **kept),
+            callback=stop_after(given["epochs"] - 2),
+            **given,
+        )
+    run = backprop.fast_train(NETWORK, X, Y, checkpoint=backprop.Checkpoint(path, **kept), **given)
+    assert digest(run) == digest(backprop.fast_train(NETWORK, X, Y, **given))
+    path.unlink()
+    run = backprop.fast_train(NETWORK, X, Y, checkpoint=backprop.Checkpoint(path, **kept), **given)
+    assert digest(run) == digest(backprop.fast_train(NETWORK, X, Y, **given))
 
 
 def test_other_validation_data_is_another_run(path):

@@ -133,7 +133,8 @@ class Runs(RuleBasedStateMachine):
             if again:
                 given = {**self.settings, "epochs": before + 3, "checkpoint": checkpoint, "callback": callback}
                 return backprop.fast_train(self.network, self.X, self.y, **given)
-            return self.run.resume(self.X, self.y, epochs=3, checkpoint=checkpoint, callback=callback)
+            given = {"sample_weight": self.weights, "checkpoint": checkpoint, "callback": callback}
+            return self.run.resume(self.X, self.y, epochs=3, **given)
 
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = backprop.Checkpoint(os.path.join(folder, "run"), every=every)
