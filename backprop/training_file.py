@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
@@ -63,24 +62,18 @@ class Contents(NamedTuple):
     state: RunState
 
 
-@cache
-def kinds() -> dict[str, Any]:
-    """The classes of which there may be objects in a file, by name."""
-    found: dict[str, Any] = {}
+def _classes(*hints: Any) -> Iterator[tuple[str, Any]]:
+    """The named tuples and dataclasses of this package that annotations lead to, by name."""
+    for hint in hints:
+        of_here = isinstance(hint, type) and hint.__module__.startswith(f"{__package__}.")
+        if of_here and (is_dataclass(hint) or hasattr(hint, "_fields")):
+            yield hint.__name__, hint
+            yield from _classes(*get_type_hints(hint).values())
+        else:
+            yield from _classes(*get_args(hint))
 
-    def look(hint: Any) -> None:
-        inner = get_args(hint)
-        if isinstance(hint, type) and hint.__module__.startswith(f"{__package__}."):
-            if hint.__name__ in found or not (is_dataclass(hint) or hasattr(hint, "_fields")):
-                return
-            found[hint.__name__] = hint
-            inner = tuple(get_type_hints(hint).values())
-        for one in inner:
-            look(one)
 
-    look(Settings)
-    look(RunState)
-    return found
+KINDS: dict[str, Any] = dict(_classes(Settings, RunState))  # of which there may be objects in a file
 
 
 def names_of(kind: Any) -> tuple[str, ...]:
@@ -108,14 +101,14 @@ def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[
         kind, words = value.dtype.name, [",".join(map(str, value.shape)), *numbers(value)]
     elif kind in STREAMS:
         words = _words_of_stream(kind, arguments.plain_stream(value))
-    elif kind not in kinds():
+    elif kind not in KINDS:
         kind, words = "tuple", [str(len(value))]
     yield " ".join([label, kind, *words])
     if kind == "tuple":
         for k, item in enumerate(value):
             yield from lines_of(f"{label}[{k}]", item, numbers)
-    elif kind in kinds():
-        for name in names_of(kinds()[kind]):
+    elif kind in KINDS:
+        for name in names_of(KINDS[kind]):
             yield from lines_of(f"{label}.{name}", getattr(value, name), numbers)
 
 
@@ -208,8 +201,8 @@ def _value(lines: Iterator[str], label: str, level: int = 0) -> Any:
         return _stream(kind, words)
     if kind == "tuple" and COUNT.fullmatch(one):
         return tuple(_value(lines, f"{label}[{k}]", level + 1) for k in range(int(one)))
-    if kind in kinds() and not words:
-        known = kinds()[kind]
+    if kind in KINDS and not words:
+        known = KINDS[kind]
         return known(**{name: _value(lines, f"{label}.{name}", level + 1) for name in names_of(known)})
     raise ValueError(f"line {label} does not hold a value as a file of a training run has them")
 

@@ -97,7 +97,7 @@ def test_every_optimizer(engine, tmp_path, optimizer, stop):
 
 def test_no_optimizer_is_left_out():
     assert {type(one) for one in OPTIMIZERS} == set(typing.get_args(Optimizer))
-    assert {one.__name__ for one in typing.get_args(Optimizer)} <= set(training_file.kinds())
+    assert {one.__name__ for one in typing.get_args(Optimizer)} <= set(training_file.KINDS)
     assert {one.rule for one in OPTIMIZERS} >= set(_kernel.UPDATE_RULES)
 
 

@@ -120,7 +120,7 @@ WORDS += [
     b"340282366920938463",
 ]
 KINDS = [b"none", b"true", b"false", b"int", b"float", b"text", b"float64", b"int64", b"tuple", b"PCG64", b"SFC64"]
-KINDS += [b"Philox", b"PCG64DXSM", b"MT19937", *(name.encode() for name in backprop.training_file.kinds())]
+KINDS += [b"Philox", b"PCG64DXSM", b"MT19937", *(name.encode() for name in backprop.training_file.KINDS)]
 VALUES = [b"none", b"true", b"int 0", b"int 7", b"int -1", b"float 0x1.0p+0", b"float 0x0.0p+0", b"text a", b"tuple 0"]
 VALUES += [b"float64 0", b"float64 1 0x0.0p+0", b"int64 2 1 1", b"float64 1,1 0x1.0p+0", b"float64 0,7", b"int64 0"]
 
