@@ -24,6 +24,7 @@ PATIENT = backprop.EarlyStopping(validation_fraction=0.3, patience=15)
 RUNS = {
     "plain": (backprop.fast_train, {"epochs": 300, "optimizer": backprop.Adam(0.01), "batch_size": 4, "rng": 5}, 7),
     "watched": (backprop.fast_train, {"epochs": 5000, "stopping": PATIENT, "optimizer": backprop.Adam(0.1)}, 3),
+    "dropped": (backprop.fast_train, {"epochs": 250, "dropout": backprop.Dropout(0.25), "batch_size": 7}, 6),
     "all rows": (backprop.fast_train, {"epochs": 200, "optimizer": backprop.Rprop("rprop+")}, 5),
     "definition": (reference.train, {"epochs": 8, "optimizer": backprop.SGD(0.1, momentum=0.9), "batch_size": 7}, 1),
 }
@@ -40,7 +41,8 @@ def digest(run):
     state = run._state
     arrays = [run.network.parameters, run.losses, run.validation_losses, state.moments, state.powers]
     arrays += [] if state.watch is None else [state.watch.best, state.watch.last]
-    others = repr([run.stopped, run.best_epoch, state.watch and state.watch[1:3], arguments.plain_stream(state.stream)])
+    streams = [one and arguments.plain_stream(one) for one in (state.stream, state.dropout)]
+    others = repr([run.stopped, run.best_epoch, state.watch and state.watch[1:3], streams])
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays) + others.encode()).hexdigest()
 
 

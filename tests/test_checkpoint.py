@@ -84,7 +84,7 @@ def killed(child, path, changes, seconds):
     return child.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
 
 
-KILLS = {"plain": 11, "watched": 9, "all rows": 6, "definition": 4}
+KILLS = {"plain": 8, "watched": 8, "dropped": 5, "all rows": 5, "definition": 4}
 
 
 @pytest.mark.parametrize(
@@ -406,6 +406,8 @@ OTHER = {
     "optimizer": {"optimizer": backprop.AdamW(0.05)},
     "batch_size": {"batch_size": 9},
     "loss": {"loss": "huber"},
+    "dropout": {"dropout": backprop.Dropout(0.25)},
+    "l2": {"optimizer": backprop.Adam(0.05, l2=5e-324)},
     "shuffle": {"shuffle": False},
     "train_biases": {"train_biases": False},
     "stopping": {"stopping": backprop.EarlyStopping(patience=11)},
@@ -433,6 +435,21 @@ def test_weights_of_rows(engine, path):
     with pytest.raises(ValueError, match="sample_weight must be finite"):
         engine.train(NETWORK, X, Y, epochs=8, sample_weight=-weights, checkpoint=backprop.Checkpoint(path))
     assert path.read_bytes() == before
+
+
+def test_dropout(engines, path):
+    """The stream that units are drawn from goes on too."""
+    given = {"epochs": 9, "dropout": backprop.Dropout(0.25, rng=3), "rng": None, "shuffle": False}
+    kept = backprop.Checkpoint(path, every=1)
+    for engine, epochs in zip(engines, (4, 7), strict=True):
+        with pytest.raises(StopError):
+            engine.train(NETWORK, X, Y, checkpoint=kept, callback=stop_after(epochs), **given)
+    run = engines[0].train(NETWORK, X, Y, checkpoint=kept, **given)
+    other = backprop.fast_train(NETWORK, X, Y, **given)
+    assert run.network == other.network
+    assert str(run._state.dropout.state) == str(other._state.dropout.state)
+    with pytest.raises(ValueError, match="another run"):
+        backprop.fast_train(NETWORK, X, Y, checkpoint=kept, **{**given, "dropout": backprop.Dropout(0.25, rng=4)})
 
 
 @pytest.mark.parametrize("kept", [{"every": 1}, {"every": 300}])

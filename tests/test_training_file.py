@@ -83,12 +83,6 @@ def check(run, path, X=X, y=Y):
     assert path.read_bytes() == whole  # resuming it has changed nothing
 
 
-def test_dropout(engine, tmp_path):
-    """The stream that units are dropped from goes on, too."""
-    check(engine.train(NETWORK, X, Y, epochs=5, dropout=backprop.Dropout(0.5, rng=3)), tmp_path / "run")
-    check(engine.train(NETWORK, X, Y, epochs=5, dropout=backprop.Dropout([0.0])), tmp_path / "run")
-
-
 @pytest.mark.parametrize("stop", [None, WATCHED, backprop.EarlyStopping(validation_fraction=0.3, restore_best=False)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_every_optimizer(engine, tmp_path, optimizer, stop):
@@ -120,6 +114,19 @@ def test_validation_data_of_every_kind(tmp_path, y):
 def test_weights_of_rows(tmp_path, weights):
     stop = backprop.EarlyStopping(validation_data=(X, Y, weights))
     check(backprop.fast_train(NETWORK, X, Y, epochs=3, sample_weight=weights, stopping=stop), tmp_path / "run")
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5, 5e-324])
+def test_dropout(engine, tmp_path, rate):
+    """Whose stream is the state's last part."""
+    path = tmp_path / "run"
+    check(engine.train(NETWORK, X, Y, epochs=3, dropout=backprop.Dropout(rate, rng=2**100)), path)
+    body = path.read_bytes().rpartition(b"sha256 ")[0]
+    line = next(one for one in body.split(b"\n") if one.startswith(b"state.dropout "))
+    other = b"PCG64 state.state 5 state.inc 7 has_uint32 0 uinteger 0" if line.endswith(b"none") else b"none"
+    for value in (other, b"int 5", b"SFC64 state.state 1 2 3 4 has_uint32 0 uinteger 0", b"float64 1 0x1.0p+0"):
+        path.write_bytes(signed(body.replace(line, b"state.dropout " + value)))
+        refused(path, "state.dropout")
 
 
 def test_other_settings(tmp_path):
