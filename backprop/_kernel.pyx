@@ -1044,9 +1044,11 @@ cdef void add_weights(Shared *shared, Block *block, Py_ssize_t first, Py_ssize_t
                       bint first_of_batch) noexcept nogil:
     """Add what the rows of a block count, row after row, to what its batch and its epoch count."""
     cdef Py_ssize_t s
-    cdef const double *c = shared.c if shared.order != NULL else shared.weights + first
+    cdef const double *c = shared.weights + first
     cdef double of_batch = 0.0 if first_of_batch else block.of_batch
     cdef double of_epoch = 0.0 if first == 0 else block.of_epoch
+    if shared.order != NULL:
+        c = shared.c
     for s in range(rows):
         of_batch = of_batch + c[s]
         of_epoch = of_epoch + c[s]

@@ -84,16 +84,17 @@ def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
     raise ValueError(f"{argument} {shown(name)} is unknown; {hint}known: {', '.join(known)}")
 
 
-def integer(argument: str, value: SupportsIndex, low: int) -> int:
-    """An integer, from low up; booleans are not meant."""
+def integer(argument: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
+    """An integer, from low up to high; booleans are not meant."""
+    allowed = f">= {low}" if high is None else f"from {low} to {high}"
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument} must be an integer >= {low}, got {shown(value)}")
+        raise TypeError(f"{argument} must be an integer {allowed}, got {shown(value)}")
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{argument} must be an integer >= {low}, got {shown(value)}") from None
-    if number < low:
-        raise ValueError(f"{argument} must be an integer >= {low}, got {shown(number)}")
+        raise TypeError(f"{argument} must be an integer {allowed}, got {shown(value)}") from None
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{argument} must be an integer {allowed}, got {shown(number)}")
     return number
 
 

@@ -309,14 +309,14 @@ class LBFGS:
 
     Parameters
     ----------
-    memory : int >= 1, default 10
+    memory : int from 1 to 1000, default 10
         From how many of the last steps it learns how the slope changes. It keeps twice as many numbers a parameter.
     tolerance : float in [0, inf), default 1e-8
         End where no component of the gradient is larger.
     l2 : float in [0, inf), default 0.0
         Adds ``l2/2`` times the sum of the squared weights, without the biases, to what is made small. The losses that
         are reported are without it.
-    max_evaluations : int >= 1, default 20
+    max_evaluations : int from 1 to 1000, default 20
         How often an iteration may look at the loss and its gradient on the way along one line; mostly it is once.
 
     Raises
@@ -349,7 +349,7 @@ class LBFGS:
 
     def __post_init__(self) -> None:
         for name in ("memory", "max_evaluations"):
-            object.__setattr__(self, name, arguments.integer(name, getattr(self, name), 1))
+            object.__setattr__(self, name, arguments.integer(name, getattr(self, name), 1, 1000))
         _check(self, tolerance="[0, inf)", l2="[0, inf)")
 
     @property

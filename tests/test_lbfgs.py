@@ -563,10 +563,12 @@ def test_a_narrow_valley():
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
-        ({"memory": 0}, ValueError, "memory must be an integer >= 1, got 0"),
-        ({"memory": 2.5}, TypeError, r"memory must be an integer >= 1, got 2\.5"),
-        ({"max_evaluations": 0}, ValueError, "max_evaluations must be an integer >= 1, got 0"),
-        ({"max_evaluations": True}, TypeError, "max_evaluations must be an integer >= 1, got True"),
+        ({"memory": 0}, ValueError, "memory must be an integer from 1 to 1000, got 0"),
+        ({"memory": 1001}, ValueError, "memory must be an integer from 1 to 1000, got 1001"),
+        ({"max_evaluations": 10**400}, ValueError, "max_evaluations must be an integer from 1 to 1000, got"),
+        ({"memory": 2.5}, TypeError, r"memory must be an integer from 1 to 1000, got 2\.5"),
+        ({"max_evaluations": 0}, ValueError, "max_evaluations must be an integer from 1 to 1000, got 0"),
+        ({"max_evaluations": True}, TypeError, "max_evaluations must be an integer from 1 to 1000, got True"),
         ({"tolerance": -1e-9}, ValueError, r"tolerance must be a finite number in \[0, inf\), got -1e-09"),
         ({"tolerance": math.inf}, ValueError, r"tolerance must be a finite number in \[0, inf\), got inf"),
         ({"l2": math.nan}, ValueError, r"l2 must be a finite number in \[0, inf\), got nan"),
