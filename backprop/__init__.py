@@ -11,7 +11,7 @@ from .checkpoint import Checkpoint
 from .dropout import Dropout
 from .errors import DivergenceError
 from .network import Network, loss_and_gradient
-from .optimizers import LBFGS, SGD, Adam, AdamW, RMSprop, Rprop
+from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rprop
 from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
 from .stopping import EarlyStopping
 from .training import EpochState, Training, fast_train
@@ -30,6 +30,7 @@ __all__ = [
     "EpochState",
     "ExponentialDecay",
     "InverseScaling",
+    "LevenbergMarquardt",
     "Network",
     "RMSprop",
     "ReduceOnPlateau",

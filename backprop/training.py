@@ -17,7 +17,16 @@ from .checkpoint import Checkpoint, Keeper, carry_on
 from .dropout import Dropout
 from .errors import DivergenceError
 from .network import Network, data, loss_of, loss_of_rows
-from .optimizers import FULL_BATCH, METHODS, Adam, Optimizer, first_moments, schedule_of, shaping_of
+from .optimizers import (
+    FULL_BATCH,
+    METHODS,
+    Adam,
+    LevenbergMarquardt,
+    Optimizer,
+    first_moments,
+    schedule_of,
+    shaping_of,
+)
 from .schedules import Rates
 from .stopping import EarlyStopping, Watch, Watcher, parts
 
@@ -67,6 +76,8 @@ class Settings(NamedTuple):
         if isinstance(optimizer, FULL_BATCH) and batch_size is not None:
             kind, given = type(optimizer).__name__, arguments.shown(batch_size)
             raise ValueError(f"batch_size must be None with {kind}, which takes all rows at once, got {given}")
+        if isinstance(optimizer, LevenbergMarquardt) and loss != "squared_error":
+            raise ValueError(f"loss must be 'squared_error' with the optimizer LevenbergMarquardt, got {loss!r}")
         return cls(
             loss,
             DEFAULT_OPTIMIZER if optimizer is None else optimizer,
@@ -428,7 +439,10 @@ def continue_training(
     stream = arguments.started(state.stream) if shuffle else state.stream
     w = network.parameters.copy()
     # A call of Trainer's lasts for many epochs; a method wakes threads for each sum over the rows.
-    work = math.inf if kind is None else rows.n_samples * network.n_parameters
+    work = math.inf
+    if kind is not None:
+        n = network.n_parameters
+        work = rows.n_samples * (n + kind.more_work(n, network.sizes[-1]))
     trainer = (kind or _kernel.Trainer)(
         network.sizes,
         network.activations,
@@ -551,13 +565,13 @@ def fast_train(
         >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]), "absolute_error", "huber" (squared up to a
         distance of 1, absolute beyond; any output but softmax both), "poisson" (exponential; counts y >= 0). None takes
         cross_entropy for a softmax output and squared_error otherwise.
-    optimizer : SGD, Adam, AdamW, RMSprop, Rprop, LBFGS or None
+    optimizer : SGD, Adam, AdamW, RMSprop, Rprop, LBFGS, LevenbergMarquardt or None
         None is ``Adam()``.
     epochs : int >= 1
         How often every row is visited.
     batch_size : int >= 1 or None
-        Rows a step; None is 32, or all rows for Rprop and LBFGS, which take no other. The last batch of an epoch may
-        be shorter.
+        Rows a step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which take no other. The last
+        batch of an epoch may be shorter.
     shuffle : bool
         Visit the rows in a new random order in each epoch; LBFGS takes them in their own.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0

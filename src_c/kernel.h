@@ -144,7 +144,29 @@ struct bp_kernel {
     double (*quotients)(ptrdiff_t n, const double *x, double by, double *d);
     /* d = -H g; returns the sum of g*d. alphas (held) is scratch. */
     double (*two_loops)(const bp_pairs *pairs, const double *g, double *d, double *alphas);
+
+    /* For least_squares.h, whose matrices have rows of stride doubles. The columns of this layer in
+     * the rows s of the Jacobian J: x[s][i]*delta[s][j], then delta[s][j], or 0.0 without
+     * train_biases. */
+    void (*jacobian)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, int train_biases,
+                     double *J, ptrdiff_t stride);
+    /* C[i][j] goes on by left[k][i]*right[k][j], k increasing, or starts if first, for columns j in
+     * [start, stop), full vectors, and i <= j below rows. */
+    void (*add_products)(ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t start, ptrdiff_t stop,
+                         const double *left, const double *right, ptrdiff_t stride, int first,
+                         double *C, double *panel);
+    /* Rows [start, stop) of U, of which the factors of those above have been subtracted: their
+     * columns from the diagonal up to columns; whether all pivots are positive and finite. */
+    int (*factor_diagonal)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t columns, ptrdiff_t stride,
+                           double *U);
+    /* Then their columns [from, to), full vectors, which minus (stop - start, stride) gets negated.
+     */
+    void (*factor_columns)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t from, ptrdiff_t to,
+                           ptrdiff_t stride, double *U, double *minus);
 };
+
+/* Rows of U that are factored together, and after how many what is below them is gone through. */
+enum { BP_PIVOTS = 32, BP_PASS_PIVOTS = 4 * BP_PIVOTS };
 
 enum { bp_n_activations = 13, bp_n_losses = 6, bp_n_update_rules = 9 };
 

@@ -4,6 +4,7 @@
  * BP_NARROWER. */
 #include "activations.h"
 #include "kernel.h"
+#include "least_squares.h"
 #include "losses.h"
 #include "ordered.h"
 #include "sums.h"
@@ -157,4 +158,8 @@ const bp_kernel BP_KERNEL = {
     .moved = bp_moved,
     .quotients = bp_quotients,
     .two_loops = bp_two_loops,
+    .jacobian = bp_jacobian,
+    .add_products = bp_add_products,
+    .factor_diagonal = bp_factor_diagonal,
+    .factor_columns = bp_factor_columns,
 };

@@ -26,6 +26,7 @@ REFERENCE = [
         "penalties",
         "updates",
         "lbfgs",
+        "levenberg_marquardt",
     )
 ]
 KERNEL_SOURCE = pathlib.Path(__file__).parents[1] / "backprop" / "_kernel.pyx"
@@ -155,6 +156,7 @@ def test_same_functions_in_the_same_order():
         assert [name for name in of_reference if name in shared] == [name for name in of_file if name in shared]
         found |= shared
     expected = {"forward", "node_deltas", "hidden_deltas", "add_gradient", "uniform", "below", "shuffled"}
+    expected |= {"jacobian_rows", "normal_equations", "factor", "back_substitution", "gradient_norm"}
     expected |= {"initial_parameters", *reference.LOSSES, *reference.UPDATE_RULES}
     assert expected <= found
 
@@ -212,6 +214,7 @@ def test_public_names():
         "InverseScaling",
         "CosineDecay",
         "ReduceOnPlateau",
+        "LevenbergMarquardt",
         "loss_and_gradient",
     }
     assert set(backprop.__all__) == public | {"__version__", "contract_version", "show_config"}

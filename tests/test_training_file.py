@@ -35,6 +35,7 @@ OPTIMIZERS = [
     backprop.Rprop(),
     backprop.Rprop("rprop+", first_step=0.01),
     backprop.LBFGS(memory=2, l2=0.01),
+    backprop.LevenbergMarquardt(mu=0.1),
     backprop.SGD(backprop.StepDecay(0.1, every=2), l1=0.01, l2=0.1, clip_norm=0.5),
     backprop.Adam(backprop.CosineDecay(0.1, epochs=7)),
     backprop.RMSprop(backprop.ReduceOnPlateau(0.1, patience=2)),

@@ -558,15 +558,58 @@ static void try_sums(const bp_kernel *kernel, results *to) {
     record(to, "sums", 4, sums);
 }
 
-enum { N_TRIALS = 5 };
+/* Zeros left of the diagonal, where anything may stand. */
+static void clear_lower(ptrdiff_t n, ptrdiff_t stride, double *A) {
+    for (ptrdiff_t i = 0; i < n; i++)
+        memset(A + i * stride, 0, (size_t)i * sizeof *A);
+}
+
+/* The Jacobian of one layer, its products with itself, and as much of their factor as there is. */
+static void try_least_squares(const bp_kernel *kernel, results *to) {
+    ptrdiff_t rows = 1 + below(40), n_in = below(8) == 0 ? 40 + below(40) : 1 + below(9);
+    ptrdiff_t n = 1 + below(9), row = below(rows + 1), n_parameters = (n_in + 1) * n;
+    ptrdiff_t columns = (n_parameters + 8) / 8 * 8, stride = columns + 8 * below(2);
+    int train_biases = below(4) != 0;
+    double *J = zeros(rows * stride), *A = zeros(n_parameters * stride), *panel = zeros(BP_PANEL);
+    double *minus = zeros(BP_PIVOTS * stride), mu = between(0.0, 4.0);
+    bp_layer layer = {.n_in = n_in, .n = n};
+    layer.x = numbers(rows * n_in, 1.0), layer.delta = numbers(rows * n, 1.0);
+    kernel->jacobian(&layer, row, rows, train_biases, J, stride);
+    kernel->jacobian(&layer, 0, row, train_biases, J, stride);
+    for (ptrdiff_t s = 0; s < rows; s++)
+        J[s * stride + n_parameters] = number();
+    record_rows(to, "Jacobian", rows, columns, stride, J);
+    for (int first = 1; first >= 0; first--)
+        for (ptrdiff_t j = 0; j < columns; j += BP_PIVOTS)
+            kernel->add_products(rows, n_parameters, j,
+                                 columns - j < BP_PIVOTS ? columns : j + BP_PIVOTS, J, J, stride,
+                                 first, A, panel);
+    clear_lower(n_parameters, stride, A);
+    record_rows(to, "products", n_parameters, columns, stride, A);
+    for (ptrdiff_t i = 0; i < n_parameters; i++)
+        A[i * stride + i] = A[i * stride + i] + mu;
+    for (ptrdiff_t start = 0; start < n_parameters; start += BP_PIVOTS) {
+        ptrdiff_t stop = n_parameters - start < BP_PIVOTS ? n_parameters : start + BP_PIVOTS;
+        ptrdiff_t right = (stop + 7) / 8 * 8;
+        if (!kernel->factor_diagonal(start, stop, right, stride, A))
+            break;
+        kernel->factor_columns(start, stop, right, columns, stride, A, minus);
+        if (stop < n_parameters)
+            kernel->add_products(stop - start, n_parameters - stop, 0, columns - stop, minus + stop,
+                                 A + start * stride + stop, stride, 0, A + stop * (stride + 1),
+                                 panel);
+    }
+    clear_lower(n_parameters, stride, A);
+    record_rows(to, "factor", n_parameters, columns, stride, A);
+}
+
+enum { N_TRIALS = 7 };
 static const struct {
     const char *name;
     void (*run)(const bp_kernel *kernel, results *to);
-} trials[N_TRIALS] = {{"products", try_products},
-                      {"functions", try_functions},
-                      {"updates", try_updates},
-                      {"rows", try_rows},
-                      {"sums", try_sums}};
+} trials[N_TRIALS] = {{"products", try_products}, {"functions", try_functions},
+                      {"updates", try_updates},   {"rows", try_rows},
+                      {"sums", try_sums},         {"least squares", try_least_squares}};
 
 static void run_trial(int trial, const bp_kernel *kernel, uint64_t seed, results *to) {
     state = seed;

@@ -29,6 +29,7 @@ from .data import Data, finite, weights_of
 from .dropout import draw_masks, masked
 from .elementary import exp, log, log1p
 from .elementary import expm1 as expm1
+from .levenberg_marquardt import levenberg_marquardt
 from .penalties import clip, penalize
 from .randomness import Stream, shuffled
 from .randomness import initial_parameters as initial_parameters
@@ -293,7 +294,7 @@ def train_epoch(
 # An epoch of the optimizers that have no update rule, with the same arguments and results.
 from .lbfgs import lbfgs_iteration  # noqa: E402 (it is made of what stands above)
 
-METHODS = {"lbfgs": lbfgs_iteration}
+METHODS = {"lbfgs": lbfgs_iteration, "levenberg_marquardt": levenberg_marquardt}
 
 
 def data_of(network: Network, X: ArrayLike, y: ArrayLike, loss: str, sample_weight: ArrayLike | None = None) -> Data:

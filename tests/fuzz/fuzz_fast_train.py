@@ -239,6 +239,15 @@ def optimizers(choices):
         given |= {name: numbers(choices, 0.0, True, math.inf) for name in ("tolerance", "l2")}
         made, _ = call(kind, given)
         return right(made if isinstance(made, kind) else None)
+    if kind is backprop.LevenbergMarquardt:
+        given = {
+            "mu_decrease": numbers(choices, 0.0, False, 1.0),
+            "min_gradient": numbers(choices, 0.0, True, math.inf),
+        }
+        if choices.one_in(3):
+            given["mu"] = Argument(numbers(choices, 0.0, False, math.inf).make, UNSURE)  # it may lie beyond the bounds
+        made, _ = call(kind, given)
+        return right(made if isinstance(made, kind) else None)
     rate = schedules(choices) if choices.one_in(3) else numbers(choices, 0.0, False, math.inf)
     if kind is backprop.SGD:
         given = {"learning_rate": rate, "momentum": right(0.0), "nesterov": right(False)}
@@ -791,6 +800,11 @@ def one_input(data):
             given["batch_size"] = right(None)
         if isinstance(given["optimizer"].make(), FULL_BATCH):
             given["batch_size"] = right(None)
+        if isinstance(given["optimizer"].make(), backprop.LevenbergMarquardt):
+            if made.n_parameters > 60:  # for which the definition takes too long
+                given["optimizer"] = right(None)
+            elif name != "squared_error":
+                given["loss"] = Argument(loss.make, WRONG)
         given |= {"shuffle": flags(choices), "train_biases": flags(choices), "rng": streams(choices)}
         given["stopping"], given["checkpoint"] = stoppings(choices), checkpoints(choices)
         given["dropout"] = dropouts(choices, len(made.sizes) - 2)
