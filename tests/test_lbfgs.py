@@ -53,18 +53,21 @@ def problem(seed):
         int(rng.choice([1, 2, 5, 20])),
     )
     settings = {"loss": loss, "optimizer": optimizer, "epochs": int(rng.integers(1, 17))}
-    return network, X, y, settings | {"train_biases": bool(rng.random() < 0.8)}
+    settings["train_biases"] = bool(rng.random() < 0.8)
+    if rng.random() < 0.3:
+        settings["sample_weight"] = rng.integers(0, 4, n) * rng.random(n) + 1e-3
+    return network, X, y, settings
 
 
 def results(train, seed):
     """Every bit of a run, of a resumed one, and of one with other data; or the error."""
     network, X, y, settings = problem(seed)
-    found = []
+    found, c = [], settings.get("sample_weight")
     try:
         run = train(network, X, y, **settings)
         for rows in (len(X), len(X), len(X) // 2 + 1):
             found.append(run_bits(run))
-            run = run.resume(X[:rows], y[:rows], epochs=4)
+            run = run.resume(X[:rows], y[:rows], epochs=4, sample_weight=None if c is None else c[:rows])
         found.append(run_bits(run))
     except backprop.DivergenceError as error:
         losses = np.where(np.isnan(error.losses), math.nan, error.losses)
@@ -186,6 +189,44 @@ def test_resume(engine, settings):
     for epochs in (1, 18, 1):
         run = copy.deepcopy(pickle.loads(pickle.dumps(run))).resume(LINE, WAVE, epochs=epochs)
     assert run_bits(run) == run_bits(whole)
+
+
+def test_a_file_keeps_it(tmp_path):
+    """Saved at 30, and killed at 30 with a checkpoint: 20 more are 50."""
+    whole = backprop.fast_train(NETWORK, LINE, WAVE, optimizer=LBFGS(), epochs=50)
+    run = backprop.fast_train(NETWORK, LINE, WAVE, optimizer=LBFGS(), epochs=30)
+    run.save(tmp_path / "run")
+    again = backprop.Training.load(tmp_path / "run")
+    assert run_bits(again) == run_bits(run)
+    assert run_bits(again.resume(LINE, WAVE, epochs=20)) == run_bits(whole)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(state):
+        if state.epoch == 34:
+            raise KilledError
+
+    settings = {"optimizer": LBFGS(), "epochs": 50, "checkpoint": backprop.Checkpoint(tmp_path / "kept", every=10)}
+    with pytest.raises(KilledError):
+        backprop.fast_train(NETWORK, LINE, WAVE, callback=kill, **settings)
+    assert backprop.Training.load(tmp_path / "kept").epochs == 30
+    assert run_bits(backprop.fast_train(NETWORK, LINE, WAVE, **settings)) == run_bits(whole)
+
+
+def test_sample_weights(engine):
+    """A row that counts twice is there twice; one that counts 0.0 is not there."""
+    c = np.array([2.0, 0.0, 1.0] * 6 + [1.0, 2.0])
+    weighted = engine.train(NETWORK, LINE, WAVE, optimizer=LBFGS(), epochs=9, sample_weight=c)
+    rows = np.repeat(np.arange(20), c.astype(int))
+    repeated = engine.train(NETWORK, LINE[rows], WAVE[rows], optimizer=LBFGS(), epochs=9)
+    np.testing.assert_allclose(weighted.losses, repeated.losses, rtol=1e-6)
+    assert weighted.losses[0] == engine.loss(NETWORK, LINE, WAVE, sample_weight=c)
+
+
+def test_dropout_is_refused(engine):
+    with pytest.raises(ValueError, match="dropout must be None with LBFGS"):
+        engine.train(NETWORK, LINE, WAVE, optimizer=LBFGS(), dropout=backprop.Dropout(0.5))
 
 
 def test_losses_are_those_before_the_iterations(engine):
