@@ -808,6 +808,8 @@ def one_input(data):
         given |= {"shuffle": flags(choices), "train_biases": flags(choices), "rng": streams(choices)}
         given["stopping"], given["checkpoint"] = stoppings(choices), checkpoints(choices)
         given["dropout"] = dropouts(choices, len(made.sizes) - 2)
+        if isinstance(given["optimizer"].make(), backprop.optimizers.METHODS) and given["dropout"].make() is not None:
+            given["dropout"] = Argument(given["dropout"].make, WRONG)
         run, twin = call(backprop.fast_train, {**given, "n_threads": threads}, reference.train)
         if twin is None:
             return
