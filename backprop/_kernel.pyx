@@ -977,6 +977,22 @@ cdef class Predictor(Pass):
         return out if finite else None
 
 
+def squares_of_weights(tuple sizes not None, const double[::1] parameters not None):
+    """The sum of the squares of all weights, without the biases: by N11 in each layer, then over the layers."""
+    cdef Py_ssize_t n, k = 0, n_in, n_out
+    cdef double total = 0.0
+    cdef bp_fpenv saved
+    for n_in, n_out in zip(sizes, sizes[1:]):
+        n = n_in * n_out
+        if k + n + n_out > parameters.shape[0]:
+            raise ValueError("there are too few parameters for these sizes")
+        saved = bp_fpenv_enter()
+        total += kernel.dot(n, &parameters[k], &parameters[k])
+        bp_fpenv_leave(saved)
+        k += n + n_out
+    return total
+
+
 def sum_of_weights(const double[::1] weights not None):
     """The first row whose weight is no finite number >= 0, or -1; and the sum of those before it."""
     cdef Py_ssize_t s, bad = -1

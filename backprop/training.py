@@ -178,9 +178,18 @@ class EpochState:
         A copy with the weights after this epoch, made when it is first asked for; ask before the callback returns.
     """
 
-    def __init__(self, epoch: int, loss: float, network: Callable[[], Network]) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        loss: float,
+        network: Callable[[], Network],
+        parameters: FloatArray | None = None,
+        evaluations: int = 0,
+    ) -> None:
         self.epoch = epoch
         self.loss = loss
+        self._parameters = parameters  # those that are trained, for who is quick and changes nothing
+        self._evaluations = evaluations  # of the loss of all rows by a method, in this run
         self._make: Callable[[], Network] | None = network
         self._network: Network | None = None
 
@@ -195,7 +204,7 @@ class EpochState:
     def shown_to(self, callback: "Callback") -> bool:
         """Call the callback; return whether it stops the run. The weights move on afterwards."""
         answer = callback(self)
-        self._make = None
+        self._make = self._parameters = None
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
     def __repr__(self) -> str:
@@ -508,7 +517,7 @@ def continue_training(
                         stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
                     if rates is not None:
                         rates.see(watcher.losses[-1] if watcher else loss)
-                    if run.callback is not None and EpochState(epoch, loss, snapshot).shown_to(run.callback):
+                    if run.callback is not None and EpochState(epoch, loss, snapshot, w).shown_to(run.callback):
                         stopped = "callback"
                 if run.keeper is not None and done == until and stopped == "epochs":
                     run.keeper.after(first + done, partial(training, [*curve, piece[:done]]))

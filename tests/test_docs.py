@@ -8,12 +8,16 @@ import pkgutil
 import re
 
 import pytest
+import scikit_learn
 
 import backprop
 
 ROOT = pathlib.Path(__file__).parents[1]
 MODULES = [f"backprop.{module.name}" for module in pkgutil.iter_modules(backprop.__path__) if module.name != "__main__"]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OF_ESTIMATORS = ("backprop.estimators", "scikit-learn.md", "imbalanced.md", "pipelines.md")
+MODULES = [pytest.param(name, marks=scikit_learn.needed if name in OF_ESTIMATORS else ()) for name in MODULES]
+TEXTS = [pytest.param(path, marks=scikit_learn.needed if path.name in OF_ESTIMATORS else ()) for path in TEXTS]
 
 
 @pytest.mark.parametrize("name", ["backprop", *MODULES])

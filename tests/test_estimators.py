@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scikit_learn
 import scipy.sparse
 import sklearn
 import sklearn.neural_network as theirs
@@ -23,6 +24,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import backprop
+from backprop import _kernel
+
+if scikit_learn.TOO_OLD:
+    pytest.skip(scikit_learn.REASON, allow_module_level=True)
+
 from backprop.estimators import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -129,11 +135,7 @@ TARGETS = {
 @pytest.mark.parametrize(("kind", "y", "loss", "weight"), TARGETS.values(), ids=TARGETS)
 def test_same_fit(kind, y, loss, weight, settings):
     """Where a batch has all rows, both do the same, but for rounding."""
-    settings = (
-        {"hidden_layer_sizes": (6, 5), "activation": "tanh", "random_state": 0, "max_iter": 60, "alpha": 0.0}
-        | settings
-        | loss
-    )
+    settings = {"hidden_layer_sizes": (6, 5), "activation": "tanh", "random_state": 0, "max_iter": 60} | settings | loss
     ours = kind(**settings).fit(X, y, **weight)
     of_them = getattr(theirs, kind.__name__)(**settings).fit(X, y, **weight)
     for name in ("loss_curve_", "coefs_", "intercepts_", "loss_", "best_loss_", "validation_scores_"):
@@ -160,7 +162,7 @@ def test_same_fit(kind, y, loss, weight, settings):
 )
 @pytest.mark.parametrize(("kind", "their_kind", "y"), KINDS)
 def test_verbose(kind, their_kind, y, settings, capsys):
-    settings = {"verbose": True, "random_state": 0, "hidden_layer_sizes": (3,), "alpha": 0.0} | settings
+    settings = {"verbose": True, "random_state": 0, "hidden_layer_sizes": (3,)} | settings
     their_kind(**settings).fit(X, y)
     expected = capsys.readouterr().out
     kind(**settings).fit(X, y)
@@ -197,7 +199,7 @@ def test_warm_start(kind, y, settings):
 
 
 @pytest.mark.parametrize(
-    "settings", [WARM[name] for name in WARM if name not in ("early_stopping", "by loss", "rprop")]
+    "settings", [WARM[name] for name in WARM if name not in ("early_stopping", "by loss", "rprop", "lbfgs")]
 )
 @pytest.mark.parametrize(("kind", "y"), OURS)
 def test_partial_fit(kind, y, settings):
@@ -257,6 +259,22 @@ def test_state_is_kept_in_between(monkeypatch):
     expected = bits(MLPClassifier(**SMALL).fit(X, Y))
     monkeypatch.setattr("backprop.estimators.run.SLICE", -1.0)
     assert bits(MLPClassifier(**SMALL).fit(X, Y)) == expected
+
+
+def test_squares_of_weights():
+    """By N11 in each layer: eight partial sums."""
+    rng = np.random.default_rng(0)
+    for sizes in [(1, 1), (3, 5, 2), (7, 11, 4, 3)]:
+        network = backprop.Network(sizes, rng=1).with_parameters(rng.normal(size=backprop.Network(sizes).n_parameters))
+        total = 0.0
+        for W in network.weights:
+            s = [0.0] * 8
+            for k, w in enumerate(W.reshape(-1).tolist()):
+                s[k % 8] = s[k % 8] + w * w
+            total = total + (((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])))
+        assert _kernel.squares_of_weights(sizes, network.parameters) == total
+    with pytest.raises(ValueError, match="too few"):
+        _kernel.squares_of_weights((2, 3), np.zeros(8))
 
 
 @pytest.mark.parametrize(("kind", "y"), OURS)
@@ -360,6 +378,7 @@ def test_activations_of_each_layer():
 
 
 OBJECTS = [backprop.SGD(0.01), backprop.Adam(0.01), backprop.AdamW(0.01), backprop.RMSprop(0.01), backprop.Rprop()]
+OBJECTS += [backprop.Adam(backprop.CosineDecay(0.1, 10))]
 
 
 @pytest.mark.parametrize("solver", OBJECTS, ids=repr)

@@ -25,10 +25,16 @@ from ..optimizers import Optimizer
 from ..training import Callback
 from .rows import BLOCK, Rows, dense, weights_of
 from .run import Curves, Progress, Rule, Run
-from .solvers import SOLVERS, full_batch, l2_of, optimizer_of
+from .solvers import SOLVERS, full_batch, goes_on, l2_of, optimizer_of
 
 HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
 OUTPUT_NAMES = {"exponential": "exp"}  # scikit-learn's names of output activations, where they differ
+
+UNFINISHED = {  # what ends a fit before it has converged
+    "epochs": "it has come to max_iter={estimator.max_iter}",
+    "evaluations": "it has come to max_fun={estimator.max_fun}",
+    "line_search": "lbfgs finds no lower point, but the gradient is not small; scaled data may help",
+}
 
 
 def _goes_on(estimator: "Perceptron") -> bool:
@@ -189,7 +195,7 @@ class Perceptron(BaseEstimator):
             start = self._start(sizes, output, given, random_state)
             progress, training = Progress(), None
             curves = Curves([], [], [])
-            self._split_state = random_state.get_state()
+            self._split_state = random_state.get_state(legacy=False)
         else:
             start, training, progress, curves = self._network(), self._training, self._progress, self._curves
             if start.sizes != sizes:
@@ -198,8 +204,10 @@ class Perceptron(BaseEstimator):
             start = start if given is None else self._start(sizes, output, given, None)
             if training is not None and (replaced or given is not None):
                 training = dataclasses.replace(training, network=start)
-            random_state = np.random.RandomState()
-            random_state.set_state(self._split_state)
+            words = getattr(np.random, self._split_state["bit_generator"])()
+            random_state = np.random.RandomState(words)
+            random_state.set_state(self._split_state)  # it draws the same validation rows again
+            curves.cut(progress.lengths)  # a call that failed may have added some
         own = None if validation_data is None else self._watched(validation_data).weighted(by_class)
         split = self._early_stopping and own is None
         rows, watched = self._split(rows, random_state) if split else (rows, own)
@@ -208,7 +216,7 @@ class Perceptron(BaseEstimator):
         progress = self._restarted(progress)
         batch = self._batch_size(rows.n_samples)
         optimizer = optimizer_of(self, self._l2(rows, batch), progress, rows.n_samples)
-        if training is not None and training.settings.optimizer.rule != optimizer.rule:
+        if training is not None and not goes_on(training.settings.optimizer, optimizer):
             start, training = training.network, None
         settings = {
             "loss": loss,
@@ -229,7 +237,7 @@ class Perceptron(BaseEstimator):
             curves,
         )
         why = run.train()
-        self._publish(run)
+        self._publish(run, run.loss_now() if self.solver == "lbfgs" and run.training else run.progress.loss)
         self._warn(why, incremental)
         return self
 
@@ -301,7 +309,9 @@ class Perceptron(BaseEstimator):
         adaptive = self.solver == "sgd" and self.learning_rate == "adaptive"
         goes_on = adaptive and progress.rate is not None and self._rate_init == first
         self._rate_init = first
-        return progress._replace(epochs=0, rate=progress.rate if goes_on else first if adaptive else None)
+        return progress._replace(
+            epochs=0, evaluations=0, rate=progress.rate if goes_on else first if adaptive else None
+        )
 
     def _batch_size(self, n_samples: int) -> int | None:
         if full_batch(self.solver):
@@ -323,7 +333,7 @@ class Perceptron(BaseEstimator):
         self, start: Network, watched: Rows | None, loss: str, incremental: bool, callback: Callback | None, own: bool
     ) -> Rule:
         by_loss = self.early_stopping == "loss"
-        watch = "" if self.solver == "lbfgs" else "loss"
+        watch = "descent" if self.solver == "lbfgs" else "loss"
         score = watched_loss = None
         if watched is not None:
             rows, data = watched, data_of(start, watched.X, watched.y, loss, watched.weight)
@@ -341,6 +351,7 @@ class Perceptron(BaseEstimator):
 
         return Rule(
             1 if incremental else int(self.max_iter),
+            int(self.max_fun),
             float(self.tol),
             math.inf if self.n_iter_no_change == math.inf else int(self.n_iter_no_change),
             watch,
@@ -350,7 +361,7 @@ class Perceptron(BaseEstimator):
             callback,
         )
 
-    def _publish(self, run: Run) -> None:
+    def _publish(self, run: Run, loss: float) -> None:
         """The fitted attributes."""
         progress, watch = run.progress, run.rule.watch
         self._training, self._progress, self._curves = run.training, progress, run.curves
@@ -358,7 +369,7 @@ class Perceptron(BaseEstimator):
         self._published = run.network if best is None else best
         self._put(self._published)
         self.loss_curve_ = list(run.curves.losses)
-        self.loss_ = progress.loss
+        self.loss_ = loss
         self.best_loss_ = progress.lowest if watch == "loss" else None
         self.validation_scores_ = list(run.curves.scores) if run.rule.score else None
         self.best_validation_score_ = -progress.lowest if watch == "score" else None
@@ -374,10 +385,9 @@ class Perceptron(BaseEstimator):
     def _warn(self, why: str, incremental: bool) -> None:
         if why == "interrupt":
             warnings.warn("Training interrupted by user.", stacklevel=4)
-        elif why == "epochs" and not incremental:
-            warnings.warn(
-                f"the fit has not converged after max_iter={self.max_iter} epochs", ConvergenceWarning, stacklevel=4
-            )
+        elif why in UNFINISHED and not incremental:
+            text = UNFINISHED[why].format(estimator=self)
+            warnings.warn(f"the fit has not converged: {text}", ConvergenceWarning, stacklevel=4)
 
     # The network, and the arrays that show it.
 

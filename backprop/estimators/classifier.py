@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from ..arguments import FloatArray
 from .base import Perceptron, _goes_on
 from .rows import Rows, accuracy, log
+from .solvers import least_squares
 
 
 class MLPClassifier(ClassifierMixin, Perceptron):
@@ -263,12 +264,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         """Classes as integers; two of them, and each of several labels, as 0.0 and 1.0."""
         if not hasattr(y, "toarray") and y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        kind = type_of_target(y)
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                "y must hold one class for each row, or 0 and 1 for several labels; got multiclass-multioutput"
-            )
+        kind = type_of_target(y, input_name="y")
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            check_classification_targets(y)
+            raise ValueError(f"y must hold one class for each row, or 0 and 1 for several labels; got {kind}")
         several = kind == "multilabel-indicator"
         if several:
             y = np.ascontiguousarray(y.toarray() if hasattr(y, "toarray") else y)
@@ -294,8 +293,13 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     def _outputs(self, targets: Any) -> tuple[int, str, str]:
         if targets.ndim == 1:
+            if least_squares(self.solver):
+                raise ValueError(
+                    "Levenberg and Marquardt's method is for two classes, for several labels and for MLPRegressor; got "
+                    f"solver={self.solver!r} with {len(self.classes_)} classes"
+                )
             return len(self.classes_), "softmax", "cross_entropy"
-        return targets.shape[1], "logistic", "binary_cross_entropy"
+        return targets.shape[1], "logistic", "squared_error" if least_squares(self.solver) else "binary_cross_entropy"
 
     def _class_weights(self, targets: Any) -> FloatArray | None:
         if self.class_weight is None:

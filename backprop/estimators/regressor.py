@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from ..arguments import FloatArray
 from .base import Perceptron
 from .rows import Rows, log, mean, r2
+from .solvers import least_squares
 
 
 class MLPRegressor(RegressorMixin, Perceptron):
@@ -126,6 +127,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return np.ascontiguousarray(y.reshape(y.shape[0], -1), np.float64)
 
     def _outputs(self, targets: Any) -> tuple[int, str, str]:
+        if least_squares(self.solver) and self.loss != "squared_error":
+            raise ValueError(f"solver={self.solver!r} needs loss='squared_error', got {self.loss!r}")
         return targets.shape[1], "exponential" if self.loss == "poisson" else "identity", self.loss
 
     def _reported(self, rows: Rows) -> Callable[[float], float]:

@@ -57,6 +57,8 @@ def weights_of(sample_weight: Any, n_samples: int) -> FloatArray | None:
     if weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weight.shape}")
     check_consistent_length(weight, np.empty(n_samples))
+    if np.any(weight < 0.0):
+        raise ValueError(f"sample_weight must be >= 0, got {weight.min()} in row {weight.argmin()}")
     if not np.any(weight):
         raise ValueError("sample_weight must have a weight above zero, all are zero")
     return np.ascontiguousarray(weight)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .. import _kernel
+from ..arguments import FloatArray
 from ..errors import DivergenceError
 from ..network import Network
 from ..training import Callback, EpochState, Training, fast_train
@@ -18,6 +20,7 @@ from .rows import Rows
 SLICE = 0.25  # seconds after which the state is kept; at Ctrl-C the epochs since then are computed again
 SMALLEST_RATE = 1e-6  # "adaptive" ends here
 SHRINK = 5.0  # and divides by this
+FLAT = 2.220446049250313e-09  # lbfgs ends where an iteration lowers the loss by less than this share, as SciPy's does
 
 
 class FitDivergenceError(DivergenceError):
@@ -41,6 +44,7 @@ class Progress(NamedTuple):
     best: Network | None = None  # with that validation score or loss
     unimproved: int = 0  # epochs in a row
     rate: float | None = None  # what "adaptive" has come to
+    evaluations: int = 0  # of the loss by lbfgs, in this call
     lengths: tuple[int, int, int] = (0, 0, 0)  # of the three curves
 
 
@@ -60,9 +64,10 @@ class Rule(NamedTuple):
     """When to stop, and what to look at after an epoch."""
 
     max_epochs: int
+    max_evaluations: int
     tol: float
     patience: float
-    watch: str  # "loss" of training, "score" or "validation_loss" of the watched rows, or "": nothing
+    watch: str  # "loss" of training, its "descent", or "score" or "validation_loss" of the watched rows
     verbose: bool
     score: Callable[[Network], float] | None
     watched_loss: Callable[[Network], float] | None
@@ -90,12 +95,15 @@ class Run:
         self.why = ""
         self.before = 0.0  # the penalty of the weights before an epoch
         self.began = 0.0
+        self.evaluated = 0
 
     def train(self) -> str:
         """Train until the rule, the optimizer, a callback or Ctrl-C says stop; returns which."""
         while not self.why:
             done = self.progress.epochs
-            self.began, self.before = time.monotonic(), self.penalty(self.network) if self.l2 else 0.0
+            # A run that goes on begins with one more evaluation, which is not one of the method's.
+            self.evaluated = self.progress.evaluations - (self.progress.evaluations > 0)
+            self.began, self.before = time.monotonic(), self.penalty(None)
             try:
                 training = self.trained(self.rule.max_epochs - done, self.after)
             except KeyboardInterrupt:
@@ -105,6 +113,8 @@ class Run:
                 return "interrupt"
             except DivergenceError as error:
                 raise FitDivergenceError(error.epoch, error.losses) from None
+            if training.stopped == "overflow":
+                raise FitDivergenceError(training.epochs - 1, training.losses)
             self.training = training
             if training.stopped != "callback":
                 self.why = training.stopped
@@ -117,9 +127,17 @@ class Run:
         """With the weights after the last epoch."""
         return self.start if self.training is None else self.training.network
 
-    def penalty(self, network: Network) -> float:
-        """What l2 adds to the loss."""
-        return 0.5 * self.l2 * math.fsum(w * w for W in network.weights for w in W.reshape(-1).tolist())
+    def penalty(self, parameters: FloatArray | None) -> float:
+        """What l2 adds to the loss, from the flat parameters; None are those of the network that has been reached."""
+        if self.l2 == 0.0:
+            return 0.0
+        flat = self.network.parameters if parameters is None else parameters
+        return 0.5 * self.l2 * _kernel.squares_of_weights(self.start.sizes, flat)
+
+    def loss_now(self) -> float:
+        """The loss with its penalty, with the weights that have been reached."""
+        X, y, weight = self.rows
+        return self.reported(self.network.loss(X, y, self.settings["loss"], None, weight)) + self.penalty(None)
 
     def trained(self, epochs: int, callback: Callback | None) -> Training:
         """Some epochs more, from where the training is."""
@@ -138,10 +156,12 @@ class Run:
     def after(self, state: EpochState) -> bool:
         """Take note of an epoch; returns whether to come back from the kernel."""
         rule, curves = self.rule, self.curves
-        epochs, seen, _, watch, lowest, best, unimproved, rate, _ = self.progress
+        epochs, seen, _, watch, lowest, best, unimproved, rate, _, _ = self.progress
         epochs, seen, why = epochs + 1, seen + self.rows.n_samples, ""
-        penalty = self.penalty(state.network) if self.l2 else 0.0
+        penalty = self.penalty(state._parameters)
         loss = self.reported(state.loss) + self.before
+        if not math.isfinite(loss):
+            raise DivergenceError(state.epoch, [*curves.losses, loss])
         curves.losses.append(loss)
         if rule.verbose:
             print(f"Iteration {epochs}, loss = {loss:.8f}")
@@ -159,10 +179,16 @@ class Run:
                     print(f"Validation loss: {curves.watched[-1]:f}")
         except OverflowError:
             raise DivergenceError(state.epoch, [*curves.losses[:-1], state.loss]) from None
-        if rule.watch:
-            cost = loss if rule.watch == "loss" else cost
-            if watch != rule.watch:
-                watch, lowest, best, unimproved = rule.watch, math.inf, None, 0
+        if watch != rule.watch:
+            watch, lowest, best, unimproved = rule.watch, math.inf, None, 0
+        if watch == "descent":
+            if lowest < math.inf and lowest - loss <= FLAT * max(abs(lowest), abs(loss), 1.0):
+                why = "flat"
+            lowest = loss
+            if not why and self.evaluated + state._evaluations > rule.max_evaluations:
+                why = "evaluations"
+        else:
+            cost = loss if watch == "loss" else cost
             unimproved = unimproved + 1 if cost > lowest - rule.tol else 0
             if cost < lowest:
                 lowest, best = cost, None if watch == "loss" else state.network
@@ -176,7 +202,8 @@ class Run:
         if epochs == rule.max_epochs and why in ("rate", "pause"):
             why = ""  # there is no epoch left that it would be for
         lengths = len(curves.losses), len(curves.scores), len(curves.watched)
-        self.progress = Progress(epochs, seen, loss, watch, lowest, best, unimproved, rate, lengths)
+        evaluations = self.evaluated + state._evaluations
+        self.progress = Progress(epochs, seen, loss, watch, lowest, best, unimproved, rate, evaluations, lengths)
         self.before, self.why = penalty, why
         return bool(why)
 

@@ -30,6 +30,16 @@ def optimizer_of(estimator: Any, l2: float, progress: Progress, n_samples: int) 
     raise ValueError(f"solver {solver!r} is not there yet")
 
 
+def least_squares(solver: Any) -> bool:
+    """Whether a solver is for the loss squared_error alone."""
+    return solver == "lm" if isinstance(solver, str) else False
+
+
+def goes_on(old: Optimizer, new: Optimizer) -> bool:
+    """Whether one optimizer can take over the other's state."""
+    return old.rule == new.rule and getattr(old, "memory", None) == getattr(new, "memory", None)
+
+
 def rate_of(estimator: Any, progress: Progress, n_samples: int) -> float | InverseScaling:
     """The learning rate of sgd."""
     first, power = float(estimator.learning_rate_init), float(estimator.power_t)
