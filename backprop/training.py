@@ -517,7 +517,9 @@ def continue_training(
                         stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
                     if rates is not None:
                         rates.see(watcher.losses[-1] if watcher else loss)
-                    if run.callback is not None and EpochState(epoch, loss, snapshot, w).shown_to(run.callback):
+                    if run.callback is not None and EpochState(
+                        epoch, loss, snapshot, w, trainer.evaluations if isinstance(trainer, _kernel.Method) else 0
+                    ).shown_to(run.callback):
                         stopped = "callback"
                 if run.keeper is not None and done == until and stopped == "epochs":
                     run.keeper.after(first + done, partial(training, [*curve, piece[:done]]))

@@ -181,6 +181,7 @@ WARM = {
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 2, "batch_size": 20},
     "no shuffle": {"shuffle": False, "batch_size": 10},
     "rprop": {"solver": "rprop"},
+    "lbfgs": {"solver": "lbfgs"},
     "object": {"solver": backprop.RMSprop(0.01), "batch_size": 10},
     "early_stopping": {"early_stopping": True, "batch_size": 20},
     "by loss": {"early_stopping": "loss", "batch_size": 20},
@@ -378,7 +379,7 @@ def test_activations_of_each_layer():
 
 
 OBJECTS = [backprop.SGD(0.01), backprop.Adam(0.01), backprop.AdamW(0.01), backprop.RMSprop(0.01), backprop.Rprop()]
-OBJECTS += [backprop.Adam(backprop.CosineDecay(0.1, 10))]
+OBJECTS += [backprop.LBFGS(), backprop.Adam(backprop.CosineDecay(0.1, 10))]
 
 
 @pytest.mark.parametrize("solver", OBJECTS, ids=repr)
@@ -387,7 +388,7 @@ def test_optimizer_objects(solver):
     start = MLPClassifier(**SMALL | {"solver": "sgd", "learning_rate_init": 1e-300, "max_iter": 1}).fit(X, Y).network_
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert model.network_ != start
-    assert hasattr(model, "partial_fit") == (not isinstance(solver, backprop.Rprop))
+    assert hasattr(model, "partial_fit") == (not isinstance(solver, backprop.Rprop | backprop.LBFGS))
 
 
 def test_class_weight():
@@ -432,6 +433,22 @@ def test_metadata_routing():
         model = make_pipeline(scaler, MLPRegressor(**SMALL).set_fit_request(sample_weight=True))
         model.fit(X, T, sample_weight=WEIGHT)
     assert bits(model[-1]) == bits(MLPRegressor(**SMALL).fit(scaler.fit_transform(X), T, WEIGHT))
+
+
+@pytest.mark.parametrize("solver", ["lm", backprop.LevenbergMarquardt()])
+def test_least_squares(solver):
+    settings = SMALL | {"solver": solver, "activation": "tanh", "max_iter": 200}
+    assert MLPRegressor(**settings).fit(X, T).score(X, T) > 0.95  # adam comes to 0.7
+    whole = MLPRegressor(**settings | {"max_iter": 8}).fit(X, T)
+    half = MLPRegressor(**settings | {"max_iter": 4, "warm_start": True}).fit(X, T)
+    assert bits(half.fit(X, T)) == bits(whole)
+    two = MLPClassifier(**settings).fit(X, Y == 1)
+    assert two.score(X, Y == 1) > 0.95
+    assert two.out_activation_ == "logistic"
+    with pytest.raises(ValueError, match="with 3 classes"):
+        MLPClassifier(**settings).fit(X, Y)
+    with pytest.raises(ValueError, match="needs loss='squared_error'"):
+        MLPRegressor(**settings, loss="huber").fit(X, T)
 
 
 # Data of all kinds, and scikit-learn's tools.

@@ -10,8 +10,15 @@ import types
 
 import numpy as np
 import pytest
+import scikit_learn
 import sklearn.neural_network
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import backprop
+
+if scikit_learn.TOO_OLD:
+    pytest.skip(scikit_learn.REASON, allow_module_level=True)
 
 from backprop.estimators import MLPClassifier, MLPRegressor
 
@@ -21,12 +28,24 @@ SHORT = {"max_iter": 100}  # what scikit-learn gives its own
 SETTINGS = [
     SHORT,
     SHORT | {"solver": "sgd", "learning_rate_init": 0.01, "hidden_layer_sizes": (20, 10), "activation": "tanh"},
+    SHORT | {"solver": "lbfgs"},
+    SHORT | {"solver": "rprop"},
+    SHORT | {"solver": "sgd", "learning_rate": "adaptive", "nesterovs_momentum": False, "alpha": 1.0},
+    SHORT | {"solver": backprop.AdamW(0.01), "activation": ["softplus", "tanh"], "hidden_layer_sizes": [20, 10]},
 ]
 
 
-@parametrize_with_checks([kind(**settings) for kind in (MLPClassifier, MLPRegressor) for settings in SETTINGS])
+ESTIMATORS = [kind(**settings) for kind in (MLPClassifier, MLPRegressor) for settings in SETTINGS]
+CHECKS = [
+    pytest.param(estimator, check, id=f"{estimator}-{check.func.__name__}")
+    for estimator in ESTIMATORS
+    for _, check in estimator_checks_generator(estimator)
+]
+
+
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
 def test_check_estimator(estimator, check):
-    check(estimator)
+    check(clone(estimator))
 
 
 # Those that cannot pass, and why.

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from ..optimizers import FULL_BATCH, SGD, Adam, Optimizer, Rprop
+from ..optimizers import FULL_BATCH, LBFGS, SGD, Adam, LevenbergMarquardt, Optimizer, Rprop
 from ..schedules import InverseScaling
 from .run import Progress
 
@@ -25,14 +25,14 @@ def optimizer_of(estimator: Any, l2: float, progress: Progress, n_samples: int) 
         return with_l2(SGD(rate_of(one, progress, n_samples), mu, bool(one.nesterovs_momentum) and mu > 0.0), l2)
     if solver == "adam":
         return with_l2(Adam(one.learning_rate_init, float(one.beta_1), float(one.beta_2), float(one.epsilon)), l2)
-    if solver == "rprop":
-        return with_l2(Rprop(), l2)
-    raise ValueError(f"solver {solver!r} is not there yet")
+    if solver == "lbfgs":
+        return LBFGS(tolerance=float(one.tol), l2=l2)
+    return with_l2(Rprop(), l2) if solver == "rprop" else LevenbergMarquardt()
 
 
 def least_squares(solver: Any) -> bool:
     """Whether a solver is for the loss squared_error alone."""
-    return solver == "lm" if isinstance(solver, str) else False
+    return solver == "lm" if isinstance(solver, str) else isinstance(solver, LevenbergMarquardt)
 
 
 def goes_on(old: Optimizer, new: Optimizer) -> bool:
