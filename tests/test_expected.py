@@ -15,10 +15,11 @@ import pytest
 
 import backprop
 from backprop import _kernel, reference
+from backprop.optimizers import FULL_BATCH, METHODS
 
 EXPECTED = pathlib.Path(__file__).parent / "data" / "expected.txt"
-COUNT = 400  # small problems; those of LARGE come after them, then those with what later versions brought
-LATER = 100
+COUNT = 400  # small problems; those of LARGE come after them, then those with what came later, in two groups
+LATER, LATEST = 100, 150
 
 # (sizes, rows, batch): packed panels, several blocks to a batch, remainders of rows and columns beside full tiles.
 LARGE = [
@@ -32,8 +33,10 @@ LARGE = [
 ]
 
 
-# What there was when the first problems were drawn; a longer list would draw others.
+# What there was when the problems of each group were drawn; a longer list would draw others.
 FIRST_ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus", "softsign", "softmax")
+LATER_ACTIVATIONS = (*FIRST_ACTIVATIONS[:-1], "exponential", "softmax")
+LATEST_ACTIVATIONS = (*LATER_ACTIVATIONS[:-1], "silu", "gelu", "gaussian", "softmax")
 
 
 class Draw:
@@ -60,11 +63,49 @@ class Draw:
         return values.reshape(shape)
 
 
+def latest_settings(draw, sizes, n, output):
+    """An optimizer of any kind, schedules, penalties, weights of rows, dropout: what the last group has more."""
+    rate = draw.of(
+        0.01,
+        backprop.StepDecay(0.0625, 2, 0.75),
+        backprop.ExponentialDecay(0.0625, 0.875),
+        backprop.InverseScaling(0.0625, 0.75, 0.5),
+        backprop.CosineDecay(0.0625, 5, 0.01),
+        backprop.ReduceOnPlateau(0.0625, 0.25, 1),
+    )
+    shaping = {}
+    if draw.below(2):
+        shaping = {"l1": draw.of(0.0, 0.01), "l2": draw.of(0.0, 0.1), "clip_norm": draw.of(None, 0.25, 4.0)}
+    optimizer = draw.of(
+        backprop.SGD(rate, **shaping),
+        backprop.SGD(rate, 0.5, **shaping),
+        backprop.Adam(rate, **shaping),
+        backprop.AdamW(rate, weight_decay=0.5, **shaping),
+        backprop.RMSprop(rate, **shaping),
+        backprop.Rprop(**shaping),
+        backprop.LBFGS(draw.of(1, 3, 10), l2=draw.of(0.0, 0.125)),
+        backprop.LBFGS(max_evaluations=3),
+        backprop.LevenbergMarquardt(draw.of(1e-3, 1.0)) if output != "softmax" else backprop.LBFGS(2),
+    )
+    settings = {"optimizer": optimizer, "epochs": draw.of(2, 3, 6)}
+    if isinstance(optimizer, FULL_BATCH):
+        settings |= {"batch_size": None, "epochs": draw.of(4, 12)}
+    if isinstance(optimizer, backprop.LevenbergMarquardt):
+        settings["loss"] = None
+    if draw.below(3) == 0:
+        settings["sample_weight"] = np.abs(draw.array(n)) % 4.0 + draw.of(0.0, 0.125)
+        settings["sample_weight"][draw.below(n)] = 1.5
+    if draw.below(3) == 0 and not isinstance(optimizer, METHODS):
+        settings["dropout"] = backprop.Dropout(draw.of(0.25, 0.5, [draw.of(0.0, 0.75) for _ in sizes[2:]]), rng=n)
+    return settings
+
+
 def problem(number):
     """(network, X, y, settings of a run) of this number."""
     draw = Draw(number)
     later = number >= COUNT + len(LARGE)
-    known = _kernel.ACTIVATIONS if later else FIRST_ACTIVATIONS
+    latest = number >= COUNT + len(LARGE) + LATER
+    known = LATEST_ACTIVATIONS if latest else LATER_ACTIVATIONS if later else FIRST_ACTIVATIONS
     hidden = [name for name in known if name != "softmax"]
     if number >= COUNT and not later:
         sizes, n, batch = LARGE[number - COUNT]
@@ -101,6 +142,8 @@ def problem(number):
         batch = None if isinstance(optimizer, backprop.Rprop) else batch
         epochs = epochs if batch else 9
     settings = {"loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch, "rng": number}
+    if latest:
+        settings |= latest_settings(draw, sizes, n, output)
     return network, X, y, settings | {"shuffle": bool(draw.below(4)), "train_biases": bool(draw.below(6))}
 
 
@@ -143,7 +186,7 @@ def expected():
     return EXPECTED.read_text(encoding="ascii").split()
 
 
-NUMBERS = range(COUNT + len(LARGE) + LATER)
+NUMBERS = range(COUNT + len(LARGE) + LATER + LATEST)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
