@@ -58,6 +58,10 @@ def training():
             yield from (run.network.parameters, run.losses, run._state.moments)
             run = backprop.fast_train(network, X, y, epochs=6, optimizer=backprop.LBFGS(3, l2=0.01))
             yield from (run.network.parameters, run.losses, run._state.moments, run._state.powers)
+    for hidden in ("tanh", "softplus"):
+        network = backprop.Network([3, 7, 2], hidden, rng=1)
+        run = backprop.fast_train(network, X, Y, epochs=4, optimizer=backprop.LevenbergMarquardt())
+        yield from (run.network.parameters, run.losses, run._state.powers)
 
 
 def subnormal_training():
