@@ -367,6 +367,13 @@ class LBFGS:
         """What its method keeps of each parameter, and beside that, before the first iteration."""
         return (0.0,) * (2 * self.memory), (0.0, float(self.memory - 1), 0.0, *[0.0] * self.memory)
 
+    def fits(self, n_moments: int, powers: list[float]) -> bool:
+        """Whether an iteration can have left these, of which the kernel takes some for indices."""
+        if (n_moments, len(powers)) != (2 * self.memory, 3 + self.memory):
+            return False
+        held, newest = powers[:2]
+        return held in range(self.memory + 1) and newest in range(self.memory)
+
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
@@ -436,6 +443,10 @@ class LevenbergMarquardt:
     def first_state(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """What it keeps of each parameter, and of all, before the first epoch."""
         return (), (self.mu,)
+
+    def fits(self, n_moments: int, powers: list[float]) -> bool:
+        """Whether an epoch can have left these; a damping that is not above 0 would grow for ever."""
+        return (n_moments, len(powers)) == (0, 1) and arguments.within(powers[0], f"[1e-20, {self.mu_max!r}]")
 
 
 _OF_ADAM = {"learning_rate": "(0, inf)", "beta_1": "[0, 1)", "beta_2": "[0, 1)", "epsilon": "(0, inf)"}

@@ -385,10 +385,11 @@ def first_state(settings: Settings) -> tuple[tuple[float, ...], tuple[float, ...
     return first_moments(optimizer, n_moments), (1.0,) * n_powers
 
 
-def state_shapes(network: Network, settings: Settings) -> dict[str, tuple[int, ...]]:
-    """The shapes of what the optimizer keeps."""
-    first, powers = first_state(settings)
-    return {"moments": (len(first), network.n_parameters), "powers": (len(powers),)}
+def fits(optimizer: Optimizer, moments: FloatArray, powers: FloatArray) -> bool:
+    """Whether the optimizer can have left these. Nothing of the size that a stranger's settings ask for is made."""
+    if isinstance(optimizer, METHODS):
+        return optimizer.fits(len(moments), powers.tolist())
+    return (len(moments), len(powers)) == _kernel.UPDATE_RULES[optimizer.rule]
 
 
 def start(network: Network, settings: Settings, stream: Any) -> RunState:

@@ -20,7 +20,7 @@ from . import _kernel, arguments, text_file
 from .arguments import FloatArray
 from .network import Network, data, rows_of
 from .stopping import Watch
-from .training import RunState, Settings, Training, continue_training, state_shapes
+from .training import RunState, Settings, Training, continue_training, fits
 from .version import contract_version
 
 FORM = text_file.Form("backprop-training", "1", "a file of a training run")
@@ -260,8 +260,11 @@ def _training(contents: Contents) -> Training:
 def _check_state(network: Network, settings: Settings, state: RunState) -> None:
     """The state must be one that a run with these settings can have; what is read is finite already."""
     _demand(_is_array(state.losses, np.float64, (None,)) and state.losses.size, "state.losses must be numbers")
-    for name, shape in state_shapes(network, settings).items():
-        _demand(_is_array(getattr(state, name), np.float64, shape), f"state.{name} must have shape {shape}")
+    n = network.n_parameters
+    _demand(_is_array(state.moments, np.float64, (None, n)), f"state.moments must be rows of {n} numbers")
+    _demand(_is_array(state.powers, np.float64, (None,)), "state.powers must be numbers")
+    kept = fits(settings.optimizer, state.moments, state.powers)
+    _demand(kept, "state.moments and state.powers are none that the optimizer keeps")
     _demand(_is_stream(state.stream), "state.stream must be a bit generator, or the seed of one")
     wanted = None if settings.dropout is None else settings.dropout.stream(network.sizes)
     _demand(type(state.dropout) is type(wanted), "state.dropout must be a PCG64 if units are dropped, else none")
@@ -276,8 +279,8 @@ def _check_state(network: Network, settings: Settings, state: RunState) -> None:
     best = _kernel.in_contract(first_lowest, watch.losses.tolist())
     _demand(type(watch.best_epoch) is int and watch.best_epoch == best, "state.watch.best_epoch is not the best")
     _demand(type(watch.since) is int and 0 <= watch.since < epochs, "state.watch.since is no epoch of the run")
-    kept = watch.best if settings.stopping.restore_best else watch.last
-    _demand(kept.tobytes() == given.tobytes(), "parameters are not those that the run gives back")
+    given_back = watch.best if settings.stopping.restore_best else watch.last
+    _demand(given_back.tobytes() == given.tobytes(), "parameters are not those that the run gives back")
 
 
 def first_lowest(losses: list[float]) -> int:

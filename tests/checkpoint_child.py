@@ -25,6 +25,8 @@ RUNS = {
     "plain": (backprop.fast_train, {"epochs": 300, "optimizer": backprop.Adam(0.01), "batch_size": 4, "rng": 5}, 7),
     "watched": (backprop.fast_train, {"epochs": 5000, "stopping": PATIENT, "optimizer": backprop.Adam(0.1)}, 3),
     "dropped": (backprop.fast_train, {"epochs": 250, "dropout": backprop.Dropout(0.25), "batch_size": 7}, 6),
+    "method": (backprop.fast_train, {"epochs": 60, "optimizer": backprop.LBFGS(memory=4)}, 1),
+    "damped": (backprop.fast_train, {"epochs": 40, "optimizer": backprop.LevenbergMarquardt()}, 1),
     "all rows": (backprop.fast_train, {"epochs": 200, "optimizer": backprop.Rprop("rprop+")}, 5),
     "definition": (reference.train, {"epochs": 8, "optimizer": backprop.SGD(0.1, momentum=0.9), "batch_size": 7}, 1),
 }

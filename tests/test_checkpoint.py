@@ -84,7 +84,7 @@ def killed(child, path, changes, seconds):
     return child.returncode == (-signal.SIGKILL if os.name == "posix" else 1)
 
 
-KILLS = {"plain": 8, "watched": 8, "dropped": 5, "all rows": 5, "definition": 4}
+KILLS = {"plain": 8, "watched": 8, "dropped": 5, "all rows": 4, "method": 4, "damped": 3, "definition": 3}
 
 
 @pytest.mark.parametrize(

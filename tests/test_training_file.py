@@ -379,7 +379,7 @@ CHANGES = {
     "run": (b"run none", b"run text 12", "SHA-256"),
     "no losses": (b"losses float64 3 ", b"losses float64 0 ", "losses"),
     "a watch": (b"state.watch none", b"state.watch int 1", "watch"),
-    "powers": (b"powers float64 2 ", b"powers float64 1,2 ", "powers must have shape"),
+    "powers": (b"powers float64 2 ", b"powers float64 1,2 ", "state.powers must be numbers"),
     "a stream": (b"state.stream Philox", b"state.stream SFC64", "SFC64"),
 }
 
@@ -425,7 +425,37 @@ def test_an_optimizer_of_many_moments_is_not_believed(tmp_path):
         training_file.write(
             tmp_path / "run", backprop.Training(run.network, run.stopped, run.settings, state, run._continue)
         )
-        refused(tmp_path / "run", "state.moments must have shape (2, 10)")
+        refused(tmp_path / "run", "state.moments")
+
+
+@pytest.mark.parametrize("mu", [0.0, -0.0, -1.0, 9e-21, 1e10 * 1.001, 5e-324])
+def test_a_damping_that_leads_nowhere(tmp_path, mu):
+    run = backprop.fast_train(NETWORK, X, Y, epochs=2, optimizer=backprop.LevenbergMarquardt())
+    state = run._state._replace(powers=np.array([mu]))
+    path = tmp_path / "run"
+    training_file.write(path, backprop.Training(run.network, run.stopped, run.settings, state, run._continue))
+    refused(path, "none that the optimizer keeps")
+
+
+def test_indices_of_lbfgs_are_not_believed(tmp_path):
+    """The kernel would read and write beyond its memory; and no memory is taken because a setting asks for it."""
+    path = tmp_path / "run"
+    run = backprop.fast_train(NETWORK, X, Y, epochs=4, optimizer=backprop.LBFGS(memory=3))
+    assert run._state.powers[0] == 3.0
+    for k, value in itertools.product((0, 1), (-1.0, 0.5, 4.0, 1e9, -1e300, 5e-324, 3.0)):
+        powers = run._state.powers.copy()
+        powers[k] = value
+        state = run._state._replace(powers=powers)
+        training_file.write(path, backprop.Training(run.network, run.stopped, run.settings, state, run._continue))
+        if (k, value) == (0, 3.0):
+            assert backprop.Training.load(path).epochs == 4
+        else:
+            refused(path, "none that the optimizer keeps")
+    run.save(path)
+    body = path.read_bytes().rpartition(b"sha256 ")[0]
+    for memory in (b"2", b"4", b"1000", b"1000000000000", b"9" * 30):
+        path.write_bytes(signed(body.replace(b"optimizer.memory int 3", b"optimizer.memory int " + memory)))
+        refused(path, "none that the optimizer keeps" if len(memory) < 5 else "memory")
 
 
 def test_line_ends_of_windows(saved, path):

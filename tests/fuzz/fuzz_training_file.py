@@ -95,6 +95,8 @@ def runs(seed):
     yield backprop.fast_train(net, X, Y, epochs=2)
     yield backprop.fast_train(net, X, Y, epochs=2, optimizer=backprop.SGD(0.1, 0.9, True), rng=np.random.Philox(seed))
     yield backprop.fast_train(net, X, Y, epochs=2, optimizer=backprop.Rprop(), rng=np.random.SFC64(seed))
+    yield backprop.fast_train(net, X, Y, epochs=3, optimizer=backprop.LBFGS(memory=2))
+    yield backprop.fast_train(net, X, Y, epochs=2, optimizer=backprop.LevenbergMarquardt())
     yield backprop.fast_train(classes, X, LABELS, epochs=9, stopping=stop, optimizer=backprop.RMSprop(momentum=0.5))
     optimizer = backprop.Adam(backprop.StepDecay(0.1, 2, 0.5), clip_norm=1.0)
     yield backprop.fast_train(net, X, Y, epochs=2, optimizer=optimizer, dropout=backprop.Dropout((0.5,), rng=seed))
