@@ -5,6 +5,7 @@ import doctest
 import importlib
 import inspect
 import pickle
+import signal
 import subprocess
 import sys
 import warnings
@@ -233,7 +234,7 @@ def test_interrupt(kind, y, settings):
 
     def interrupt(state):
         if state.epoch == 7:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     settings = SMALL | settings | {"max_iter": 12, "batch_size": 20}
     model = kind(**settings, warm_start=True)
@@ -341,6 +342,12 @@ def test_callback():
     assert (model.n_iter_, len(seen), seen[-1]) == (4, 4, model.network_)
     with pytest.raises(ZeroDivisionError):
         MLPClassifier(**SMALL).fit(X, Y, callback=lambda state: 1 / 0)
+    model = MLPClassifier(**SMALL, warm_start=True).fit(X, Y)
+    before = bits(model)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, Y, callback=lambda state: state.epoch == 15 and 1 / 0)
+    assert bits(model) == before
+    assert bits(model.fit(X, Y)) == bits(MLPClassifier(**SMALL | {"max_iter": 20}).fit(X, Y))
 
 
 def test_initial_weights_of_ones_own():
@@ -543,6 +550,9 @@ def test_warnings_and_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MLPClassifier(**SMALL | {"tol": 1.0, "max_iter": 100}).fit(X, Y)
+    for wrong in (0, (5, 0), -1, (2.5,), "many"):
+        with pytest.raises((TypeError, ValueError), match="hidden_layer_sizes"):
+            MLPClassifier(hidden_layer_sizes=wrong).fit(X, Y)
     for wrong in ({"activation": "softmax"}, {"solver": "newton"}, {"early_stopping": "yes"}, {"momentum": 1.0}):
         with pytest.raises(ValueError, match=f"The '{next(iter(wrong))}' parameter"):
             MLPClassifier(**wrong).fit(X, Y)

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .. import _kernel
+from .. import _kernel, arguments
 from ..arguments import FloatArray
 from ..network import Network, loss_of_rows
 from ..network import data as data_of
@@ -207,7 +207,6 @@ class Perceptron(BaseEstimator):
             words = getattr(np.random, self._split_state["bit_generator"])()
             random_state = np.random.RandomState(words)
             random_state.set_state(self._split_state)  # it draws the same validation rows again
-            curves.cut(progress.lengths)  # a call that failed may have added some
         own = None if validation_data is None else self._watched(validation_data).weighted(by_class)
         split = self._early_stopping and own is None
         rows, watched = self._split(rows, random_state) if split else (rows, own)
@@ -236,7 +235,11 @@ class Perceptron(BaseEstimator):
             progress,
             curves,
         )
-        why = run.train()
+        try:
+            why = run.train()
+        except BaseException:
+            curves.cut((0, 0, 0) if first else self._progress.lengths)
+            raise
         self._publish(run, run.loss_now() if self.solver == "lbfgs" and run.training else run.progress.loss)
         self._warn(why, incremental)
         return self
@@ -249,11 +252,8 @@ class Perceptron(BaseEstimator):
 
     def _hidden(self) -> tuple[int, ...]:
         """The widths of the hidden layers."""
-        sizes = self.hidden_layer_sizes
-        widths = np.atleast_1d(np.asarray(sizes, dtype=None if np.size(sizes) else np.int64))
-        if np.any(widths <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {widths.tolist()}.")
-        return tuple(operator.index(width) for width in widths.tolist())
+        widths = np.atleast_1d(np.asarray(self.hidden_layer_sizes)).tolist()
+        return tuple(arguments.integer(f"hidden_layer_sizes[{k}]", width, 1) for k, width in enumerate(widths))
 
     def _start(self, sizes: tuple[int, ...], output: str, given: Any, random_state: Any) -> Network:
         """The network to start from: given, or the one that scikit-learn would draw."""
@@ -368,12 +368,12 @@ class Perceptron(BaseEstimator):
         best = progress.best if watch == progress.watch else None
         self._published = run.network if best is None else best
         self._put(self._published)
-        self.loss_curve_ = list(run.curves.losses)
+        self.loss_curve_ = run.curves.losses
         self.loss_ = loss
         self.best_loss_ = progress.lowest if watch == "loss" else None
-        self.validation_scores_ = list(run.curves.scores) if run.rule.score else None
+        self.validation_scores_ = run.curves.scores if run.rule.score else None
         self.best_validation_score_ = -progress.lowest if watch == "score" else None
-        self.validation_losses_ = list(run.curves.watched) if run.rule.watched_loss else None
+        self.validation_losses_ = run.curves.watched if run.rule.watched_loss else None
         self.best_validation_loss_ = progress.lowest if watch == "validation_loss" else None
         self.n_iter_ = progress.epochs
         self.t_ = progress.seen
