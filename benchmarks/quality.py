@@ -126,7 +126,7 @@ def quality(seeds: int, rows: int, names: list[str]) -> tuple[list[str], list[st
             times = [time_text(statistics.median(fits.seconds)) for fits in (ours, other)]
             lines.append(f"| {name} | {solver} | {' | '.join(scores)} | {' | '.join(times)} | {ratio:.1f} |")
             print(lines[-1], flush=True)
-            if ours.score < other.score - other.error:
+            if ours.score < other.score - np.hypot(ours.error, other.error):
                 missed.append(f"{name}, {solver}: the score {scores[0]} is below {scores[1]}")
             if ratio < 1.0:
                 missed.append(f"{name}, {solver}: slower than scikit-learn")

@@ -173,6 +173,24 @@ def test_verbose(kind, their_kind, y, settings, capsys):
 # The same bits.
 
 
+# The last loss of a classifier, and of a regressor with a validation set. They change with the contract's version only.
+LOSSES = {
+    "sgd": ("0x1.1b05056395a38p-1", "0x1.095714f05eb89p-3"),
+    "adam": ("0x1.a1ea2d53301e3p-1", "0x1.b6b19d53bce00p-5"),
+    "lbfgs": ("0x1.a140a84098ca4p-5", "0x1.1727fe44502a4p-6"),
+    "rprop": ("0x1.f0e7fbca60dd6p-4", "0x1.c8dc19bbea9c8p-6"),
+}
+
+
+@pytest.mark.parametrize("solver", LOSSES)
+def test_bits(solver):
+    settings = {"solver": solver, "hidden_layer_sizes": (8,), "max_iter": 20, "random_state": 3}
+    settings |= {"batch_size": 20} if solver in ("sgd", "adam") else {}
+    classifier = MLPClassifier(**settings).fit(*IRIS)
+    regressor = MLPRegressor(**settings, activation="tanh", early_stopping=True).fit(IRIS[0], IRIS[1] * 1.0)
+    assert (classifier.loss_.hex(), regressor.loss_.hex()) == LOSSES[solver]
+
+
 WARM = {
     "adam": {},
     "batches": {"batch_size": 7},
@@ -516,7 +534,7 @@ def test_everything_is_float64():
     assert small.predict(X.astype(np.float32)).dtype == np.float64
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
 def test_grid(backend):
     """Processes and threads give the bits of one."""
     import joblib
