@@ -245,7 +245,15 @@ def test_other_rows_and_settings_go_on():
     assert model.predict(X).shape == (75,)
 
 
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}], ids=["last", "best"])
+OF_INTERRUPTS = {
+    "last": {},
+    "best": {"early_stopping": True},
+    "rates": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 2},
+    "lbfgs": {"solver": "lbfgs", "batch_size": "auto"},
+}
+
+
+@pytest.mark.parametrize("settings", OF_INTERRUPTS.values(), ids=OF_INTERRUPTS)
 @pytest.mark.parametrize(("kind", "y"), OURS)
 def test_interrupt(kind, y, settings):
     """What Ctrl-C leaves are the epochs so far, from which the fit can go on."""
@@ -254,7 +262,7 @@ def test_interrupt(kind, y, settings):
         if state.epoch == 7:
             signal.raise_signal(signal.SIGINT)
 
-    settings = SMALL | settings | {"max_iter": 12, "batch_size": 20}
+    settings = SMALL | {"max_iter": 12, "batch_size": 20} | settings
     model = kind(**settings, warm_start=True)
     with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(X, y, callback=interrupt)
@@ -356,7 +364,9 @@ def test_divergence(early_stopping, y):
 
 def test_callback():
     seen = []
-    model = MLPClassifier(**SMALL).fit(X, Y, callback=lambda state: seen.append(state.network) or state.epoch == 3)
+    model = MLPClassifier(**SMALL).fit(
+        X, Y, callback=lambda state: seen.append(state.network) or np.True_ & (state.epoch == 3)
+    )
     assert (model.n_iter_, len(seen), seen[-1]) == (4, 4, model.network_)
     with pytest.raises(ZeroDivisionError):
         MLPClassifier(**SMALL).fit(X, Y, callback=lambda state: 1 / 0)

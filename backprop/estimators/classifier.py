@@ -89,7 +89,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     loss_, best_loss_ : float
         The last and the lowest of them; best_loss_ is None with early stopping.
     validation_scores_, validation_losses_ : list of float or None
-        One after each epoch, of what early stopping looks at, and both with validation_data.
+        One after each epoch, of what early stopping looks at, and both with validation_data; the losses are those of
+        ``network_.loss``, without the penalty.
     best_validation_score_, best_validation_loss_ : float or None
         The best of what early stopping looks at.
     n_iter_ : int

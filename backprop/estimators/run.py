@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .. import _kernel
 from ..arguments import FloatArray
 from ..errors import DivergenceError
@@ -100,16 +102,16 @@ class Run:
     def train(self) -> str:
         """Train until the rule, the optimizer, a callback or Ctrl-C says stop; returns which."""
         while not self.why:
-            done = self.progress.epochs
+            done, rate = self.progress.epochs, self.progress.rate
             # A run that goes on begins with one more evaluation, which is not one of the method's.
             self.evaluated = self.progress.evaluations - (self.progress.evaluations > 0)
             self.began, self.before = time.monotonic(), self.penalty(None)
             try:
-                training = self.trained(self.rule.max_epochs - done, self.after)
+                training = self.trained(self.rule.max_epochs - done, rate, self.after)
             except KeyboardInterrupt:
                 self.curves.cut(self.progress.lengths)
                 if self.progress.epochs > done:
-                    self.training = self.trained(self.progress.epochs - done, None)
+                    self.training = self.trained(self.progress.epochs - done, rate, None)
                 return "interrupt"
             except DivergenceError as error:
                 raise FitDivergenceError(error.epoch, error.losses) from None
@@ -139,12 +141,12 @@ class Run:
         X, y, weight = self.rows
         return self.reported(self.network.loss(X, y, self.settings["loss"], None, weight)) + self.penalty(None)
 
-    def trained(self, epochs: int, callback: Callback | None) -> Training:
+    def trained(self, epochs: int, rate: float | None, callback: Callback | None) -> Training:
         """Some epochs more, from where the training is."""
         X, y, weight = self.rows
         optimizer = self.settings["optimizer"]
-        if self.progress.rate is not None:
-            optimizer = dataclasses.replace(optimizer, learning_rate=self.progress.rate)
+        if rate is not None:
+            optimizer = dataclasses.replace(optimizer, learning_rate=rate)
         settings = self.settings | {"optimizer": optimizer}
         run: Any = {"epochs": epochs, "callback": callback, "sample_weight": weight}
         if self.training is None:
@@ -195,7 +197,8 @@ class Run:
             if unimproved > rule.patience:
                 why, rate = self.too_many_unimproved(rate)
                 unimproved = 0 if why == "rate" else unimproved
-        if rule.callback is not None and rule.callback(state) is True:
+        answer = None if rule.callback is None else rule.callback(state)
+        if isinstance(answer, bool | np.bool_) and answer:
             why = "callback"
         if not why and time.monotonic() - self.began > SLICE:
             why = "pause"
