@@ -1,9 +1,9 @@
 """Scores and times beside scikit-learn's, with the same parameters: python benchmarks/quality.py [--write].
 
 Every set is split ten times; both libraries fit the same rows with the same random_state, in turn, and score the rows
-that were held back. Then a prediction of one row, and a grid search with one process and with two. --write puts the
-tables into docs/scikit-learn.md. The exit status is 1 if a figure misses what the project holds itself to; a machine
-that is busy otherwise spoils the times.
+that were held back. Then a prediction of one row, and a grid search with one process and with two; and how often each
+optimizer solves XOR. --write puts the tables into docs/scikit-learn.md and docs/optimizers.md. The exit status is 1 if
+a figure misses what the project holds itself to; a machine that is busy otherwise spoils the times.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sklearn
 import sklearn.neural_network as theirs
+import xor
 from peers import operating_system, processor, time_text
 from sklearn.datasets import (
     load_breast_cancer,
@@ -37,6 +38,7 @@ import backprop
 from backprop import _kernel, estimators
 
 PAGE = Path(__file__).parents[1] / "docs" / "scikit-learn.md"
+XOR_PAGE = PAGE.with_name("optimizers.md")
 BEGIN, END = "<!-- benchmarks/quality.py writes what follows -->\n", "<!-- up to here -->\n"
 
 SOLVERS: dict[str, dict[str, Any]] = {"sgd": {"learning_rate_init": 0.01}, "adam": {}, "lbfgs": {}}
@@ -180,16 +182,23 @@ def grid(rounds: int, folds: int = 5) -> tuple[list[str], list[str]]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Scores and times beside scikit-learn's.")
-    parser.add_argument("sets", nargs="*", help=f"of {', '.join(SETS)}; all by default")
+    parser.add_argument("sets", nargs="*", help=f"of {', '.join([*SETS, 'xor'])}; all by default")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rows", type=int, default=20_000, help="of the sets that are made")
     parser.add_argument("--rounds", type=int, default=3, help="of the grid search; 0 leaves it out")
-    parser.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")
+    parser.add_argument("--write", action="store_true", help="put the tables into their pages in docs/")
     given = parser.parse_args()
-    unknown = sorted(set(given.sets) - set(SETS))
+    unknown = sorted(set(given.sets) - {*SETS, "xor"})
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     return given
+
+
+def put(page: Path, lines: list[str]) -> None:
+    """Replace what stands in a page between its marks."""
+    text = page.read_text(encoding="utf-8")
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    page.write_text(text[:begin] + "\n" + "\n".join(lines) + "\n\n" + text[end:], encoding="utf-8")
 
 
 def main() -> int:
@@ -201,15 +210,21 @@ def main() -> int:
         f"{given.seeds} seeds, {given.rows:,} rows of what is made.",
         "",
     ]
-    table, missed = quality(given.seeds, given.rows, given.sets or list(SETS))
-    lines += table
-    for more, wrong in [one_row()] + ([grid(given.rounds)] if given.rounds else []):
-        lines += ["", *more]
+    names, missed = given.sets or [*SETS, "xor"], []
+    if "xor" in names:
+        of_xor, missed = xor.table()
+        if given.write:
+            put(XOR_PAGE, of_xor)
+    sets = [name for name in names if name in SETS]
+    if sets:
+        table, wrong = quality(given.seeds, given.rows, sets)
+        lines += table
         missed += wrong
-    if given.write:
-        text = PAGE.read_text(encoding="utf-8")
-        begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-        PAGE.write_text(text[:begin] + "\n" + "\n".join(lines) + "\n\n" + text[end:], encoding="utf-8")
+        for more, wrong in [one_row()] + ([grid(given.rounds)] if given.rounds else []):
+            lines += ["", *more]
+            missed += wrong
+        if given.write:
+            put(PAGE, lines)
     print("\n".join(["", *missed]) if missed else "\nevery figure is as it should be")
     return 1 if missed else 0
 
