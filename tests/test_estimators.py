@@ -305,6 +305,24 @@ def test_squares_of_weights():
         _kernel.squares_of_weights((2, 3), np.zeros(8))
 
 
+@pytest.mark.parametrize("slice_", [1e9, -1.0])
+def test_lbfgs(slice_, monkeypatch):
+    """How often the state is kept changes neither the weights nor what is counted."""
+    monkeypatch.setattr("backprop.estimators.run.SLICE", slice_)
+    settings = SMALL | {"solver": "lbfgs", "max_iter": 500, "tol": 1e-4}
+    with pytest.warns(ConvergenceWarning, match="max_fun=12"):
+        few = MLPClassifier(**settings, max_fun=12).fit(X, Y)
+    assert few.n_iter_ == 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MLPRegressor(**settings).fit(X, T, WEIGHT, validation_data=(X, T))
+    of_them = theirs.MLPRegressor(**settings).fit(X, T, WEIGHT)
+    assert model.loss_ < of_them.loss_ * 1.5
+    assert len(model.validation_losses_) == model.n_iter_ < 500
+    assert model.best_loss_ is None
+    assert model.loss_ <= model.loss_curve_[-1]
+
+
 @pytest.mark.parametrize(("kind", "y"), OURS)
 def test_rows_are_predicted_alone_as_among_others(kind, y):
     model = kind(**SMALL).fit(X, y)
@@ -477,6 +495,7 @@ def test_least_squares(solver):
     whole = MLPRegressor(**settings | {"max_iter": 8}).fit(X, T)
     half = MLPRegressor(**settings | {"max_iter": 4, "warm_start": True}).fit(X, T)
     assert bits(half.fit(X, T)) == bits(whole)
+    assert MLPRegressor(**settings).fit(X, T, WEIGHT).score(X, T, WEIGHT) > 0.95
     two = MLPClassifier(**settings).fit(X, Y == 1)
     assert two.score(X, Y == 1) > 0.95
     assert two.out_activation_ == "logistic"

@@ -13,12 +13,13 @@ import pytest
 import scikit_learn
 import sklearn.neural_network
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import backprop
 
 if scikit_learn.TOO_OLD:
     pytest.skip(scikit_learn.REASON, allow_module_level=True)
+
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from backprop.estimators import MLPClassifier, MLPRegressor
 
