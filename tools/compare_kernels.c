@@ -603,7 +603,7 @@ static void try_least_squares(const bp_kernel *kernel, results *to) {
     record_rows(to, "factor", n_parameters, columns, stride, A);
 }
 
-enum { N_TRIALS = 7 };
+enum { N_TRIALS = 6 };
 static const struct {
     const char *name;
     void (*run)(const bp_kernel *kernel, results *to);
