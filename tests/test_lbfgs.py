@@ -573,7 +573,8 @@ def test_xor(hidden, share):
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 def test_same_minimum_as_scipy(l2):
     """Of a loss with one minimum: softmax without hidden layers."""
-    optimize = pytest.importorskip("scipy.optimize")
+    from scipy import optimize
+
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 4))
     y = (X @ rng.normal(size=(4, 3)) + rng.normal(size=(60, 3))).argmax(axis=1)
