@@ -89,7 +89,7 @@ KILLS = {"plain": 8, "watched": 8, "dropped": 5, "all rows": 4, "method": 4, "da
 
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [*KILLS.items(), *(pytest.param(name, 20 * kills, marks=pytest.mark.long) for name, kills in KILLS.items())],
+    [*KILLS.items(), *(pytest.param(name, 4 * kills, marks=pytest.mark.long) for name, kills in KILLS.items())],
 )
 def test_killed_at_random_moments(undisturbed, path, name, kills):
     moments, began, reached = random.Random(name), 0, [0]
