@@ -160,7 +160,7 @@ def test_a_step_is_the_damped_least_squares_solution(engine):
     for k in range(2):
         w = np.append(network.weights[0][:, k], network.biases[0][k])
         rows = np.vstack([J, root * np.eye(5)])
-        d = np.linalg.lstsq(rows, np.append(J @ w - y[:, k], np.zeros(5)))[0]
+        d = np.linalg.lstsq(rows, np.append(J @ w - y[:, k], np.zeros(5)), rcond=None)[0]
         found = np.append(moved.weights[0][:, k], moved.biases[0][k])
         np.testing.assert_allclose(found, w - d, rtol=1e-13, atol=1e-14)
 
