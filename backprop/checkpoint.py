@@ -129,7 +129,7 @@ class Keeper:
                 now = training()
             except (
                 DivergenceError
-            ):  # a state that is not finite may yet pass, and the run says at its end if it has not
+            ):  # a state that is not finite may yet pass; if it has not, the run says so at its end
                 return
             self.write(now)
 
