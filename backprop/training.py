@@ -379,8 +379,7 @@ def first_state(settings: Settings) -> tuple[tuple[float, ...], tuple[float, ...
     """What the optimizer keeps of each parameter, and beside them (N7): 0.0, but for Rprop's steps; powers are 1.0."""
     optimizer = settings.optimizer
     if isinstance(optimizer, METHODS):
-        first, powers = optimizer.first_state
-        return first, powers
+        return optimizer.first_state
     n_moments, n_powers = _kernel.UPDATE_RULES[optimizer.rule]
     return first_moments(optimizer, n_moments), (1.0,) * n_powers
 

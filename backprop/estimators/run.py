@@ -115,8 +115,6 @@ class Run:
                 return "interrupt"
             except DivergenceError as error:
                 raise FitDivergenceError(error.epoch, error.losses) from None
-            if training.stopped == "overflow":
-                raise FitDivergenceError(training.epochs - 1, training.losses)
             self.training = training
             if training.stopped != "callback":
                 self.why = training.stopped
