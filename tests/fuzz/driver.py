@@ -1,4 +1,4 @@
-"""What both fuzzers share: libFuzzer (through atheris) runs in a child process, and its parent counts and reports.
+"""What the fuzzers share: libFuzzer (through atheris) runs in a child process, and its parent counts and reports.
 
 The child saves each new kind of finding as a file and goes on; a crash or a hang ends it, and libFuzzer saves the file.
 `python tests/fuzz/fuzz_x.py FILE...` runs saved files again.
@@ -59,6 +59,54 @@ def guarded(one_input, folder):
                 raise
 
     return test_one_input
+
+
+# For the files, whose last line is the SHA-256 of what is before it.
+
+
+def signed(body):
+    return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def changed_line(lines, choose, words_to_put, others):
+    """One change of the lines of a body: one that every file knows, or one of the others.
+
+    These are functions of the lines, the number of one, its words, and what chooses.
+    """
+    k = choose.randrange(len(lines))
+    words = lines[k].split(b" ")
+    w = choose.randrange(len(words))
+    action = choose.randrange(8 + len(others))
+    if action == 0:
+        words[w] = choose.choice(words_to_put)
+    elif action == 1:
+        words.insert(w, choose.choice([*words_to_put, words[w]]))
+    elif action == 2 and len(words) > 1:
+        del words[w]
+    elif action == 3:
+        lines.insert(choose.randrange(len(lines) + 1), lines[k])
+        return
+    elif action == 4 and len(lines) > 1:
+        del lines[k]
+        return
+    elif action == 5:
+        other = choose.randrange(len(lines))
+        lines[k], lines[other] = lines[other], lines[k]
+        return
+    elif action == 6:
+        usual = choose.uniform(-1, 1) * 2.0 ** choose.randint(-1074, 1023)
+        words[w] = choose.choice([usual, 0.0, -0.0, 5e-324, 2.0**1023]).hex().encode()
+    elif action >= 8:
+        others[action - 8](lines, k, words, choose)
+        return
+    else:
+        words[w] = atheris.Mutate(words[w], len(words[w]) + 8) if words[w] else b"0"
+    lines[k] = b" ".join(words)
 
 
 def main(script, one_input, seeds, mutator=None, max_len=4096):

@@ -131,6 +131,12 @@ def right(value):
     return Argument(lambda: value, RIGHT)
 
 
+def or_none(argument):
+    """The argument where None is allowed, too."""
+    with np.errstate(all="ignore"):  # casts, as in a call
+        return right(None) if argument.verdict == WRONG and argument.make() is None else argument
+
+
 def integers(choices, low, usual):
     """An integer from low up."""
     if choices.one_in(12):
@@ -271,9 +277,7 @@ def shapings(choices):
     """Penalties and a bound of the gradient's norm, or none of them."""
     given = {name: numbers(choices, 0.0, True, math.inf) for name in ("l1", "l2") if choices.one_in(4)}
     if choices.one_in(4):
-        given["clip_norm"] = numbers(choices, 0.0, False, math.inf)
-        if given["clip_norm"].verdict == WRONG and given["clip_norm"].make() is None:
-            given["clip_norm"] = right(None)
+        given["clip_norm"] = or_none(numbers(choices, 0.0, False, math.inf))
     return given
 
 
@@ -302,9 +306,7 @@ def stoppings(choices):
         return wrong(choices, "stop", True, 5, backprop.EarlyStopping)
     if choices.one_in(2):
         return right(None)
-    given = {"patience": integers(choices, 1, [None, 1, 2]), "restore_best": flags(choices)}
-    if given["patience"].verdict == WRONG and given["patience"].make() is None:
-        given["patience"] = right(None)
+    given = {"patience": or_none(integers(choices, 1, [None, 1, 2])), "restore_best": flags(choices)}
     given["min_improvement"] = numbers(choices, 0.0, True, math.inf)
     made, _ = call(backprop.EarlyStopping, given)
     return right(made)
@@ -318,12 +320,9 @@ def checkpoints(choices):
         return right(None)
     given = {
         "path": right(PATH),
-        "every": integers(choices, 1, [1, 2]),
-        "seconds": numbers(choices, 0.0, False, math.inf),
+        "every": or_none(integers(choices, 1, [1, 2])),
+        "seconds": or_none(numbers(choices, 0.0, False, math.inf)),
     }
-    for name in ("every", "seconds"):
-        if given[name].verdict == WRONG and given[name].make() is None:
-            given[name] = right(None)
     made, _ = call(backprop.Checkpoint, given)
 
     def fresh():
@@ -616,7 +615,7 @@ def sample_weights(choices, n):
     values = np.abs(matrix(choices, (n,)))
     if choices.one_in(12):
         other = [values[1:], np.concatenate([values, values]), values[:, None], values - 1e308, np.zeros(n), HUGE]
-        return broken(choices, values) if choices.one_in(2) else wrong(choices, *other, np.full(n, 1.1e300))
+        return or_none(broken(choices, values) if choices.one_in(2) else wrong(choices, *other, np.full(n, 1.1e300)))
     form = choices.pick(EXACT)
     # The sum may be 0.0 or too large.
     return Argument(lambda: form(values), RIGHT if np.any(values > 0.0) and values.max() < 1e299 else UNSURE)
@@ -790,14 +789,10 @@ def one_input(data):
         return given
 
     action = choices.pick(["train", "train", "predict", "loss", "loss_and_gradient", "from_arrays"])
-    threads = integers(choices, 1, [1, None, 2, 3, 10**400])
-    if threads.verdict == WRONG and threads.make() is None:
-        threads = right(None)
+    threads = or_none(integers(choices, 1, [1, None, 2, 3, 10**400]))
     if action == "train":
         given = {"network": network, **data_arguments(), "loss": loss, "optimizer": optimizers(choices)}
-        given |= {**run_arguments(), "batch_size": integers(choices, 1, [None, 1, 2, 3, 5, 10**30])}
-        if given["batch_size"].verdict == WRONG and given["batch_size"].make() is None:
-            given["batch_size"] = right(None)
+        given |= {**run_arguments(), "batch_size": or_none(integers(choices, 1, [None, 1, 2, 3, 5, 10**30]))}
         if isinstance(given["optimizer"].make(), FULL_BATCH):
             given["batch_size"] = right(None)
         if isinstance(given["optimizer"].make(), backprop.LevenbergMarquardt):

@@ -7,7 +7,6 @@ reached.
 """
 
 import contextlib
-import hashlib
 import math
 import os
 import random
@@ -15,7 +14,7 @@ import re
 import tempfile
 
 import atheris
-from driver import FindingError, main
+from driver import FindingError, changed_line, content, main, signed
 
 with atheris.instrument_imports(include=["backprop"]):
     import backprop
@@ -26,10 +25,6 @@ HIDDEN |= {"silu", "gelu", "gaussian"}
 NUMBER = re.compile(r"-?0x[0-9a-f]+(\.[0-9a-f]+)?p[+-]?[0-9]+")
 FOLDER = tempfile.mkdtemp()
 PATH, AGAIN = os.path.join(FOLDER, "net.txt"), os.path.join(FOLDER, "again.txt")
-
-
-def signed(body):
-    return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
 
 def expected(data):
@@ -63,11 +58,6 @@ def expected(data):
                 except OverflowError:
                     return None
     return tuple(sizes), tuple(names), numbers
-
-
-def content(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def one_input(data):
@@ -152,44 +142,15 @@ WORDS += [
 ]
 
 
-def mutated_lines(lines, choose):
-    """One change of the lines of a body, some of which go together."""
-    k = choose.randrange(len(lines))
-    words = lines[k].split(b" ")
-    w = choose.randrange(len(words))
-    action = choose.randrange(10)
-    if action == 0:
-        words[w] = choose.choice(WORDS)
-    elif action == 1:
-        words.insert(w, choose.choice([*WORDS, words[w]]))
-    elif action == 2 and len(words) > 1:
-        del words[w]
-    elif action == 3:
-        lines.insert(choose.randrange(len(lines) + 1), lines[k])
-        return
-    elif action == 4 and len(lines) > 1:
-        del lines[k]
-        return
-    elif action == 5:
-        other = choose.randrange(len(lines))
-        lines[k], lines[other] = lines[other], lines[k]
-        return
-    elif action == 6:
-        number = choose.choice(
-            [choose.uniform(-1, 1) * 2.0 ** choose.randint(-1074, 1023), 0.0, -0.0, 5e-324, 2.0**1023]
-        )
-        words[w] = number.hex().encode()
-    elif action == 7 and len(lines) > 1:  # other sizes, whose sum stays, as does the number of lines
+def other_sizes(lines, _k, _words, choose):
+    """Sizes whose sum is what it was, as is then the number of lines."""
+    if len(lines) > 1:
         sizes = lines[1].split(b" ")
         with contextlib.suppress(ValueError):
             a, b = choose.sample(range(1, len(sizes)), 2)
             by = choose.choice([1, 2, 5, 10**6, 10**9, 10**18])
             sizes[a], sizes[b] = b"%d" % (int(sizes[a]) + by), b"%d" % (int(sizes[b]) - by)
             lines[1] = b" ".join(sizes)
-        return
-    else:
-        words[w] = atheris.Mutate(words[w], len(words[w]) + 8) if words[w] else b"0"
-    lines[k] = b" ".join(words)
 
 
 def mutator(data, max_size, seed):
@@ -200,7 +161,7 @@ def mutator(data, max_size, seed):
     body, mark, _ = data.rpartition(b"sha256 ")
     lines = (body if mark else data).split(b"\n")
     for _ in range(choose.choice([1, 1, 1, 2, 4])):
-        mutated_lines(lines, choose)
+        changed_line(lines, choose, WORDS, [other_sizes])
     body = choose.choice([b"\n"] * 15 + [b"\r\n"]).join(lines)
     body = body if body.endswith(b"\n") or choose.randrange(8) == 0 else body + b"\n"
     return signed(body.replace(b"\r\n", b"\n"))[:max_size] if choose.randrange(16) else signed(body)[:max_size]

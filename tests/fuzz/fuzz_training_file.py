@@ -6,7 +6,6 @@ with finite numbers, or says why not, and the definition with it. The mutator kn
 checksum, which it mostly renews, so that what lies behind it is reached.
 """
 
-import hashlib
 import os
 import pathlib
 import random
@@ -14,7 +13,7 @@ import tempfile
 
 import atheris
 import numpy as np
-from driver import FindingError, main
+from driver import FindingError, changed_line, content, main, signed
 
 with atheris.instrument_imports(include=["backprop"]):
     import backprop
@@ -31,15 +30,6 @@ X = np.linspace(-1.0, 1.0, 6)[:, None]
 Y = np.sin(4.0 * X)
 LABELS = (X[:, 0] > 0.0).astype(int)
 MOST_ROWS = 2000  # of what is resumed: the definition is slow
-
-
-def signed(body):
-    return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
-
-
-def content(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def one_input(data):
@@ -129,44 +119,20 @@ VALUES = [b"none", b"true", b"int 0", b"int 7", b"int -1", b"float 0x1.0p+0", b"
 VALUES += [b"float64 0", b"float64 1 0x0.0p+0", b"int64 2 1 1", b"float64 1,1 0x1.0p+0", b"float64 0,7", b"int64 0"]
 
 
-def mutated_lines(lines, choose):
-    """One change of the lines of a body."""
-    k = choose.randrange(len(lines))
-    words = lines[k].split(b" ")
-    w = choose.randrange(len(words))
-    action = choose.randrange(11)
-    if action == 0:
-        words[w] = choose.choice(WORDS)
-    elif action == 1:
-        words.insert(w, choose.choice([*WORDS, words[w]]))
-    elif action == 2 and len(words) > 1:
-        del words[w]
-    elif action == 3:
-        lines.insert(choose.randrange(len(lines) + 1), lines[k])
-        return
-    elif action == 4 and len(lines) > 1:
-        del lines[k]
-        return
-    elif action == 5:
-        other = choose.randrange(len(lines))
-        lines[k], lines[other] = lines[other], lines[k]
-        return
-    elif action == 6:
-        number = choose.choice(
-            [choose.uniform(-1, 1) * 2.0 ** choose.randint(-1074, 1023), 0.0, -0.0, 5e-324, 2.0**1023]
-        )
-        words[w] = number.hex().encode()
-    elif action == 7:
-        words[1:2] = [choose.choice(KINDS)]
-    elif action == 8:  # another value in its place, what was inside it left out
-        inside = words[0] + b".", words[0] + b"["
-        while k + 1 < len(lines) and lines[k + 1].startswith(inside):
-            del lines[k + 1]
-        words[1:] = [choose.choice(VALUES)]
-    elif action == 9:
-        words[w] = b"%d" % choose.choice([choose.randrange(10), choose.randrange(2 ** choose.randrange(1, 140))])
-    else:
-        words[w] = atheris.Mutate(words[w], len(words[w]) + 8) if words[w] else b"0"
+def other_kind(lines, k, words, choose):
+    lines[k] = b" ".join([words[0], choose.choice(KINDS), *words[2:]])
+
+
+def other_value(lines, k, words, choose):
+    """Another value in its place, and what was inside it left out."""
+    inside = words[0] + b".", words[0] + b"["
+    while k + 1 < len(lines) and lines[k + 1].startswith(inside):
+        del lines[k + 1]
+    lines[k] = words[0] + b" " + choose.choice(VALUES)
+
+
+def other_integer(lines, k, words, choose):
+    words[choose.randrange(len(words))] = b"%d" % choose.randrange(choose.choice([10, 2 ** choose.randrange(1, 140)]))
     lines[k] = b" ".join(words)
 
 
@@ -178,7 +144,7 @@ def mutator(data, max_size, seed):
     body, mark, _ = data.rpartition(b"sha256 ")
     lines = (body if mark else data).removesuffix(b"\n").split(b"\n")
     for _ in range(choose.choice([1, 1, 1, 2, 4])):
-        mutated_lines(lines, choose)
+        changed_line(lines, choose, WORDS, [other_kind, other_value, other_integer])
     body = b"\n".join(lines) + (b"\n" if choose.randrange(16) else b"")
     return signed(body)[:max_size]
 
