@@ -145,7 +145,7 @@ cdef extern from "kernel.h":
         void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
         void (*penalize)(Py_ssize_t n, double batch, double l1, double l2, const double *w, double *g) noexcept nogil
-        void (*scale)(Py_ssize_t n, double factor, double *x) noexcept nogil
+        void (*scale)(Py_ssize_t n, double factor, const double *x, double *to) noexcept nogil
         double (*largest)(Py_ssize_t n, const double *x) noexcept nogil
         void (*moved)(Py_ssize_t n, const double *w, double t, const double *d, double *out) noexcept nogil
         double (*quotients)(Py_ssize_t n, const double *x, double by, double *d) noexcept nogil
@@ -658,6 +658,7 @@ cdef void clip_part(Shared *shared, Block *block, int thread) noexcept nogil:
     cdef Py_ssize_t l, k = 0
     cdef Span inputs
     cdef bp_layer *layer
+    cdef double *g
     barrier(shared, thread)
     if thread == 0:
         shared.norm = sqrt(kernel.dot(shared.n_parameters, shared.g, shared.g))
@@ -668,8 +669,8 @@ cdef void clip_part(Shared *shared, Block *block, int thread) noexcept nogil:
         layer = &block.layers[l]
         inputs = share(layer.n_in + 1, thread, shared.n_threads)
         if inputs.start < inputs.stop:
-            kernel.scale((inputs.stop - inputs.start) * layer.n, shared.clip_norm / shared.norm,
-                         shared.g + k + inputs.start * layer.n)
+            g = shared.g + k + inputs.start * layer.n
+            kernel.scale((inputs.stop - inputs.start) * layer.n, shared.clip_norm / shared.norm, g, g)
         k += (layer.n_in + 1) * layer.n
 
 

@@ -138,8 +138,8 @@ struct bp_kernel {
     void (*moved)(ptrdiff_t n, const double *w, double t, const double *d, double *out);
     /* g, the sum over a batch as above, becomes the mean with penalties (N16), for n weights. */
     void (*penalize)(ptrdiff_t n, double batch, double l1, double l2, const double *w, double *g);
-    /* x = factor*x. */
-    void (*scale)(ptrdiff_t n, double factor, double *x);
+    /* to = factor*x; to may be x. */
+    void (*scale)(ptrdiff_t n, double factor, const double *x, double *to);
     /* d = x/by; returns the sum of d*d. */
     double (*quotients)(ptrdiff_t n, const double *x, double by, double *d);
     /* d = -H g; returns the sum of g*d. alphas (held) is scratch. */

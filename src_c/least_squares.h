@@ -13,14 +13,6 @@
 #include "ordered.h"
 #include "vector.h"
 
-BP_INLINE void bp_scaled(ptrdiff_t n, double by, const double *x, double *to) {
-    ptrdiff_t j = 0;
-    for (; j + BP_LANES <= n; j += BP_LANES)
-        bp_store(to + j, by * bp_load(x + j));
-    for (; j < n; j++)
-        to[j] = by * x[j];
-}
-
 static void bp_jacobian(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, int train_biases,
                         double *J, ptrdiff_t stride) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
@@ -28,11 +20,11 @@ static void bp_jacobian(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, 
         const double *x = layer->x + s * n_in, *delta = layer->delta + s * n;
         double *row = J + s * stride;
         if (n == 1)
-            bp_scaled(n_in, delta[0], x, row);
+            bp_scale(n_in, delta[0], x, row);
         else
             for (ptrdiff_t i = 0; i < n_in; i++)
-                bp_scaled(n, x[i], delta, row + i * n);
-        bp_scaled(n, 1.0, delta, row + n_in * n);
+                bp_scale(n, x[i], delta, row + i * n);
+        bp_scale(n, 1.0, delta, row + n_in * n);
         if (!train_biases)
             memset(row + n_in * n, 0, (size_t)n * sizeof *row);
     }

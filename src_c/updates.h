@@ -146,13 +146,6 @@ static void bp_penalize(ptrdiff_t n, double batch, double l1, double l2, const d
     }
 }
 
-static void bp_scale(ptrdiff_t n, double factor, double *x) {
-    for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
-        bp_store_part(x + k, part, bp_load_part(x + k, part) * factor);
-    }
-}
-
 /* rates: the factors for a longer and for a shorter step, and the bounds of a step. */
 BP_INLINE bp_vec bp_new_step(bp_vec step, bp_vec turn, const double *rates) {
     const bp_vec zero = bp_set(0.0), low = bp_set(rates[2]), high = bp_set(rates[3]);

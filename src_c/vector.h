@@ -347,6 +347,15 @@ BP_INLINE bp_vec bp_load_last(const double *p, bp_part part) {
     return bp_keep(part, bp_load_part(p, part), bp_set(2.0));
 }
 
+/* to = factor*x; to may be x. */
+BP_INLINE void bp_scale(ptrdiff_t n, double factor, const double *x, double *to) {
+    ptrdiff_t j = 0;
+    for (; j + BP_LANES <= n; j += BP_LANES)
+        bp_store(to + j, factor * bp_load(x + j));
+    for (; j < n; j++)
+        to[j] = factor * x[j];
+}
+
 enum { BP_ALL_LANES = (1 << BP_LANES) - 1 };
 
 #endif

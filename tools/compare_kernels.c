@@ -439,7 +439,7 @@ static void try_updates(const bp_kernel *kernel, results *to) {
     record(to, "dot", 1, &sum);
     kernel->penalize(stop - start, batch, settings[0], settings[1], w + start, penalized + start);
     record(to, "penalties", n, penalized);
-    kernel->scale(stop - start, settings[2], g + start);
+    kernel->scale(stop - start, settings[2], g + start, g + start);
     record(to, "scaled", n, g);
 }
 
