@@ -53,7 +53,6 @@ cdef extern from "elementary.h":
     double bp_log1p_slow(double x) noexcept nogil
 
 cdef extern from "kernel.h":
-    const Py_ssize_t BP_PANEL
     const Py_ssize_t BP_RATES
     const Py_ssize_t BP_PIVOTS
     const Py_ssize_t BP_PASS_PIVOTS
@@ -69,7 +68,7 @@ cdef extern from "kernel.h":
         double *z
         double *a
         double *delta
-        double *panel
+        double *scratch
         double *mask
         double *masked
     ctypedef struct bp_row_layer:
@@ -125,6 +124,7 @@ cdef extern from "kernel.h":
     ctypedef struct bp_kernel:
         const char *name
         Py_ssize_t lanes
+        Py_ssize_t (*scratch)(Py_ssize_t longest, Py_ssize_t widest) noexcept nogil
         const bp_kernel *narrower
         const bp_activation *activations
         const bp_loss *losses
@@ -154,7 +154,7 @@ cdef extern from "kernel.h":
                          Py_ssize_t stride) noexcept nogil
         void (*add_products)(Py_ssize_t depth, Py_ssize_t rows, Py_ssize_t start, Py_ssize_t stop, const double *left,
                              const double *right, Py_ssize_t stride, bint first, double *C,
-                             double *panel) noexcept nogil
+                             double *scratch) noexcept nogil
         bint (*factor_diagonal)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t columns, Py_ssize_t stride,
                                 double *U) noexcept nogil
         void (*factor_columns)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last, Py_ssize_t stride,
@@ -329,7 +329,7 @@ UPDATE_RULES = {name: (update_rules[code].n_moments, update_rules[code].n_powers
 
 
 cdef struct Block:
-    bp_layer *layers   # (n_layers,), bound to the shared work space and to this thread's panel
+    bp_layer *layers   # (n_layers,), bound to the shared work space and to this thread's scratch
     double *rates      # (BP_RATES,): of the update rule
     double *powers     # (2,)
     double of_batch    # what the rows of the batch and of the epoch so far count in all, where there are weights
@@ -826,7 +826,7 @@ cdef class Pass:
         cdef Block *block
         cdef int thread
         cdef Py_ssize_t l, k, n_layers = len(names), n_in = sizes[0], n_out = sizes[n_layers], width = n_in + 2 * n_out
-        cdef Py_ssize_t doubles, most, pieces, worth, transposed = 0
+        cdef Py_ssize_t doubles, own, most, pieces, worth, transposed = 0
         cdef bint backward = gradient is not None
         for l in range(n_layers):
             width += sizes[l + 1] * (2 if backward else 1)
@@ -842,7 +842,8 @@ cdef class Pass:
         worth = <Py_ssize_t>min(1e6, rows * shared.row_work / <double>THREAD_WORK)
         n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
-        self.space = Space(doubles + n_threads * aligned(BP_PANEL + BP_RATES + 2))
+        own = BP_RATES + 2 + kernel.scratch(max(BP_PASS_PIVOTS, rows * n_out, *sizes), max(sizes[:n_layers]))
+        self.space = Space(doubles + n_threads * aligned(own))
         self.table = np.zeros(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)), np.uint8)
         self.parameters, self.gradient = parameters, gradient
         shared.n_threads, shared.blocks = n_threads, <Block *>&self.table[0]
@@ -852,20 +853,20 @@ cdef class Pass:
         for thread in range(n_threads):
             block = &shared.blocks[thread]
             block.layers = <bp_layer *>(shared.blocks + n_threads) + thread * n_layers
-            block.rates = self.space.take(BP_PANEL + BP_RATES + 2)
+            block.rates = self.space.take(own)
             block.powers = block.rates + BP_RATES
             k = 0
             for l in range(n_layers):
                 layer = &block.layers[l]
                 if thread > 0:
                     layer[0] = shared.blocks[0].layers[l]
-                    layer.panel = block.powers + 2
+                    layer.scratch = block.powers + 2
                     continue
                 layer.n_in, layer.n = sizes[l], sizes[l + 1]
                 layer.activation = &activations[ACTIVATIONS.index(names[l])]
                 layer.W = &parameters[k]
                 layer.b = layer.W + layer.n_in * layer.n
-                layer.panel = block.powers + 2
+                layer.scratch = block.powers + 2
                 layer.x = block.layers[l - 1].a if l > 0 else NULL
                 layer.a = self.space.take(rows * layer.n)
                 keeps_z = l == n_layers - 1 or (backward and layer.activation.of_z)
@@ -1840,7 +1841,7 @@ cdef void add_products(Shared *shared, Damped *job, int thread, Py_ssize_t depth
         if start < 0:
             break
         kernel.add_products(depth, rows.stop - rows.start, start, min(start + BP_PIVOTS, columns), left, right,
-                            job.stride, first, C, shared.blocks[thread].layers[0].panel)
+                            job.stride, first, C, shared.blocks[thread].layers[0].scratch)
 
 
 cdef void jacobian_rows(Shared *shared, Damped *job, int thread, const double *t, const double *c,

@@ -88,7 +88,8 @@ int main(int count, char **arguments) {
     b.layer.delta = numbers(rows * n);
     b.layer.dW = numbers((n_in + 1) * n);
     b.layer.Wt = numbers(n * n_in);
-    b.layer.panel = b.below.panel = numbers(BP_PANEL);
+    const ptrdiff_t longest = rows > n_in ? rows : n_in;
+    b.layer.scratch = b.below.scratch = numbers(b.kernel->scratch(longest > n ? longest : n, n_in));
     b.below.n = n_in;
     b.below.delta = numbers(rows * n_in);
     printf("%.3f", rate(forward, &b));

@@ -8,8 +8,6 @@
 
 #include <stddef.h>
 
-enum { BP_PANEL = 4096 }; /* doubles of scratch that a thread needs */
-
 typedef struct bp_kernel bp_kernel;
 typedef struct bp_activation bp_activation;
 
@@ -25,7 +23,7 @@ typedef struct {
     double *z, *a;   /* (rows, n); z is a itself, except in the last layer and where a derivative is
                         a function of z */
     double *delta;   /* (rows, n) */
-    double *panel;   /* (BP_PANEL) */
+    double *scratch; /* of this thread: see bp_kernel */
     double *mask;    /* (rows, n): what a is multiplied by for the layer above, 0.0 where a unit is
                         dropped; NULL: nothing is */
     double *masked;  /* (rows, n): the product, and 0.0 where a unit is dropped */
@@ -100,6 +98,9 @@ typedef struct {
 struct bp_kernel {
     const char *name;
     ptrdiff_t lanes;
+    /* How many doubles of scratch products need whose sums have up to longest terms; widest: the
+     * most inputs of a layer. */
+    ptrdiff_t (*scratch)(ptrdiff_t longest, ptrdiff_t widest);
     const bp_kernel *narrower; /* for layers of fewer units than lanes; NULL: none */
     const bp_activation *activations;
     const bp_loss *losses;
@@ -154,7 +155,7 @@ struct bp_kernel {
      * [start, stop), full vectors, and i <= j below rows. */
     void (*add_products)(ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t start, ptrdiff_t stop,
                          const double *left, const double *right, ptrdiff_t stride, int first,
-                         double *C, double *panel);
+                         double *C, double *scratch);
     /* Rows [start, stop) of U, of which the factors of those above have been subtracted: their
      * columns from the diagonal up to columns; whether all pivots are positive and finite. */
     int (*factor_diagonal)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t columns, ptrdiff_t stride,

@@ -33,11 +33,11 @@ static void bp_jacobian(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, 
 /* Tile by tile as wide as the products', each from the first row down to its last column's. */
 static void bp_add_products(ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t start, ptrdiff_t stop,
                             const double *left, const double *right, ptrdiff_t stride, int first,
-                            double *C, double *panel) {
+                            double *C, double *scratch) {
     for (ptrdiff_t j = start; j < stop; j += BP_TILE_WIDTH) {
         ptrdiff_t end = stop - j < BP_TILE_WIDTH ? stop : j + BP_TILE_WIDTH;
-        bp_packed_product(end < rows ? end : rows, end - j, depth, (bp_factor){left, 1, stride},
-                          right + j, stride, 0, C + j, stride, first, NULL, panel);
+        bp_packed_product(end < rows ? end : rows, end - j, depth, bp_factor_of(left, 1, stride),
+                          right + j, stride, 0, C + j, stride, first, NULL, scratch);
     }
 }
 

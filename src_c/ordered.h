@@ -19,23 +19,39 @@
 enum {
     BP_TILE_ROWS = 6,
     BP_TILE_WIDTH = BP_TILE_VECS * BP_LANES,
-    /* A panel of B, in its own place: so many k, one tile wide. With the rows of A that meet it, it
-     * fits the first-level cache. */
-    BP_PANEL_DEPTH = BP_PANEL / BP_TILE_WIDTH,
-    /* What of C is gone through before the next piece of k, in doubles: it fits the second-level
-     * cache. */
-    BP_GROUP = 49152,
-    /* What B may take of that cache, in doubles, where it is read as it lies. */
+    /* A panel of B, in its own place, is so many k deep and one tile wide. The deeper, the less
+     * often C is loaded and stored; with the rows of A that meet it, it fits the second-level
+     * cache, from which both come in time. */
+    BP_DEPTH = 512,
+    /* Rows of A that follow each other in memory, as the gradient's, are far from each other in k.
+     * A narrow tile meets them so often that a copy pays, of so many doubles; for a wide one they
+     * are fetched so many k ahead. */
+    BP_WIDE = BP_TILE_WIDTH >= 32,
+    BP_COPY = BP_WIDE ? 0 : 61440,
+    BP_AHEAD = 16,
+    /* What B may take of the second-level cache, in doubles, where it is read as it lies. */
     BP_UNPACKED = 4608,
     /* Fewer rows than these do not pay for packing. */
     BP_PACKED_ROWS = 24
 };
 
-/* A matrix read through strides, in doubles. */
+/* A matrix read through strides, in doubles; tile is that from one tile's first row to the next's.
+ */
 typedef struct {
     const double *at;
-    ptrdiff_t row, step;
+    ptrdiff_t row, step, tile;
 } bp_factor;
+
+BP_INLINE bp_factor bp_factor_of(const double *at, ptrdiff_t row, ptrdiff_t step) {
+    return (bp_factor){at, row, step, BP_TILE_ROWS * row};
+}
+
+/* The scratch of products with sums of up to longest terms, of rows of A up to widest. */
+static ptrdiff_t bp_scratch(ptrdiff_t longest, ptrdiff_t widest) {
+    ptrdiff_t depth = longest < BP_DEPTH ? longest : BP_DEPTH;
+    ptrdiff_t copy = widest < BP_COPY / depth ? widest * depth : BP_COPY;
+    return depth * BP_TILE_WIDTH + copy;
+}
 
 /* One tile: n_rows x n_vecs sums, the last vector in part. n_rows, n_vecs and full are constants
  * where this is called, so that the accumulators stay in registers.
@@ -57,6 +73,10 @@ BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_fac
     }
     for (ptrdiff_t k = 0; k < depth; k++, A.at += A.step, B += B_step) {
         bp_vec b[BP_TILE_VECS];
+        if (BP_WIDE) {
+            bp_fetch(A.at + BP_AHEAD * A.step);
+            bp_fetch(A.at + BP_AHEAD * A.step + (n_rows - 1) * A.row);
+        }
         BP_EACH(n_vecs, v) b[v] = BP_VEC(B, v);
         BP_EACH(n_rows, r) {
             bp_vec a = bp_spread(A.at + r * A.row);
@@ -87,7 +107,7 @@ BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, 
 #define BP_TILE(n) bp_tile(n, n_vecs, full, depth, A, B, B_step, C, C_row, part, first, bias)
     for (; rows >= BP_TILE_ROWS; rows -= BP_TILE_ROWS) {
         BP_TILE(BP_TILE_ROWS);
-        A.at += BP_TILE_ROWS * A.row;
+        A.at += A.tile;
         C += BP_TILE_ROWS * C_row;
     }
     switch (rows) {
@@ -182,38 +202,55 @@ BP_INLINE int bp_is_large(ptrdiff_t depth, ptrdiff_t n) {
     return n > BP_TILE_WIDTH && depth * n > BP_UNPACKED;
 }
 
+/* A copy of rows that follow each other: tile after tile, each k after k. */
+BP_INLINE bp_factor bp_copied(ptrdiff_t rows, ptrdiff_t depth, bp_factor A, double *to) {
+    for (ptrdiff_t k = 0; k < depth; k++) {
+        const double *from = A.at + k * A.step;
+        double *part = to + k * BP_TILE_ROWS;
+        ptrdiff_t i = 0;
+        for (; i + BP_TILE_ROWS <= rows; i += BP_TILE_ROWS, part += depth * BP_TILE_ROWS)
+            memcpy(part, from + i, BP_TILE_ROWS * sizeof *part);
+        for (; i < rows; i++)
+            *part++ = from[i];
+    }
+    return (bp_factor){to, 1, BP_TILE_ROWS, BP_TILE_ROWS * depth};
+}
+
 /* A product with a large B, panel by panel; transposed: B[k][j] is at B[j*B_step + k]. */
 static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A,
                               const double *B, ptrdiff_t B_step, int transposed, double *C,
-                              ptrdiff_t C_row, int first, const double *bias, double *panel) {
-    ptrdiff_t group = BP_GROUP / rows / BP_TILE_WIDTH * BP_TILE_WIDTH;
-    group = group < BP_TILE_WIDTH ? BP_TILE_WIDTH : group;
-    ptrdiff_t pieces = (depth + BP_PANEL_DEPTH - 1) / BP_PANEL_DEPTH;
-    for (ptrdiff_t first_j = 0; first_j < n; first_j += group) {
-        ptrdiff_t stop = n - first_j < group ? n : first_j + group;
-        for (ptrdiff_t piece = 0; piece < pieces; piece++) {
-            ptrdiff_t start = depth * piece / pieces, part = depth * (piece + 1) / pieces - start;
-            int last = piece + 1 == pieces;
-            bp_factor A_part = {A.at + start * A.step, A.row, A.step};
-            for (ptrdiff_t j = first_j; j < stop; j += BP_TILE_WIDTH) {
-                ptrdiff_t width = stop - j < BP_TILE_WIDTH ? stop - j : BP_TILE_WIDTH;
+                              ptrdiff_t C_row, int first, const double *bias, double *scratch) {
+    ptrdiff_t pieces = (depth + BP_DEPTH - 1) / BP_DEPTH;
+    double *panel = scratch, *copy = scratch + (depth + pieces - 1) / pieces * BP_TILE_WIDTH;
+    int copies = !BP_WIDE && A.row == 1 && n > 4 * BP_TILE_WIDTH;
+    for (ptrdiff_t piece = 0; piece < pieces; piece++) {
+        ptrdiff_t start = depth * piece / pieces, part = depth * (piece + 1) / pieces - start;
+        int last = piece + 1 == pieces;
+        ptrdiff_t most = copies ? BP_COPY / part / BP_TILE_ROWS * BP_TILE_ROWS : rows;
+        for (ptrdiff_t i = 0; i < rows; i += most) {
+            ptrdiff_t block = rows - i < most ? rows - i : most;
+            bp_factor A_part = {A.at + i * A.row + start * A.step, A.row, A.step, A.tile};
+            if (copies)
+                A_part = bp_copied(block, part, A_part, copy);
+            for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH) {
+                ptrdiff_t width = n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH;
                 if (transposed)
                     bp_transposed(width, part, B + j * B_step + start, B_step, panel, width);
                 else
                     bp_pack(part, width, B + start * B_step + j, B_step, panel);
-                bp_columns(rows, width, part, A_part, panel, width, C + j, C_row,
+                bp_columns(block, width, part, A_part, panel, width, C + i * C_row + j, C_row,
                            first && piece == 0, last && bias != NULL ? bias + j : NULL);
             }
         }
     }
 }
 
-/* The product for n columns. panel: BP_PANEL doubles of scratch. */
+/* The product for n columns. */
 static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
                        ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
-                       double *panel) {
+                       double *scratch) {
     if (rows >= BP_PACKED_ROWS && bp_is_large(depth, n)) {
-        bp_packed_product(rows, n, depth, A, B, B_step, 0, C, C_row, first, bias, panel);
+        bp_packed_product(rows, n, depth, A, B, B_step, 0, C, C_row, first, bias, scratch);
         return;
     }
     for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)

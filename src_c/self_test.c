@@ -69,10 +69,10 @@ static const struct {
 static int differ(double a, double b) { return memcmp(&a, &b, sizeof a) != 0; }
 
 static const char *wrong_sum(const bp_kernel *kernel) {
-    double x[ROWS * INPUTS], W[(INPUTS + 1) * UNITS], z[ROWS * UNITS], scale[2 * ROWS], panel[1];
+    double x[ROWS * INPUTS], W[(INPUTS + 1) * UNITS], z[ROWS * UNITS], scale[2 * ROWS], scratch[1];
     bp_layer layer = {.n_in = INPUTS, .n = UNITS, .W = W, .b = W + INPUTS * UNITS, .x = x};
     layer.z = layer.a = z;
-    layer.panel = panel; /* of no use to so small a layer */
+    layer.scratch = scratch; /* of no use to so small a layer */
     for (int code = 0; code < bp_n_activations; code++)
         if (strcmp(kernel->activations[code].name, "identity") == 0)
             layer.activation = &kernel->activations[code];

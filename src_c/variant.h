@@ -14,8 +14,8 @@
 static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, rows = stop - start;
     double *z = layer->z + start;
-    bp_packed_product(1, rows, n_in, (bp_factor){layer->W, 0, 1}, layer->x + start * n_in, n_in, 1,
-                      z, 0, 1, NULL, layer->panel);
+    bp_packed_product(1, rows, n_in, bp_factor_of(layer->W, 0, 1), layer->x + start * n_in, n_in, 1,
+                      z, 0, 1, NULL, layer->scratch);
     for (ptrdiff_t s = 0; s < rows; s += BP_LANES) {
         bp_part part = bp_part_of(rows - s < BP_LANES ? rows - s : BP_LANES);
         bp_store_part(z + s, part, bp_load_part(z + s, part) + layer->b[0]);
@@ -38,8 +38,8 @@ static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, d
     if (n == 1 && rows >= BP_LANES)
         bp_single_net_inputs(layer, start, stop);
     else
-        bp_product(rows, n, n_in, (bp_factor){layer->x + start * n_in, n_in, 1}, layer->W, n, z, n,
-                   1, layer->b, layer->panel);
+        bp_product(rows, n, n_in, bp_factor_of(layer->x + start * n_in, n_in, 1), layer->W, n, z, n,
+                   1, layer->b, layer->scratch);
     layer->activation->values(rows * n, n, z, layer->a + start * n, scale + 2 * start);
     if (layer->mask != NULL)
         bp_drop(rows * n, layer->mask + start * n, layer->a + start * n, 1,
@@ -50,14 +50,14 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
                              ptrdiff_t stop) {
     const ptrdiff_t n = layer->n, n_above = above->n, rows = stop - start;
     double *delta = layer->delta + start * n;
-    bp_factor A = {above->delta + start * n_above, n_above, 1};
+    bp_factor A = bp_factor_of(above->delta + start * n_above, n_above, 1);
     if (rows == 0)
         return;
     if (bp_is_large(n_above, n))
         bp_packed_product(rows, n, n_above, A, above->W, n_above, 1, delta, n, 1, NULL,
-                          layer->panel);
+                          layer->scratch);
     else
-        bp_product(rows, n, n_above, A, above->Wt, n, delta, n, 1, NULL, layer->panel);
+        bp_product(rows, n, n_above, A, above->Wt, n, delta, n, 1, NULL, layer->scratch);
     const double *of = layer->activation->of_z ? layer->z : layer->a;
     if (layer->mask != NULL)
         bp_drop(rows * n, layer->mask + start * n, delta, 1, delta);
@@ -72,14 +72,14 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
     const ptrdiff_t inputs = stop < n_in ? stop : n_in;
     if (n == 1 && start < inputs) /* lanes run over inputs */
-        bp_product(1, inputs - start, rows, (bp_factor){layer->delta, 0, 1}, layer->x + start, n_in,
-                   layer->dW + start, 0, first, NULL, layer->panel);
+        bp_product(1, inputs - start, rows, bp_factor_of(layer->delta, 0, 1), layer->x + start,
+                   n_in, layer->dW + start, 0, first, NULL, layer->scratch);
     else if (start < inputs)
-        bp_product(inputs - start, n, rows, (bp_factor){layer->x + start, 1, n_in}, layer->delta, n,
-                   layer->dW + start * n, n, first, NULL, layer->panel);
+        bp_product(inputs - start, n, rows, bp_factor_of(layer->x + start, 1, n_in), layer->delta,
+                   n, layer->dW + start * n, n, first, NULL, layer->scratch);
     if (start <= n_in && stop > n_in)
-        bp_product(1, n, rows, (bp_factor){&one, 0, 0}, layer->delta, n, layer->dW + n_in * n, n,
-                   first, NULL, layer->panel);
+        bp_product(1, n, rows, bp_factor_of(&one, 0, 0), layer->delta, n, layer->dW + n_in * n, n,
+                   first, NULL, layer->scratch);
 }
 
 static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
@@ -112,10 +112,8 @@ static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
 
 /* A row of a matrix into its place, while the next one is fetched. */
 static void bp_gather(ptrdiff_t n, const double *row, const double *next, double *to) {
-#ifdef __GNUC__
     for (ptrdiff_t k = 0; k < n; k += 8)
-        __builtin_prefetch(next + k);
-#endif
+        bp_fetch(next + k);
     memcpy(to, row, (size_t)n * sizeof *to);
 }
 
@@ -135,6 +133,7 @@ static void (*const bp_elementary[])(ptrdiff_t, const double *, double *) = {
 const bp_kernel BP_KERNEL = {
     .name = BP_NAME,
     .lanes = BP_LANES,
+    .scratch = bp_scratch,
     .narrower = BP_NARROWER,
     .activations = bp_activations,
     .losses = bp_losses,

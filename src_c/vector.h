@@ -332,6 +332,15 @@ BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) { (void)rows; }
 
 /* ---- what all of them share ---- */
 
+/* It will be read soon. */
+BP_INLINE void bp_fetch(const double *p) {
+#ifdef __GNUC__
+    __builtin_prefetch(p);
+#else
+    (void)p;
+#endif
+}
+
 BP_INLINE bp_vec bp_abs(bp_vec v) {
     return bp_from_bits(bp_bits(v) & UINT64_C(0x7fffffffffffffff));
 }

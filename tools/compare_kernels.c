@@ -280,15 +280,25 @@ static void plain_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const do
         }
 }
 
-/* Sizes around multiples of all lanes and tiles; one time in eight beyond what is read unpacked and
- * beyond one panel, and one in 64 beyond one group of columns. */
+/* Sizes around multiples of all lanes and tiles; one time in eight beyond what is read unpacked, a
+ * third of these beyond the depth of a panel, and one in 64 beyond one copy of rows of A. */
 static void choose_sizes(ptrdiff_t *rows, ptrdiff_t *n_in, ptrdiff_t *n) {
     ptrdiff_t *const sizes[] = {rows, n_in, n};
     ptrdiff_t chosen = below(64), n_large = chosen < 1 ? 2 : chosen < 8 ? 1 : 0, first = below(3);
     for (int i = 0; i < 3; i++)
         *sizes[i] = n_large > 0 ? 33 + below(30) : 1 + below(below(2) == 0 ? 20 : 80);
     for (ptrdiff_t i = first; i < first + n_large; i++)
-        *sizes[i % 3] = (n_large > 1 ? 230 : 100) + below(150);
+        *sizes[i % 3] = (n_large > 1 ? 230 : below(3) == 0 ? 510 : 100) + below(150);
+}
+
+static double *scratch_for(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n) {
+    ptrdiff_t longest = rows > n_in ? rows : n_in, size = 0;
+    longest = longest > n ? longest : n;
+    for (int k = 0; k < n_kernels; k++) {
+        ptrdiff_t needs = kernels[k]->scratch(longest, n_in);
+        size = needs > size ? needs : size;
+    }
+    return zeros(size);
 }
 
 /* Blocks are cut, and the later part comes first: the other one must leave it alone.
@@ -300,13 +310,14 @@ static void try_products(const bp_kernel *kernel, results *to) {
     const bp_activation *identity = &kernels[n_kernels - 1]->activations[0];
     if (kernel != NULL)
         identity = &kernel->activations[0];
-    double *panel = zeros(BP_PANEL), *W = numbers((n_in + 1) * n, 1.0), *scale = zeros(2 * rows);
+    double *scratch = scratch_for(rows, n_in, n), *scale = zeros(2 * rows);
+    double *W = numbers((n_in + 1) * n, 1.0);
     double *x = numbers(rows * n_in, 1.0), *delta = numbers(rows * n, 1.0);
     double *dW = numbers((n_in + 1) * n, 1.0);
-    bp_layer layer = {.n_in = n_in, .n = n, .activation = identity, .panel = panel};
+    bp_layer layer = {.n_in = n_in, .n = n, .activation = identity, .scratch = scratch};
     layer.W = W, layer.b = W + n_in * n, layer.Wt = zeros(n * n_in), layer.dW = dW;
     layer.x = x, layer.delta = delta, layer.z = layer.a = zeros(rows * n);
-    bp_layer lower = {.n_in = 1, .n = n_in, .activation = identity, .panel = panel};
+    bp_layer lower = {.n_in = 1, .n = n_in, .activation = identity, .scratch = scratch};
     lower.a = x, lower.delta = zeros(rows * n_in);
     ptrdiff_t row = below(rows + 1), i = below(n_in + 2), i_W = below(n_in + 1);
     if (kernel != NULL) {
@@ -381,7 +392,7 @@ static void try_functions(const bp_kernel *kernel, results *to) {
     record(to, "first that is not finite", 2, first);
 
     ptrdiff_t n_in = 1 + below(20), row = below(rows + 1);
-    bp_layer layer = {.n_in = n_in, .n = n, .panel = zeros(BP_PANEL)};
+    bp_layer layer = {.n_in = n_in, .n = n, .scratch = scratch_for(rows, n_in, n)};
     layer.activation = &kernel->activations[below(bp_n_activations)];
     layer.W = numbers((n_in + 1) * n, 1.0), layer.b = layer.W + n_in * n;
     layer.x = numbers(rows * n_in, 1.0), layer.z = zeros(all), layer.a = a;
@@ -393,7 +404,7 @@ static void try_functions(const bp_kernel *kernel, results *to) {
     /* The same with units dropped, and the way back. */
     if (layer.activation->times_derivative == NULL)
         return;
-    bp_layer above = {.n_in = n, .n = 3, .panel = layer.panel};
+    bp_layer above = {.n_in = n, .n = 3, .scratch = layer.scratch};
     above.W = numbers(3 * n, 1.0), above.Wt = zeros(3 * n), above.delta = numbers(rows * 3, 1.0);
     layer.mask = zeros(all), layer.masked = zeros(all), layer.delta = zeros(all);
     for (ptrdiff_t k = 0; k < all; k++)
@@ -570,7 +581,8 @@ static void try_least_squares(const bp_kernel *kernel, results *to) {
     ptrdiff_t n = 1 + below(9), row = below(rows + 1), n_parameters = (n_in + 1) * n;
     ptrdiff_t columns = (n_parameters + 8) / 8 * 8, stride = columns + 8 * below(2);
     int train_biases = below(4) != 0;
-    double *J = zeros(rows * stride), *A = zeros(n_parameters * stride), *panel = zeros(BP_PANEL);
+    double *J = zeros(rows * stride), *A = zeros(n_parameters * stride),
+           *scratch = scratch_for(rows, n_in, BP_PIVOTS);
     double *minus = zeros(BP_PIVOTS * stride), mu = between(0.0, 4.0);
     bp_layer layer = {.n_in = n_in, .n = n};
     layer.x = numbers(rows * n_in, 1.0), layer.delta = numbers(rows * n, 1.0);
@@ -583,7 +595,7 @@ static void try_least_squares(const bp_kernel *kernel, results *to) {
         for (ptrdiff_t j = 0; j < columns; j += BP_PIVOTS)
             kernel->add_products(rows, n_parameters, j,
                                  columns - j < BP_PIVOTS ? columns : j + BP_PIVOTS, J, J, stride,
-                                 first, A, panel);
+                                 first, A, scratch);
     clear_lower(n_parameters, stride, A);
     record_rows(to, "products", n_parameters, columns, stride, A);
     for (ptrdiff_t i = 0; i < n_parameters; i++)
@@ -597,7 +609,7 @@ static void try_least_squares(const bp_kernel *kernel, results *to) {
         if (stop < n_parameters)
             kernel->add_products(stop - start, n_parameters - stop, 0, columns - stop, minus + stop,
                                  A + start * stride + stop, stride, 0, A + stop * (stride + 1),
-                                 panel);
+                                 scratch);
     }
     clear_lower(n_parameters, stride, A);
     record_rows(to, "factor", n_parameters, columns, stride, A);
