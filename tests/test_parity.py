@@ -251,7 +251,7 @@ def test_every_bit(engines, problem):
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=3_000)
+@hypothesis.settings(max_examples=1_500)
 @hypothesis.given(problem=problems())
 def test_every_bit_at_length(engines, problem):
     assert everything(engines[0], problem) == everything(engines[1], problem)

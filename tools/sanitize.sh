@@ -110,8 +110,9 @@ address)
     for condition in little_memory small_stacks_of_workers; do
         left_out+=(--deselect "tests/test_hostile.py::test_condition[$condition]")
     done
-    # The estimators reach the kernel by what the other tests call, and scikit-learn's own tests of them take long.
-    left_out+=(--ignore tests/test_estimators.py --ignore tests/test_estimators_sklearn.py)
+    # The estimators reach the kernel by what the other tests call, and scikit-learn's own tests of them take long. What
+    # is asked of the definition alone does not reach it.
+    left_out+=(--ignore tests/test_estimators.py --ignore tests/test_estimators_sklearn.py -k "not reference-")
     tests "${left_out[@]}" || status=1
     ;;
 thread)
