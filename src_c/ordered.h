@@ -49,8 +49,8 @@ BP_INLINE bp_factor bp_factor_of(const double *at, ptrdiff_t row, ptrdiff_t step
 /* The scratch of products with sums of up to longest terms, of rows of A up to widest. */
 static ptrdiff_t bp_scratch(ptrdiff_t longest, ptrdiff_t widest) {
     ptrdiff_t depth = longest < BP_DEPTH ? longest : BP_DEPTH;
-    ptrdiff_t copy = widest < BP_COPY / depth ? widest * depth : BP_COPY;
-    return depth * BP_TILE_WIDTH + copy;
+    ptrdiff_t rows = (widest + BP_TILE_ROWS - 1) / BP_TILE_ROWS * BP_TILE_ROWS; /* whole tiles */
+    return depth * BP_TILE_WIDTH + (rows < BP_COPY / depth ? rows * depth : BP_COPY);
 }
 
 /* One tile: n_rows x n_vecs sums, the last vector in part. n_rows, n_vecs and full are constants
@@ -222,7 +222,7 @@ static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_f
                               ptrdiff_t C_row, int first, const double *bias, double *scratch) {
     ptrdiff_t pieces = (depth + BP_DEPTH - 1) / BP_DEPTH;
     double *panel = scratch, *copy = scratch + (depth + pieces - 1) / pieces * BP_TILE_WIDTH;
-    int copies = !BP_WIDE && A.row == 1 && n > 4 * BP_TILE_WIDTH;
+    int copies = !BP_WIDE && A.row == 1 && A.step > 1 && n > 4 * BP_TILE_WIDTH;
     for (ptrdiff_t piece = 0; piece < pieces; piece++) {
         ptrdiff_t start = depth * piece / pieces, part = depth * (piece + 1) / pieces - start;
         int last = piece + 1 == pieces;
