@@ -253,6 +253,15 @@ OF_INTERRUPTS = {
 }
 
 
+@pytest.fixture
+def interrupts():
+    """Python's own handler for Ctrl-C, which a shell may have its background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("settings", OF_INTERRUPTS.values(), ids=OF_INTERRUPTS)
 @pytest.mark.parametrize(("kind", "y"), OURS)
 def test_interrupt(kind, y, settings):
