@@ -127,9 +127,8 @@ class Keeper:
         if epochs < self.last and (self._is_time() or (self.every is not None and epochs % self.every == 0)):
             try:
                 now = training()
-            except (
-                DivergenceError
-            ):  # a state that is not finite may yet pass; if it has not, the run says so at its end
+            except DivergenceError:
+                # A state that is not finite may yet pass; if it has not, the run says so at its end.
                 return
             self.write(now)
 
