@@ -790,6 +790,13 @@ cdef Py_ssize_t aligned(Py_ssize_t doubles) noexcept nogil:
     return (doubles + 7) // 8 * 8
 
 
+def empty(Py_ssize_t n):
+    """An array of n doubles that begins at a cache line: then no vector lies in two of them."""
+    array = np.empty(n + 7)
+    cdef Py_ssize_t start = (64 - <size_t>cnp.PyArray_DATA(array) % 64) % 64 // 8
+    return array[start:start + n]
+
+
 cdef class Space:
     """Scratch of float64, cut from one array so that every piece begins at a cache line."""
 
@@ -797,8 +804,8 @@ cdef class Space:
     cdef double *free
 
     def __cinit__(self, Py_ssize_t doubles):
-        self.array = np.empty(doubles + 8)
-        self.free = <double *>((<size_t>&self.array[0] + 63) // 64 * 64)
+        self.array = empty(doubles)
+        self.free = &self.array[0]
 
     cdef double *take(self, Py_ssize_t doubles):
         cdef double *piece = self.free
@@ -842,7 +849,7 @@ cdef class Pass:
         worth = <Py_ssize_t>min(1e6, rows * shared.row_work / <double>THREAD_WORK)
         n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
-        own = BP_RATES + 2 + kernel.scratch(max(BP_PASS_PIVOTS, rows * n_out, *sizes), max(sizes[:n_layers]))
+        own = aligned(BP_RATES + 2) + kernel.scratch(max(BP_PASS_PIVOTS, rows * n_out, *sizes), max(sizes))
         self.space = Space(doubles + n_threads * aligned(own))
         self.table = np.zeros(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)), np.uint8)
         self.parameters, self.gradient = parameters, gradient
@@ -860,13 +867,13 @@ cdef class Pass:
                 layer = &block.layers[l]
                 if thread > 0:
                     layer[0] = shared.blocks[0].layers[l]
-                    layer.scratch = block.powers + 2
+                    layer.scratch = block.rates + aligned(BP_RATES + 2)
                     continue
                 layer.n_in, layer.n = sizes[l], sizes[l + 1]
                 layer.activation = &activations[ACTIVATIONS.index(names[l])]
                 layer.W = &parameters[k]
                 layer.b = layer.W + layer.n_in * layer.n
-                layer.scratch = block.powers + 2
+                layer.scratch = block.rates + aligned(BP_RATES + 2)
                 layer.x = block.layers[l - 1].a if l > 0 else NULL
                 layer.a = self.space.take(rows * layer.n)
                 keeps_z = l == n_layers - 1 or (backward and layer.activation.of_z)

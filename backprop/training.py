@@ -446,7 +446,8 @@ def continue_training(
     kind = _kernel.METHODS.get(settings.optimizer.rule)  # None: an update rule
     shuffle = settings.shuffle and rows.n_samples > 1 and kind is None
     stream = arguments.started(state.stream) if shuffle else state.stream
-    w = network.parameters.copy()
+    w, gradient = _kernel.empty(network.n_parameters), _kernel.empty(network.n_parameters)
+    w[...] = network.parameters
     # A call of Trainer's lasts for many epochs; a method wakes threads for each sum over the rows.
     work = math.inf
     if kind is not None:
@@ -458,7 +459,7 @@ def continue_training(
         w,
         min(settings.batch_size or rows.n_samples, rows.n_samples),
         arguments.threads(run.n_threads, work),
-        np.empty(network.n_parameters),
+        gradient,
         settings.loss,
         rows,
         settings.optimizer.rule,

@@ -2,8 +2,9 @@
 
 The ceiling is the rate of independent multiplications and additions, unfused as the contract has them, in vectors as
 wide as the instruction set's (peak.c). Beside it: each product of each layer on one thread (products.c, compiled with
-src_c as the extension was), and whole training, where gathering rows, activations, losses and updates count as time but
-not as operations. Needs gcc (or CC) and an otherwise idle machine; BACKPROP_TARGET chooses the instruction set.
+src_c as the extension was), once more with zeros, whose products are left out but count, and whole training, where
+gathering rows, activations, losses and updates count as time but not as operations. Needs gcc (or CC) and an otherwise
+idle machine; BACKPROP_TARGET chooses the instruction set.
 """
 
 import os
@@ -76,13 +77,15 @@ def rate(gigaflops: float, ceiling: float) -> str:
     return f"{gigaflops:9.1f} {gigaflops / ceiling:6.0%}"
 
 
-def show_products(program: str, ceiling: float) -> None:
+def show_products(program: str, ceiling: float, zeros: int) -> None:
     """A line for each layer of each workload; below the first layer there are no deltas."""
+    if zeros > 0:
+        print(f"\nthe same where {zeros} % of the inputs and of the deltas are 0.0, as behind a relu:")
     print(f"\n{'one thread, GFLOP/s and share':32s} {'forward':>16s} {'hidden delta':>16s} {'gradient':>16s}")
     for name, make in TRAINING.items():
         run = make()
         for l, (n_in, n) in enumerate(zip(run.network.sizes, run.network.sizes[1:], strict=False)):
-            command = [program, _kernel.TARGET, *map(str, (run.batch_size, n_in, n))]
+            command = [program, _kernel.TARGET, *map(str, (run.batch_size, n_in, n, zeros))]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             forward, deltas, gradient = (rate(float(word), ceiling) for word in output.split())
             title = f"{name}: {run.batch_size} rows, {n_in} to {n}"
@@ -118,7 +121,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         one, together = ceilings(folder)
         kernel = [f"-I{SOURCES}", *_kernel.FLAGS.split(), *map(str, sorted(SOURCES.glob("*.c")))]
-        show_products(compiled(folder, "products.c", *kernel), one)
+        products = compiled(folder, "products.c", *kernel)
+        for zeros in (0, 40):
+            show_products(products, one, zeros)
     show_training(one, together)
 
 

@@ -1,7 +1,7 @@
-/* The kernel's three products by themselves, on one thread. Usage: products KERNEL ROWS N_IN N;
- * prints the GFLOP/s of the forward product, the hidden deltas below the layer and the gradient of
- * its weights: the best of some rounds, with everything in the caches that fits. It is compiled
- * together with src_c. */
+/* The kernel's three products by themselves, on one thread. Usage: products KERNEL ROWS N_IN N
+ * PERCENT; prints the GFLOP/s of the forward product, the hidden deltas below the layer and the
+ * gradient of its weights, where so many percent of x and of delta are 0.0: the best of some
+ * rounds, with everything in the caches that fits. It is compiled together with src_c. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,15 +26,16 @@ static const bp_kernel *kernel_named(const char *name) {
     return NULL;
 }
 
-/* So many numbers between -1 and 1, where a vector may begin. */
-static double *numbers(ptrdiff_t n) {
+/* So many numbers between -1 and 1, some of them 0.0, where a vector may begin. */
+static double *numbers(ptrdiff_t n, double zeros) {
     static uint64_t state = 1;
     double *memory = aligned_alloc(64, ((size_t)n * sizeof(double) + 63) / 64 * 64);
     if (memory == NULL)
         exit(1);
     for (ptrdiff_t k = 0; k < n; k++) {
         state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        memory[k] = (double)(state >> 11) * 0x1p-52 - 1.0;
+        double x = (double)(state >> 11) * 0x1p-53;
+        memory[k] = x < zeros ? 0.0 : 2.0 * x - 1.0;
     }
     return memory;
 }
@@ -75,23 +76,25 @@ static double rate(void (*product)(const bench *), const bench *b) {
 
 int main(int count, char **arguments) {
     bench b = {0};
-    if (count != 5 || (b.kernel = kernel_named(arguments[1])) == NULL)
+    if (count != 6 || (b.kernel = kernel_named(arguments[1])) == NULL)
         return 2;
     const ptrdiff_t rows = atol(arguments[2]), n_in = atol(arguments[3]), n = atol(arguments[4]);
-    double *parameters = numbers((n_in + 1) * n);
+    const double zeros = atof(arguments[5]) / 100.0;
+    double *parameters = numbers((n_in + 1) * n, 0.0);
     b.rows = rows;
-    b.scale = numbers(2 * rows);
+    b.scale = numbers(2 * rows, 0.0);
     b.layer = (bp_layer){.n_in = n_in, .n = n, .W = parameters, .b = parameters + n_in * n};
     b.layer.activation = b.below.activation = &b.kernel->activations[0]; /* identity */
-    b.layer.x = b.below.a = b.below.z = numbers(rows * n_in);
-    b.layer.a = b.layer.z = numbers(rows * n);
-    b.layer.delta = numbers(rows * n);
-    b.layer.dW = numbers((n_in + 1) * n);
-    b.layer.Wt = numbers(n * n_in);
-    const ptrdiff_t longest = rows > n_in ? rows : n_in;
-    b.layer.scratch = b.below.scratch = numbers(b.kernel->scratch(longest > n ? longest : n, n_in));
+    b.layer.x = b.below.a = b.below.z = numbers(rows * n_in, zeros);
+    b.layer.a = b.layer.z = numbers(rows * n, 0.0);
+    b.layer.delta = numbers(rows * n, zeros);
+    b.layer.dW = numbers((n_in + 1) * n, 0.0);
+    b.layer.Wt = numbers(n * n_in, 0.0);
+    ptrdiff_t longest = rows > n_in ? rows : n_in;
+    longest = longest > n ? longest : n;
+    b.layer.scratch = b.below.scratch = numbers(b.kernel->scratch(longest, longest), 0.0);
     b.below.n = n_in;
-    b.below.delta = numbers(rows * n_in);
+    b.below.delta = numbers(rows * n_in, 0.0);
     printf("%.3f", rate(forward, &b));
     printf(" %.3f", rate(deltas, &b));
     printf(" %.3f\n", rate(gradient, &b));

@@ -23,7 +23,7 @@ typedef struct {
     double *z, *a;   /* (rows, n); z is a itself, except in the last layer and where a derivative is
                         a function of z */
     double *delta;   /* (rows, n) */
-    double *scratch; /* of this thread: see bp_kernel */
+    double *scratch; /* of this thread, from a cache line on: see bp_kernel */
     double *mask;    /* (rows, n): what a is multiplied by for the layer above, 0.0 where a unit is
                         dropped; NULL: nothing is */
     double *masked;  /* (rows, n): the product, and 0.0 where a unit is dropped */
@@ -99,7 +99,7 @@ struct bp_kernel {
     const char *name;
     ptrdiff_t lanes;
     /* How many doubles of scratch products need whose sums have up to longest terms; widest: the
-     * most inputs of a layer. */
+     * most inputs or units of a layer. */
     ptrdiff_t (*scratch)(ptrdiff_t longest, ptrdiff_t widest);
     const bp_kernel *narrower; /* for layers of fewer units than lanes; NULL: none */
     const bp_activation *activations;
@@ -118,8 +118,8 @@ struct bp_kernel {
     /* delta[s][i] = (sum over j of delta_above[s][j]*W_above[i][j])*derivative. */
     void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, ptrdiff_t start,
                           ptrdiff_t stop);
-    /* dW[i][j] goes on by x[s][i]*delta[s][j], s increasing, or starts if first, for i in [start,
-     * stop); i = n_in is the bias, with x = 1.0. */
+    /* dW[i][j] goes on by x[s][i]*delta[s][j], s increasing, or starts at 0.0 if first, for i in
+     * [start, stop); i = n_in is the bias, with x = 1.0. */
     void (*gradient)(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
                      ptrdiff_t stop);
     void (*mean_gradient)(ptrdiff_t n, double batch, double *g);

@@ -162,10 +162,10 @@ static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
 #undef BP_COLUMN
 }
 
-/* A panel of B: depth rows of width numbers, one after the other. */
+/* A panel of B: depth rows of width numbers, panel_step from one to the next. */
 BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdiff_t B_step,
-                       double *panel) {
-    for (; depth > 0; depth--, B += B_step, panel += width) {
+                       double *panel, ptrdiff_t panel_step) {
+    for (; depth > 0; depth--, B += B_step, panel += panel_step) {
         ptrdiff_t j = 0;
         for (; j + BP_LANES <= width; j += BP_LANES)
             bp_store(panel + j, bp_load(B + j));
@@ -237,7 +237,7 @@ static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_f
                 if (transposed)
                     bp_transposed(width, part, B + j * B_step + start, B_step, panel, width);
                 else
-                    bp_pack(part, width, B + start * B_step + j, B_step, panel);
+                    bp_pack(part, width, B + start * B_step + j, B_step, panel, width);
                 bp_columns(block, width, part, A_part, panel, width, C + i * C_row + j, C_row,
                            first && piece == 0, last && bias != NULL ? bias + j : NULL);
             }

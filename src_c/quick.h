@@ -27,9 +27,6 @@ BP_INLINE bp_vec bp_slow_lanes(double (*slow)(double), bp_vec x, bp_vec result, 
     return bp_load(to);
 }
 
-/* The lanes that are not in the mask. */
-BP_INLINE unsigned bp_others(bp_mask mask) { return ~bp_lanes_of(mask) & BP_ALL_LANES; }
-
 /* x without its lowest 27 bits: 26 significant bits are left, whose square is exact. */
 BP_INLINE bp_vec bp_upper(bp_vec x) {
     return bp_from_bits(bp_bits(x) & UINT64_C(0xfffffffff8000000));

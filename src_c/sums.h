@@ -5,6 +5,8 @@
 #ifndef BP_SUMS_H
 #define BP_SUMS_H
 
+#include <float.h>
+
 #include "kernel.h"
 #include "vector.h"
 
@@ -24,6 +26,27 @@ BP_INLINE double bp_sum(bp_partial sums) {
     double s[BP_SUMS];
     memcpy(s, sums.part, sizeof s);
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+/* The index of the first NaN or infinity, or -1. x - x is 0.0 or NaN, and so is a sum of those. */
+static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
+    enum { CHUNK = 64 * BP_LANES };
+    ptrdiff_t start = 0;
+    for (; start + CHUNK <= n; start += CHUNK) {
+        bp_vec sum[4] = {bp_set(0.0), bp_set(0.0), bp_set(0.0), bp_set(0.0)};
+        for (ptrdiff_t k = start; k < start + CHUNK; k += 4 * BP_LANES)
+            for (int v = 0; v < 4; v++) {
+                bp_vec x_k = bp_load(x + k + v * BP_LANES);
+                sum[v] = sum[v] + (x_k - x_k);
+            }
+        bp_vec all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        if (bp_others(bp_equal(all, all)) != 0)
+            break;
+    }
+    for (; start < n; start++)
+        if (!(fabs(x[start]) <= DBL_MAX))
+            return start;
+    return -1;
 }
 
 /* q becomes change(q, x); returns the sum of with*q. */

@@ -7,6 +7,7 @@
 #include "least_squares.h"
 #include "losses.h"
 #include "ordered.h"
+#include "sparse.h"
 #include "sums.h"
 #include "updates.h"
 
@@ -38,8 +39,8 @@ static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, d
     if (n == 1 && rows >= BP_LANES)
         bp_single_net_inputs(layer, start, stop);
     else
-        bp_product(rows, n, n_in, bp_factor_of(layer->x + start * n_in, n_in, 1), layer->W, n, z, n,
-                   1, layer->b, layer->scratch);
+        bp_layer_product(rows, n, n_in, layer->x + start * n_in, layer->W, n, 0, z, layer->b,
+                         layer->scratch);
     layer->activation->values(rows * n, n, z, layer->a + start * n, scale + 2 * start);
     if (layer->mask != NULL)
         bp_drop(rows * n, layer->mask + start * n, layer->a + start * n, 1,
@@ -50,14 +51,13 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
                              ptrdiff_t stop) {
     const ptrdiff_t n = layer->n, n_above = above->n, rows = stop - start;
     double *delta = layer->delta + start * n;
-    bp_factor A = bp_factor_of(above->delta + start * n_above, n_above, 1);
+    const double *A = above->delta + start * n_above;
     if (rows == 0)
         return;
     if (bp_is_large(n_above, n))
-        bp_packed_product(rows, n, n_above, A, above->W, n_above, 1, delta, n, 1, NULL,
-                          layer->scratch);
+        bp_layer_product(rows, n, n_above, A, above->W, n_above, 1, delta, NULL, layer->scratch);
     else
-        bp_product(rows, n, n_above, A, above->Wt, n, delta, n, 1, NULL, layer->scratch);
+        bp_layer_product(rows, n, n_above, A, above->Wt, n, 0, delta, NULL, layer->scratch);
     const double *of = layer->activation->of_z ? layer->z : layer->a;
     if (layer->mask != NULL)
         bp_drop(rows * n, layer->mask + start * n, delta, 1, delta);
@@ -75,8 +75,8 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
         bp_product(1, inputs - start, rows, bp_factor_of(layer->delta, 0, 1), layer->x + start,
                    n_in, layer->dW + start, 0, first, NULL, layer->scratch);
     else if (start < inputs)
-        bp_product(inputs - start, n, rows, bp_factor_of(layer->x + start, 1, n_in), layer->delta,
-                   n, layer->dW + start * n, n, first, NULL, layer->scratch);
+        bp_gradient_product(inputs - start, n, rows, layer->x + start, n_in, layer->delta,
+                            layer->dW + start * n, first, layer->scratch);
     if (start <= n_in && stop > n_in)
         bp_product(1, n, rows, bp_factor_of(&one, 0, 0), layer->delta, n, layer->dW + n_in * n, n,
                    first, NULL, layer->scratch);
@@ -87,27 +87,6 @@ static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff
     stop = stop < n_in ? stop : n_in;
     if (start < stop && !bp_is_large(n, n_in))
         bp_transposed(stop - start, n, layer->W + start * n, n, layer->Wt + start, n_in);
-}
-
-/* The index of the first NaN or infinity, or -1. x - x is 0.0 or NaN, and so is a sum of those. */
-static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
-    enum { CHUNK = 64 * BP_LANES };
-    ptrdiff_t start = 0;
-    for (; start + CHUNK <= n; start += CHUNK) {
-        bp_vec sum[4] = {bp_set(0.0), bp_set(0.0), bp_set(0.0), bp_set(0.0)};
-        for (ptrdiff_t k = start; k < start + CHUNK; k += 4 * BP_LANES)
-            for (int v = 0; v < 4; v++) {
-                bp_vec x_k = bp_load(x + k + v * BP_LANES);
-                sum[v] = sum[v] + (x_k - x_k);
-            }
-        bp_vec all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-        if (bp_others(bp_equal(all, all)) != 0)
-            break;
-    }
-    for (; start < n; start++)
-        if (!(fabs(x[start]) <= DBL_MAX))
-            return start;
-    return -1;
 }
 
 /* A row of a matrix into its place, while the next one is fetched. */
@@ -133,7 +112,7 @@ static void (*const bp_elementary[])(ptrdiff_t, const double *, double *) = {
 const bp_kernel BP_KERNEL = {
     .name = BP_NAME,
     .lanes = BP_LANES,
-    .scratch = bp_scratch,
+    .scratch = bp_layer_scratch,
     .narrower = BP_NARROWER,
     .activations = bp_activations,
     .losses = bp_losses,

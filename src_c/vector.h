@@ -367,4 +367,19 @@ BP_INLINE void bp_scale(ptrdiff_t n, double factor, const double *x, double *to)
 
 enum { BP_ALL_LANES = (1 << BP_LANES) - 1 };
 
+/* The lanes that are not in the mask. */
+BP_INLINE unsigned bp_others(bp_mask mask) { return ~bp_lanes_of(mask) & BP_ALL_LANES; }
+
+/* The number of the lowest bit of a word that has one. */
+BP_INLINE int bp_lowest_bit(uint64_t word) {
+#ifdef __GNUC__
+    return __builtin_ctzll(word);
+#else
+    int k = 0;
+    while ((word >> k & 1) == 0)
+        k++;
+    return k;
+#endif
+}
+
 #endif

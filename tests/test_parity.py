@@ -340,6 +340,44 @@ def test_wide_layers(engines, sizes):
     assert everything(engines[0], problem) == everything(engines[1], problem)
 
 
+def problem_with_zeros(share, optimizer, **changes):
+    """Layers so large that the products with zeros of X, of a relu and of its deltas are left out; of X, a share."""
+    sizes = {"hidden": "relu", "sizes": (70, 90, 80, 3), "n_samples": 60}
+    problem = some_problem("softmax", "cross_entropy", optimizer, **(sizes | changes))
+    X = problem.pieces[0][0]
+    rng = np.random.default_rng(11)
+    X[rng.random(X.shape) < share] = 0.0
+    X[rng.random(X.shape) < share / 8] = -0.0
+    return problem
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("batch_size", [37, 60])
+def test_zeros(engines, share, batch_size):
+    problem = problem_with_zeros(share, backprop.Adam(), batch_size=batch_size, epochs=2)
+    hidden = np.maximum(problem.pieces[0][0] @ problem.network.weights[0] + problem.network.biases[0], 0.0)
+    assert 0.25 < np.mean(hidden == 0.0) < 0.75
+    expected = everything(engines[0], problem)
+    assert expected == everything(engines[1], problem)
+    assert isinstance(expected[0][-1], list)
+
+
+def test_zero_times_an_infinite_weight(engines):
+    """It is NaN, and not left out: one batch makes the weights of input 0 infinite, which is 0.0 in the next."""
+    problem = problem_with_zeros(0.6, None)
+    X, y = problem.pieces[0][:2]
+    X[:, 0] = 0.0
+    X[0, 0] = 1e308
+    weights = [W.copy() for W in problem.network.weights]
+    weights[0][0] = 0.0
+    network = backprop.Network.from_arrays(weights, problem.network.biases, "relu", "softmax")
+    settings = {"loss": "cross_entropy", "optimizer": backprop.SGD(1e4), "batch_size": 30, "shuffle": False}
+    for engine in engines:
+        with pytest.raises(backprop.DivergenceError) as caught:
+            engine.train(network, X, y, epochs=1, **settings)
+        assert np.isnan(caught.value.losses).tolist() == [True]
+
+
 @pytest.mark.parametrize("width", range(1, 19))
 def test_every_width(engines, width):
     problem = some_problem(

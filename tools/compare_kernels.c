@@ -261,6 +261,15 @@ static double *numbers(ptrdiff_t n, double spread) {
     return made;
 }
 
+/* The same, of which so many eighths are 0.0 or -0.0, as behind a relu. */
+static double *thinned(ptrdiff_t n, ptrdiff_t eighths) {
+    double *made = numbers(n, 1.0);
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (below(8) < eighths)
+            made[i] = copysign(0.0, made[i]);
+    return made;
+}
+
 static double *copy(ptrdiff_t n, const double *from) {
     double *made = zeros(n);
     memcpy(made, from, (size_t)n * sizeof *from);
@@ -295,31 +304,31 @@ static double *scratch_for(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n) {
     ptrdiff_t longest = rows > n_in ? rows : n_in, size = 0;
     longest = longest > n ? longest : n;
     for (int k = 0; k < n_kernels; k++) {
-        ptrdiff_t needs = kernels[k]->scratch(longest, n_in);
+        ptrdiff_t needs = kernels[k]->scratch(longest, n_in > n ? n_in : n);
         size = needs > size ? needs : size;
     }
     return zeros(size);
 }
 
-/* Blocks are cut, and the later part comes first: the other one must leave it alone.
+/* Most blocks are cut, and the later part comes first: the other one must leave it alone.
  *
  * Without a kernel, plain loops. */
-static void try_products(const bp_kernel *kernel, results *to) {
-    ptrdiff_t rows, n_in, n;
-    choose_sizes(&rows, &n_in, &n);
+static void compare_products(const bp_kernel *kernel, results *to, ptrdiff_t rows, ptrdiff_t n_in,
+                             ptrdiff_t n, ptrdiff_t zeros_of_x, ptrdiff_t zeros_of_delta) {
     const bp_activation *identity = &kernels[n_kernels - 1]->activations[0];
     if (kernel != NULL)
         identity = &kernel->activations[0];
     double *scratch = scratch_for(rows, n_in, n), *scale = zeros(2 * rows);
     double *W = numbers((n_in + 1) * n, 1.0);
-    double *x = numbers(rows * n_in, 1.0), *delta = numbers(rows * n, 1.0);
+    double *x = thinned(rows * n_in, zeros_of_x), *delta = thinned(rows * n, zeros_of_delta);
     double *dW = numbers((n_in + 1) * n, 1.0);
     bp_layer layer = {.n_in = n_in, .n = n, .activation = identity, .scratch = scratch};
     layer.W = W, layer.b = W + n_in * n, layer.Wt = zeros(n * n_in), layer.dW = dW;
     layer.x = x, layer.delta = delta, layer.z = layer.a = zeros(rows * n);
     bp_layer lower = {.n_in = 1, .n = n_in, .activation = identity, .scratch = scratch};
     lower.a = x, lower.delta = zeros(rows * n_in);
-    ptrdiff_t row = below(rows + 1), i = below(n_in + 2), i_W = below(n_in + 1);
+    ptrdiff_t row = below(rows + 1), i_W = below(n_in + 1);
+    ptrdiff_t i = below(3) == 0 ? 0 : below(n_in + 2);
     if (kernel != NULL) {
         kernel->forward(&layer, row, rows, scale);
         kernel->forward(&layer, 0, row, scale);
@@ -337,7 +346,7 @@ static void try_products(const bp_kernel *kernel, results *to) {
     record(to, "forward", rows * n, layer.z);
     /* They show whether Wt is right, which a kernel leaves alone where W is large. */
     record(to, "hidden deltas", rows * n_in, lower.delta);
-    for (int first = 0; first < 2; first++) {
+    for (int first = 1; first >= 0; first--) {
         static const double one = 1.0;
         if (kernel != NULL) {
             kernel->gradient(&layer, first, rows, i, n_in + 1);
@@ -348,6 +357,23 @@ static void try_products(const bp_kernel *kernel, results *to) {
         }
         record(to, first ? "first gradient" : "continued gradient", (n_in + 1) * n, dW);
     }
+}
+
+static void try_products(const bp_kernel *kernel, results *to) {
+    ptrdiff_t rows, n_in, n;
+    choose_sizes(&rows, &n_in, &n);
+    compare_products(kernel, to, rows, n_in, n, 0, 0);
+}
+
+/* Layers large enough for their zeros to be left out, every third time with more rows, inputs or
+ * units than are marked at a time. */
+static void try_sparse_products(const bp_kernel *kernel, results *to) {
+    ptrdiff_t sizes[3];
+    for (int i = 0; i < 3; i++)
+        sizes[i] = 40 + below(50);
+    sizes[below(3)] = below(3) == 0 ? 510 + below(80) : 90 + below(120);
+    ptrdiff_t zeros_of_x = below(9), zeros_of_delta = below(9);
+    compare_products(kernel, to, sizes[0], sizes[1], sizes[2], zeros_of_x, zeros_of_delta);
 }
 
 static void try_functions(const bp_kernel *kernel, results *to) {
@@ -615,13 +641,17 @@ static void try_least_squares(const bp_kernel *kernel, results *to) {
     record_rows(to, "factor", n_parameters, columns, stride, A);
 }
 
-enum { N_TRIALS = 6 };
+enum { N_TRIALS = 7, N_PRODUCTS = 2 }; /* the first ones, of which there are plain loops */
 static const struct {
     const char *name;
     void (*run)(const bp_kernel *kernel, results *to);
-} trials[N_TRIALS] = {{"products", try_products}, {"functions", try_functions},
-                      {"updates", try_updates},   {"rows", try_rows},
-                      {"sums", try_sums},         {"least squares", try_least_squares}};
+} trials[N_TRIALS] = {{"products", try_products},
+                      {"sparse products", try_sparse_products},
+                      {"functions", try_functions},
+                      {"updates", try_updates},
+                      {"rows", try_rows},
+                      {"sums", try_sums},
+                      {"least squares", try_least_squares}};
 
 static void run_trial(int trial, const bp_kernel *kernel, uint64_t seed, results *to) {
     state = seed;
@@ -661,7 +691,8 @@ static void compare_trials(int count, uint64_t seed) {
     for (int trial = 0; trial < N_TRIALS; trial++)
         for (int k = 0; k + 1 < n_kernels; k++)
             compare_trials_of(trial, kernels[k], count, seed);
-    compare_trials_of(0, NULL, count, seed);
+    for (int trial = 0; trial < N_PRODUCTS; trial++)
+        compare_trials_of(trial, NULL, count, seed);
 }
 
 /* FNV-1a (Fowler, Noll and Vo 1991) over the bits of numbers, the low byte first; all NaNs are

@@ -1,0 +1,223 @@
+/* Ordered products of which one factor has many zeros, as those behind a relu and many inputs have.
+ *
+ * 0.0*b is 0.0 or -0.0 where b is finite, and a sum that began at 0.0 is never -0.0, so that
+ * adding such a product changes no bit of it: it may be left out. A row of A is gone through by
+ * what a bit for each element says, k increasing as ever; lanes run over j. Each multiplication
+ * then has to load its vector of B, so B comes in panels that the first-level cache holds. One with
+ * a NaN or an infinity leaves nothing out. */
+#ifndef BP_SPARSE_H
+#define BP_SPARSE_H
+
+#include "ordered.h"
+#include "sums.h"
+#include "vector.h"
+
+enum {
+    /* A panel is as deep as a word has bits, and at most so wide. */
+    BP_WORD = 64,
+    BP_STRIP_VECS = BP_LANES == 8 ? 6 : 8,
+    BP_STRIP = BP_STRIP_VECS * BP_LANES,
+    /* What is marked, and where need be transposed, at a time: so many rows and columns. */
+    BP_MARKED = 512
+};
+
+/* Fewer zeros than this share cost more to find than they save. */
+static const double BP_FEW_ZEROS = 1.0 / 4;
+
+/* The scratch of a layer's products, whose sums have up to longest terms and whose A up to widest
+ * rows: a panel, the bits of a block of A, a strip of C and the block itself, transposed. */
+static ptrdiff_t bp_layer_scratch(ptrdiff_t longest, ptrdiff_t widest) {
+    ptrdiff_t depth = longest < BP_MARKED ? longest : BP_MARKED;
+    ptrdiff_t rows = widest < BP_MARKED ? widest : BP_MARKED;
+    ptrdiff_t sparse = BP_WORD * BP_STRIP + BP_MARKED * (BP_MARKED / BP_WORD);
+    ptrdiff_t dense = bp_scratch(longest, widest);
+    sparse = longest * widest > BP_UNPACKED ? sparse + rows * (BP_STRIP + depth) : 0;
+    return dense > sparse ? dense : sparse;
+}
+
+/* A bit for each of up to BP_WORD numbers: whether it is something else than 0.0 and -0.0. */
+BP_INLINE uint64_t bp_not_zero(ptrdiff_t n, const double *x) {
+    uint64_t word = 0;
+    ptrdiff_t k = 0;
+    for (; k + BP_LANES <= n; k += BP_LANES)
+        word |= (uint64_t)bp_others(bp_equal(bp_load(x + k), bp_set(0.0))) << k;
+    for (; k < n; k++)
+        word |= (uint64_t)(x[k] != 0.0) << k;
+    return word;
+}
+
+/* The share of zeros in a matrix, by a few of its rows. */
+static double bp_share_of_zeros(ptrdiff_t rows, ptrdiff_t n, const double *x, ptrdiff_t row) {
+    const ptrdiff_t every = (rows + 7) / 8, full = n / BP_LANES * BP_LANES;
+    const bp_vec zero = bp_set(0.0), one = bp_set(1.0);
+    bp_vec found = zero;
+    double lanes[BP_LANES], zeros = 0.0;
+    ptrdiff_t seen = 0;
+    for (ptrdiff_t i = 0; i < rows; i += every, seen += full)
+        for (ptrdiff_t k = 0; k < full; k += BP_LANES)
+            found = found + bp_select(bp_equal(bp_load(x + i * row + k), zero), one, zero);
+    bp_store(lanes, found);
+    for (int lane = 0; lane < BP_LANES; lane++)
+        zeros = zeros + lanes[lane];
+    return seen > 0 ? zeros / (double)seen : 0.0;
+}
+
+/* bits[word][row]: those of rows of A, of up to BP_MARKED elements each. */
+static void bp_mark(ptrdiff_t rows, ptrdiff_t depth, const double *A, ptrdiff_t A_row,
+                    uint64_t *bits) {
+    for (ptrdiff_t k = 0; k < depth; k += BP_WORD)
+        for (ptrdiff_t r = 0; r < rows; r++)
+            *bits++ = bp_not_zero(depth - k < BP_WORD ? depth - k : BP_WORD, A + r * A_row + k);
+}
+
+/* What one panel adds to n_vecs vectors of every row of C, the last of them in part. */
+BP_INLINE void bp_sparse_rows(int n_vecs, ptrdiff_t rows, const double *A, ptrdiff_t A_row,
+                              const uint64_t *bits, const double *panel, double *C, ptrdiff_t C_row,
+                              bp_part part, int first, const double *bias) {
+    for (; rows > 0; rows--, A += A_row, C += C_row) {
+        bp_vec sum[8];
+#define BP_EACH(v) for (int v = 0; v < n_vecs; v++)
+#define BP_VEC(p, v)                                                                               \
+    (v + 1 < n_vecs ? bp_load((p) + v * BP_LANES) : bp_load_part((p) + v * BP_LANES, part))
+        if (first)
+            BP_EACH(v) sum[v] = bp_set(0.0);
+        else
+            BP_EACH(v) sum[v] = BP_VEC(C, v);
+        for (uint64_t left = *bits++; left != 0; left &= left - 1) {
+            ptrdiff_t k = bp_lowest_bit(left);
+            bp_vec a = bp_spread(A + k);
+            const double *b = panel + k * (n_vecs * BP_LANES);
+            BP_EACH(v) sum[v] = sum[v] + a * bp_load(b + v * BP_LANES);
+        }
+        if (bias != NULL)
+            BP_EACH(v) sum[v] = sum[v] + BP_VEC(bias, v);
+        for (int v = 0; v < n_vecs - 1; v++)
+            bp_store(C + v * BP_LANES, sum[v]);
+        bp_store_part(C + (n_vecs - 1) * BP_LANES, part, sum[n_vecs - 1]);
+#undef BP_VEC
+#undef BP_EACH
+    }
+}
+
+/* C (rows, n) for a block of A (rows, depth) with its bits, strip by strip, panel by panel. */
+static void bp_sparse_block(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const double *A,
+                            ptrdiff_t A_row, const uint64_t *bits, const double *B,
+                            ptrdiff_t B_step, int transposed, double *C, ptrdiff_t C_row, int first,
+                            const double *bias, double *panel) {
+    const ptrdiff_t vecs = (n + BP_LANES - 1) / BP_LANES;
+    const ptrdiff_t strips = (vecs + BP_STRIP_VECS - 1) / BP_STRIP_VECS;
+    for (ptrdiff_t strip = 0; strip < strips; strip++) {
+        ptrdiff_t j = vecs * strip / strips * BP_LANES,
+                  end = vecs * (strip + 1) / strips * BP_LANES;
+        ptrdiff_t padded = end - j, width = end < n ? padded : n - j;
+        bp_part part = bp_part_of(width - (padded - BP_LANES));
+        for (ptrdiff_t k = 0; k < depth; k += BP_WORD) {
+            ptrdiff_t deep = depth - k < BP_WORD ? depth - k : BP_WORD;
+            int starts = first && k == 0;
+            const double *added = k + deep == depth && bias != NULL ? bias + j : NULL;
+            if (width < padded)
+                memset(panel, 0, (size_t)(deep * padded) * sizeof *panel);
+            if (transposed)
+                bp_transposed(width, deep, B + j * B_step + k, B_step, panel, padded);
+            else
+                bp_pack(deep, width, B + k * B_step + j, B_step, panel, padded);
+            if (bp_first_not_finite(deep * padded, panel) >= 0) {
+                for (ptrdiff_t i = 0; i < width; i += BP_TILE_WIDTH)
+                    bp_columns(rows, width - i < BP_TILE_WIDTH ? width - i : BP_TILE_WIDTH, deep,
+                               bp_factor_of(A + k, A_row, 1), panel + i, padded, C + j + i, C_row,
+                               starts, added == NULL ? NULL : added + i);
+                continue;
+            }
+            switch (padded / BP_LANES) {
+#define BP_CASE(n)                                                                                 \
+    case n:                                                                                        \
+        bp_sparse_rows(n, rows, A + k, A_row, bits + k / BP_WORD * rows, panel, C + j, C_row,      \
+                       part, starts, added);                                                       \
+        break;
+                BP_CASE(1)
+                BP_CASE(2)
+                BP_CASE(3)
+                BP_CASE(4)
+                BP_CASE(5)
+                BP_CASE(6)
+                BP_CASE(7)
+                BP_CASE(8)
+#undef BP_CASE
+            default:
+                break;
+            }
+        }
+    }
+}
+
+/* C = A B + bias with sums that begin at 0.0; transposed: B[k][j] is at B[j*B_step + k]. */
+static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const double *A,
+                             const double *B, ptrdiff_t B_step, int transposed, double *C,
+                             const double *bias, double *scratch) {
+    if (rows < BP_PACKED_ROWS || !bp_is_large(depth, n) ||
+        bp_share_of_zeros(rows, depth, A, depth) < BP_FEW_ZEROS) {
+        bp_factor factor = bp_factor_of(A, depth, 1);
+        if (transposed)
+            bp_packed_product(rows, n, depth, factor, B, B_step, 1, C, n, 1, bias, scratch);
+        else
+            bp_product(rows, n, depth, factor, B, B_step, C, n, 1, bias, scratch);
+        return;
+    }
+    uint64_t *bits = (uint64_t *)(scratch + BP_WORD * BP_STRIP);
+    for (ptrdiff_t i = 0; i < rows; i += BP_MARKED)
+        for (ptrdiff_t k = 0; k < depth; k += BP_MARKED) {
+            ptrdiff_t block = rows - i < BP_MARKED ? rows - i : BP_MARKED;
+            ptrdiff_t part = depth - k < BP_MARKED ? depth - k : BP_MARKED;
+            const double *from = A + i * depth + k;
+            bp_mark(block, part, from, depth, bits);
+            bp_sparse_block(block, n, part, from, depth, bits, B + (transposed ? k : k * B_step),
+                            B_step, transposed, C + i * n, n, k == 0,
+                            k + part == depth ? bias : NULL, scratch);
+        }
+}
+
+/* C (inputs, n) goes on by x transposed (inputs, rows) times delta (rows, n), or starts if first. A
+ * row of x has step doubles. */
+static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, const double *x,
+                                ptrdiff_t step, const double *delta, double *C, int first,
+                                double *scratch) {
+    double of_x = 0.0, of_delta = 0.0;
+    if (inputs >= BP_PACKED_ROWS && bp_is_large(rows, n)) {
+        of_x = bp_share_of_zeros(rows, inputs, x, step);
+        of_delta = bp_share_of_zeros(rows, n, delta, n);
+    }
+    if (of_x < BP_FEW_ZEROS && of_delta < BP_FEW_ZEROS) {
+        bp_product(inputs, n, rows, bp_factor_of(x, 1, step), delta, n, C, n, first, NULL, scratch);
+        return;
+    }
+    const int by_units = of_delta > of_x; /* C transposed is made, a strip at a time */
+    const ptrdiff_t m = by_units ? n : inputs, A_step = by_units ? n : step;
+    const double *A = by_units ? delta : x;
+    uint64_t *bits = (uint64_t *)(scratch + BP_WORD * BP_STRIP);
+    double *strip = (double *)(bits + BP_MARKED * (BP_MARKED / BP_WORD));
+    for (ptrdiff_t i = 0; i < m; i += BP_MARKED)
+        for (ptrdiff_t k = 0; k < rows; k += BP_MARKED) {
+            ptrdiff_t block = m - i < BP_MARKED ? m - i : BP_MARKED;
+            ptrdiff_t part = rows - k < BP_MARKED ? rows - k : BP_MARKED;
+            double *copy = strip + block * BP_STRIP;
+            int starts = first && k == 0;
+            bp_transposed(part, block, A + k * A_step + i, A_step, copy, part);
+            bp_mark(block, part, copy, part, bits);
+            if (!by_units) {
+                bp_sparse_block(block, n, part, copy, part, bits, delta + k * n, n, 0, C + i * n, n,
+                                starts, NULL, scratch);
+                continue;
+            }
+            for (ptrdiff_t j = 0; j < inputs; j += BP_STRIP) {
+                ptrdiff_t width = inputs - j < BP_STRIP ? inputs - j : BP_STRIP;
+                double *to = C + j * n + i;
+                if (!starts)
+                    bp_transposed(width, block, to, n, strip, width);
+                bp_sparse_block(block, width, part, copy, part, bits, x + k * step + j, step, 0,
+                                strip, width, starts, NULL, scratch);
+                bp_transposed(block, width, strip, width, to, n);
+            }
+        }
+}
+
+#endif
