@@ -17,22 +17,24 @@ enum {
     BP_WORD = 64,
     BP_STRIP_VECS = BP_LANES == 8 ? 6 : 8,
     BP_STRIP = BP_STRIP_VECS * BP_LANES,
+    BP_PANEL = BP_WORD * BP_STRIP,
     /* What is marked, and where need be transposed, at a time: so many rows and columns. */
-    BP_MARKED = 512
+    BP_MARKED = 512,
+    BP_BITS = BP_MARKED * (BP_MARKED / BP_WORD)
 };
 
 /* Fewer zeros than this share cost more to find than they save. */
 static const double BP_FEW_ZEROS = 1.0 / 4;
 
 /* The scratch of a layer's products, whose sums have up to longest terms and whose A up to widest
- * rows: a panel, the bits of a block of A, a strip of C and the block itself, transposed. */
+ * rows: a panel, the bits of a part of A, a strip of C, and that part in a copy. */
 static ptrdiff_t bp_layer_scratch(ptrdiff_t longest, ptrdiff_t widest) {
-    ptrdiff_t depth = longest < BP_MARKED ? longest : BP_MARKED;
-    ptrdiff_t rows = widest < BP_MARKED ? widest : BP_MARKED;
-    ptrdiff_t sparse = BP_WORD * BP_STRIP + BP_MARKED * (BP_MARKED / BP_WORD);
-    ptrdiff_t dense = bp_scratch(longest, widest);
-    sparse = longest * widest > BP_UNPACKED ? sparse + rows * (BP_STRIP + depth) : 0;
-    return dense > sparse ? dense : sparse;
+    const ptrdiff_t words = (longest + BP_WORD - 1) / BP_WORD, most_words = BP_MARKED / BP_WORD;
+    const ptrdiff_t rows = widest < BP_MARKED ? widest : BP_MARKED;
+    const ptrdiff_t copied = (words < most_words ? words : most_words) * BP_WORD;
+    const ptrdiff_t sparse = BP_PANEL + BP_BITS + rows * (BP_STRIP + copied);
+    const ptrdiff_t dense = bp_scratch(longest, widest);
+    return longest * widest > BP_UNPACKED && sparse > dense ? sparse : dense;
 }
 
 /* A bit for each of up to BP_WORD numbers: whether it is something else than 0.0 and -0.0. */
@@ -62,19 +64,26 @@ static double bp_share_of_zeros(ptrdiff_t rows, ptrdiff_t n, const double *x, pt
     return seen > 0 ? zeros / (double)seen : 0.0;
 }
 
-/* bits[word][row]: those of rows of A, of up to BP_MARKED elements each. */
-static void bp_mark(ptrdiff_t rows, ptrdiff_t depth, const double *A, ptrdiff_t A_row,
-                    uint64_t *bits) {
-    for (ptrdiff_t k = 0; k < depth; k += BP_WORD)
-        for (ptrdiff_t r = 0; r < rows; r++)
-            *bits++ = bp_not_zero(depth - k < BP_WORD ? depth - k : BP_WORD, A + r * A_row + k);
+/* A factor with its bits: the elements of a row that one word marks follow each other; row and
+ * panel are the steps to the next row and to the next such part. */
+typedef struct {
+    const double *at;
+    ptrdiff_t rows, depth, row, panel;
+    uint64_t *bits; /* (words, rows) */
+} bp_marked;
+
+static void bp_mark(bp_marked A) {
+    for (ptrdiff_t k = 0; k < A.depth; k += BP_WORD, A.at += A.panel)
+        for (ptrdiff_t r = 0; r < A.rows; r++)
+            *A.bits++ =
+                bp_not_zero(A.depth - k < BP_WORD ? A.depth - k : BP_WORD, A.at + r * A.row);
 }
 
-/* What one panel adds to n_vecs vectors of every row of C, the last of them in part. */
-BP_INLINE void bp_sparse_rows(int n_vecs, ptrdiff_t rows, const double *A, ptrdiff_t A_row,
-                              const uint64_t *bits, const double *panel, double *C, ptrdiff_t C_row,
-                              bp_part part, int first, const double *bias) {
-    for (; rows > 0; rows--, A += A_row, C += C_row) {
+/* What a panel adds to n_vecs vectors of every row of C, the last of them in part. n_vecs is a
+ * constant where this is called. */
+BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, double *C,
+                              ptrdiff_t C_row, bp_part part, int first, const double *bias) {
+    for (; A.rows > 0; A.rows--, A.at += A.row, A.bits++, C += C_row) {
         bp_vec sum[8];
 #define BP_EACH(v) for (int v = 0; v < n_vecs; v++)
 #define BP_VEC(p, v)                                                                               \
@@ -83,9 +92,9 @@ BP_INLINE void bp_sparse_rows(int n_vecs, ptrdiff_t rows, const double *A, ptrdi
             BP_EACH(v) sum[v] = bp_set(0.0);
         else
             BP_EACH(v) sum[v] = BP_VEC(C, v);
-        for (uint64_t left = *bits++; left != 0; left &= left - 1) {
+        for (uint64_t left = *A.bits; left != 0; left &= left - 1) {
             ptrdiff_t k = bp_lowest_bit(left);
-            bp_vec a = bp_spread(A + k);
+            bp_vec a = bp_spread(A.at + k);
             const double *b = panel + k * (n_vecs * BP_LANES);
             BP_EACH(v) sum[v] = sum[v] + a * bp_load(b + v * BP_LANES);
         }
@@ -99,58 +108,64 @@ BP_INLINE void bp_sparse_rows(int n_vecs, ptrdiff_t rows, const double *A, ptrdi
     }
 }
 
-/* C (rows, n) for a block of A (rows, depth) with its bits, strip by strip, panel by panel. */
-static void bp_sparse_block(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const double *A,
-                            ptrdiff_t A_row, const uint64_t *bits, const double *B,
-                            ptrdiff_t B_step, int transposed, double *C, ptrdiff_t C_row, int first,
-                            const double *bias, double *panel) {
+/* The same for a panel (A.depth, whole vectors), of which n columns count. */
+static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, double *C,
+                            ptrdiff_t C_row, int first, const double *bias) {
+    const ptrdiff_t n_vecs = (n + BP_LANES - 1) / BP_LANES, width = n_vecs * BP_LANES;
+    const bp_part part = bp_part_of(n - (width - BP_LANES));
+    if (bp_first_not_finite(A.depth * width, panel) >= 0) {
+        for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)
+            bp_columns(A.rows, n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH, A.depth,
+                       bp_factor_of(A.at, A.row, 1), panel + j, width, C + j, C_row, first,
+                       bias == NULL ? NULL : bias + j);
+        return;
+    }
+    switch (n_vecs) {
+#define BP_CASE(v)                                                                                 \
+    case v:                                                                                        \
+        bp_sparse_rows(v, A, panel, C, C_row, part, first, bias);                                  \
+        break;
+        BP_CASE(1)
+        BP_CASE(2)
+        BP_CASE(3)
+        BP_CASE(4)
+        BP_CASE(5)
+        BP_CASE(6)
+        BP_CASE(7)
+        BP_CASE(8)
+#undef BP_CASE
+    default:
+        break;
+    }
+}
+
+/* C (A.rows, n), strip by strip of about the same width, each panel by panel; transposed: B[k][j]
+ * is at B[j*B_step + k]. */
+static void bp_sparse_product(bp_marked A, ptrdiff_t n, const double *B, ptrdiff_t B_step,
+                              int transposed, double *C, ptrdiff_t C_row, int first,
+                              const double *bias, double *panel) {
     const ptrdiff_t vecs = (n + BP_LANES - 1) / BP_LANES;
     const ptrdiff_t strips = (vecs + BP_STRIP_VECS - 1) / BP_STRIP_VECS;
     for (ptrdiff_t strip = 0; strip < strips; strip++) {
-        ptrdiff_t j = vecs * strip / strips * BP_LANES,
-                  end = vecs * (strip + 1) / strips * BP_LANES;
+        ptrdiff_t j = vecs * strip / strips * BP_LANES;
+        ptrdiff_t end = vecs * (strip + 1) / strips * BP_LANES;
         ptrdiff_t padded = end - j, width = end < n ? padded : n - j;
-        bp_part part = bp_part_of(width - (padded - BP_LANES));
-        for (ptrdiff_t k = 0; k < depth; k += BP_WORD) {
-            ptrdiff_t deep = depth - k < BP_WORD ? depth - k : BP_WORD;
-            int starts = first && k == 0;
-            const double *added = k + deep == depth && bias != NULL ? bias + j : NULL;
+        bp_marked part = A;
+        for (ptrdiff_t k = 0; k < A.depth; k += BP_WORD, part.at += A.panel, part.bits += A.rows) {
+            part.depth = A.depth - k < BP_WORD ? A.depth - k : BP_WORD;
             if (width < padded)
-                memset(panel, 0, (size_t)(deep * padded) * sizeof *panel);
+                memset(panel, 0, (size_t)(part.depth * padded) * sizeof *panel);
             if (transposed)
-                bp_transposed(width, deep, B + j * B_step + k, B_step, panel, padded);
+                bp_transposed(width, part.depth, B + j * B_step + k, B_step, panel, padded);
             else
-                bp_pack(deep, width, B + k * B_step + j, B_step, panel, padded);
-            if (bp_first_not_finite(deep * padded, panel) >= 0) {
-                for (ptrdiff_t i = 0; i < width; i += BP_TILE_WIDTH)
-                    bp_columns(rows, width - i < BP_TILE_WIDTH ? width - i : BP_TILE_WIDTH, deep,
-                               bp_factor_of(A + k, A_row, 1), panel + i, padded, C + j + i, C_row,
-                               starts, added == NULL ? NULL : added + i);
-                continue;
-            }
-            switch (padded / BP_LANES) {
-#define BP_CASE(n)                                                                                 \
-    case n:                                                                                        \
-        bp_sparse_rows(n, rows, A + k, A_row, bits + k / BP_WORD * rows, panel, C + j, C_row,      \
-                       part, starts, added);                                                       \
-        break;
-                BP_CASE(1)
-                BP_CASE(2)
-                BP_CASE(3)
-                BP_CASE(4)
-                BP_CASE(5)
-                BP_CASE(6)
-                BP_CASE(7)
-                BP_CASE(8)
-#undef BP_CASE
-            default:
-                break;
-            }
+                bp_pack(part.depth, width, B + k * B_step + j, B_step, panel, padded);
+            bp_sparse_panel(width, part, panel, C + j, C_row, first && k == 0,
+                            k + part.depth == A.depth && bias != NULL ? bias + j : NULL);
         }
     }
 }
 
-/* C = A B + bias with sums that begin at 0.0; transposed: B[k][j] is at B[j*B_step + k]. */
+/* C = A B + bias with sums that begin at 0.0; B as above. */
 static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const double *A,
                              const double *B, ptrdiff_t B_step, int transposed, double *C,
                              const double *bias, double *scratch) {
@@ -163,21 +178,24 @@ static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const
             bp_product(rows, n, depth, factor, B, B_step, C, n, 1, bias, scratch);
         return;
     }
-    uint64_t *bits = (uint64_t *)(scratch + BP_WORD * BP_STRIP);
     for (ptrdiff_t i = 0; i < rows; i += BP_MARKED)
         for (ptrdiff_t k = 0; k < depth; k += BP_MARKED) {
-            ptrdiff_t block = rows - i < BP_MARKED ? rows - i : BP_MARKED;
-            ptrdiff_t part = depth - k < BP_MARKED ? depth - k : BP_MARKED;
-            const double *from = A + i * depth + k;
-            bp_mark(block, part, from, depth, bits);
-            bp_sparse_block(block, n, part, from, depth, bits, B + (transposed ? k : k * B_step),
-                            B_step, transposed, C + i * n, n, k == 0,
-                            k + part == depth ? bias : NULL, scratch);
+            bp_marked part = {.at = A + i * depth + k, .row = depth, .panel = BP_WORD};
+            part.rows = rows - i < BP_MARKED ? rows - i : BP_MARKED;
+            part.depth = depth - k < BP_MARKED ? depth - k : BP_MARKED;
+            part.bits = (uint64_t *)(scratch + BP_PANEL);
+            bp_mark(part);
+            bp_sparse_product(part, n, B + (transposed ? k : k * B_step), B_step, transposed,
+                              C + i * n, n, k == 0, k + part.depth == depth ? bias : NULL, scratch);
         }
 }
 
 /* C (inputs, n) goes on by x transposed (inputs, rows) times delta (rows, n), or starts if first. A
- * row of x has step doubles. */
+ * row of x has step doubles.
+ *
+ * Of x and delta, the one with more zeros is transposed into a copy whose parts for one word follow
+ * each other, else each row of one would lie in another page. If that is delta, it is C transposed
+ * that is made, a strip at a time. */
 static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, const double *x,
                                 ptrdiff_t step, const double *delta, double *C, int first,
                                 double *scratch) {
@@ -190,32 +208,37 @@ static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, c
         bp_product(inputs, n, rows, bp_factor_of(x, 1, step), delta, n, C, n, first, NULL, scratch);
         return;
     }
-    const int by_units = of_delta > of_x; /* C transposed is made, a strip at a time */
+    const int by_units = of_delta > of_x;
     const ptrdiff_t m = by_units ? n : inputs, A_step = by_units ? n : step;
     const double *A = by_units ? delta : x;
-    uint64_t *bits = (uint64_t *)(scratch + BP_WORD * BP_STRIP);
-    double *strip = (double *)(bits + BP_MARKED * (BP_MARKED / BP_WORD));
+    uint64_t *bits = (uint64_t *)(scratch + BP_PANEL);
+    double *strip = scratch + BP_PANEL + BP_BITS;
     for (ptrdiff_t i = 0; i < m; i += BP_MARKED)
         for (ptrdiff_t k = 0; k < rows; k += BP_MARKED) {
-            ptrdiff_t block = m - i < BP_MARKED ? m - i : BP_MARKED;
-            ptrdiff_t part = rows - k < BP_MARKED ? rows - k : BP_MARKED;
-            double *copy = strip + block * BP_STRIP;
+            bp_marked part = {.row = BP_WORD, .bits = bits};
+            part.rows = m - i < BP_MARKED ? m - i : BP_MARKED;
+            part.depth = rows - k < BP_MARKED ? rows - k : BP_MARKED;
+            part.panel = part.rows * BP_WORD;
+            double *copy = strip + part.rows * BP_STRIP;
+            part.at = copy;
+            for (ptrdiff_t w = 0; w < part.depth; w += BP_WORD)
+                bp_transposed(part.depth - w < BP_WORD ? part.depth - w : BP_WORD, part.rows,
+                              A + (k + w) * A_step + i, A_step, copy + w * part.rows, BP_WORD);
+            bp_mark(part);
             int starts = first && k == 0;
-            bp_transposed(part, block, A + k * A_step + i, A_step, copy, part);
-            bp_mark(block, part, copy, part, bits);
             if (!by_units) {
-                bp_sparse_block(block, n, part, copy, part, bits, delta + k * n, n, 0, C + i * n, n,
-                                starts, NULL, scratch);
+                bp_sparse_product(part, n, delta + k * n, n, 0, C + i * n, n, starts, NULL,
+                                  scratch);
                 continue;
             }
             for (ptrdiff_t j = 0; j < inputs; j += BP_STRIP) {
                 ptrdiff_t width = inputs - j < BP_STRIP ? inputs - j : BP_STRIP;
                 double *to = C + j * n + i;
                 if (!starts)
-                    bp_transposed(width, block, to, n, strip, width);
-                bp_sparse_block(block, width, part, copy, part, bits, x + k * step + j, step, 0,
-                                strip, width, starts, NULL, scratch);
-                bp_transposed(block, width, strip, width, to, n);
+                    bp_transposed(width, part.rows, to, n, strip, width);
+                bp_sparse_product(part, width, x + k * step + j, step, 0, strip, width, starts,
+                                  NULL, scratch);
+                bp_transposed(part.rows, width, strip, width, to, n);
             }
         }
 }
