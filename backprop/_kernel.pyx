@@ -791,7 +791,7 @@ cdef Py_ssize_t aligned(Py_ssize_t doubles) noexcept nogil:
 
 
 def empty(Py_ssize_t n):
-    """An array of n doubles that begins at a cache line: then no vector lies in two of them."""
+    """An array of n doubles that begins at a cache line."""
     array = np.empty(n + 7)
     cdef Py_ssize_t start = (64 - <size_t>cnp.PyArray_DATA(array) % 64) % 64 // 8
     return array[start:start + n]

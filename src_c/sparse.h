@@ -1,10 +1,10 @@
 /* Ordered products of which one factor has many zeros, as those behind a relu and many inputs have.
  *
- * 0.0*b is 0.0 or -0.0 where b is finite, and a sum that began at 0.0 is never -0.0, so that
- * adding such a product changes no bit of it: it may be left out. A row of A is gone through by
- * what a bit for each element says, k increasing as ever; lanes run over j. Each multiplication
- * then has to load its vector of B, so B comes in panels that the first-level cache holds. One with
- * a NaN or an infinity leaves nothing out. */
+ * 0.0*b is 0.0 or -0.0 where b is finite, and a sum that began at 0.0, each time rounded to
+ * nearest, is never -0.0, so that adding such a product changes no bit of it: it may be left out. A
+ * row of A is gone through by what a bit for each element says, k increasing as ever; lanes run
+ * over j. Each multiplication then has to load its vector of B, so B comes in panels that the
+ * first-level cache holds. One with a NaN or an infinity leaves nothing out. */
 #ifndef BP_SPARSE_H
 #define BP_SPARSE_H
 
@@ -23,18 +23,24 @@ enum {
     BP_BITS = BP_MARKED * (BP_MARKED / BP_WORD)
 };
 
-/* Fewer zeros than this share cost more to find than they save. */
-static const double BP_FEW_ZEROS = 1.0 / 4;
+/* Whether leaving out a share of zeros pays for sums of n columns. Fewer than six vectors wait for
+ * each other's additions. */
+BP_INLINE int bp_zeros_pay(double share, ptrdiff_t n) {
+    const ptrdiff_t vecs = (n + BP_LANES - 1) / BP_LANES;
+    return share >= (vecs < 6 ? 1.0 - (double)vecs / 10.0 : 0.25);
+}
 
-/* The scratch of a layer's products, whose sums have up to longest terms and whose A up to widest
- * rows: a panel, the bits of a part of A, a strip of C, and that part in a copy. */
+/* The scratch of a layer's products, whose sums have up to longest terms, longest at least the rows
+ * of a block; widest: the most inputs or units. A panel and the bits of a part of A; for a gradient
+ * also a strip of C and that part of A in a copy. Nothing is left out where no layer's factor is
+ * large (bp_is_large). */
 static ptrdiff_t bp_layer_scratch(ptrdiff_t longest, ptrdiff_t widest) {
     const ptrdiff_t words = (longest + BP_WORD - 1) / BP_WORD, most_words = BP_MARKED / BP_WORD;
     const ptrdiff_t rows = widest < BP_MARKED ? widest : BP_MARKED;
     const ptrdiff_t copied = (words < most_words ? words : most_words) * BP_WORD;
     const ptrdiff_t sparse = BP_PANEL + BP_BITS + rows * (BP_STRIP + copied);
     const ptrdiff_t dense = bp_scratch(longest, widest);
-    return longest * widest > BP_UNPACKED && sparse > dense ? sparse : dense;
+    return longest > BP_UNPACKED / widest && sparse > dense ? sparse : dense;
 }
 
 /* A bit for each of up to BP_WORD numbers: whether it is something else than 0.0 and -0.0. */
@@ -48,7 +54,7 @@ BP_INLINE uint64_t bp_not_zero(ptrdiff_t n, const double *x) {
     return word;
 }
 
-/* The share of zeros in a matrix, by a few of its rows. */
+/* The share of zeros in a matrix, by whole vectors of a few of its rows. */
 static double bp_share_of_zeros(ptrdiff_t rows, ptrdiff_t n, const double *x, ptrdiff_t row) {
     const ptrdiff_t every = (rows + 7) / 8, full = n / BP_LANES * BP_LANES;
     const bp_vec zero = bp_set(0.0), one = bp_set(1.0);
@@ -84,14 +90,18 @@ static void bp_mark(bp_marked A) {
 BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, double *C,
                               ptrdiff_t C_row, bp_part part, int first, const double *bias) {
     for (; A.rows > 0; A.rows--, A.at += A.row, A.bits++, C += C_row) {
-        bp_vec sum[8];
+        bp_vec sum[BP_STRIP_VECS];
 #define BP_EACH(v) for (int v = 0; v < n_vecs; v++)
 #define BP_VEC(p, v)                                                                               \
     (v + 1 < n_vecs ? bp_load((p) + v * BP_LANES) : bp_load_part((p) + v * BP_LANES, part))
-        if (first)
+        if (first) {
             BP_EACH(v) sum[v] = bp_set(0.0);
-        else
+        } else {
+            /* Rows of C are far from each other, so that nothing else fetches them. */
+            for (int v = 0; v < n_vecs; v += (8 + BP_LANES - 1) / BP_LANES)
+                bp_fetch(C + 4 * C_row + v * BP_LANES);
             BP_EACH(v) sum[v] = BP_VEC(C, v);
+        }
         for (uint64_t left = *A.bits; left != 0; left &= left - 1) {
             ptrdiff_t k = bp_lowest_bit(left);
             bp_vec a = bp_spread(A.at + k);
@@ -114,10 +124,8 @@ static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, doubl
     const ptrdiff_t n_vecs = (n + BP_LANES - 1) / BP_LANES, width = n_vecs * BP_LANES;
     const bp_part part = bp_part_of(n - (width - BP_LANES));
     if (bp_first_not_finite(A.depth * width, panel) >= 0) {
-        for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)
-            bp_columns(A.rows, n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH, A.depth,
-                       bp_factor_of(A.at, A.row, 1), panel + j, width, C + j, C_row, first,
-                       bias == NULL ? NULL : bias + j);
+        bp_factor all = bp_factor_of(A.at, A.row, 1);
+        bp_product(A.rows, n, A.depth, all, panel, width, C, C_row, first, bias, NULL);
         return;
     }
     switch (n_vecs) {
@@ -131,8 +139,10 @@ static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, doubl
         BP_CASE(4)
         BP_CASE(5)
         BP_CASE(6)
+#ifndef BP_TARGET_AVX512
         BP_CASE(7)
         BP_CASE(8)
+#endif
 #undef BP_CASE
     default:
         break;
@@ -170,7 +180,7 @@ static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const
                              const double *B, ptrdiff_t B_step, int transposed, double *C,
                              const double *bias, double *scratch) {
     if (rows < BP_PACKED_ROWS || !bp_is_large(depth, n) ||
-        bp_share_of_zeros(rows, depth, A, depth) < BP_FEW_ZEROS) {
+        !bp_zeros_pay(bp_share_of_zeros(rows, depth, A, depth), n)) {
         bp_factor factor = bp_factor_of(A, depth, 1);
         if (transposed)
             bp_packed_product(rows, n, depth, factor, B, B_step, 1, C, n, 1, bias, scratch);
@@ -195,20 +205,23 @@ static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const
  *
  * Of x and delta, the one with more zeros is transposed into a copy whose parts for one word follow
  * each other, else each row of one would lie in another page. If that is delta, it is C transposed
- * that is made, a strip at a time. */
+ * that is made, a strip at a time; for fewer rows than a word has bits that does not pay. */
 static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, const double *x,
                                 ptrdiff_t step, const double *delta, double *C, int first,
                                 double *scratch) {
-    double of_x = 0.0, of_delta = 0.0;
+    int by_inputs = 0, by_units = 0;
     if (inputs >= BP_PACKED_ROWS && bp_is_large(rows, n)) {
-        of_x = bp_share_of_zeros(rows, inputs, x, step);
-        of_delta = bp_share_of_zeros(rows, n, delta, n);
+        double of_x = bp_share_of_zeros(rows, inputs, x, step);
+        double of_delta = bp_share_of_zeros(rows, n, delta, n);
+        by_inputs = bp_zeros_pay(of_x, n);
+        by_units = rows >= BP_WORD && bp_zeros_pay(of_delta, inputs);
+        if (by_inputs && by_units)
+            by_units = of_delta > of_x;
     }
-    if (of_x < BP_FEW_ZEROS && of_delta < BP_FEW_ZEROS) {
+    if (!by_inputs && !by_units) {
         bp_product(inputs, n, rows, bp_factor_of(x, 1, step), delta, n, C, n, first, NULL, scratch);
         return;
     }
-    const int by_units = of_delta > of_x;
     const ptrdiff_t m = by_units ? n : inputs, A_step = by_units ? n : step;
     const double *A = by_units ? delta : x;
     uint64_t *bits = (uint64_t *)(scratch + BP_PANEL);

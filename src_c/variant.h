@@ -92,7 +92,7 @@ static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff
 /* A row of a matrix into its place, while the next one is fetched. */
 static void bp_gather(ptrdiff_t n, const double *row, const double *next, double *to) {
     for (ptrdiff_t k = 0; k < n; k += 8)
-        bp_fetch_near(next + k);
+        bp_fetch_to_second(next + k);
     memcpy(to, row, (size_t)n * sizeof *to);
 }
 

@@ -341,9 +341,8 @@ BP_INLINE void bp_fetch(const double *p) {
 #endif
 }
 
-/* It will be read a little later: as far as the second-level cache, which has more under way at a
- * time than the first. */
-BP_INLINE void bp_fetch_near(const double *p) {
+/* The same as far as the second-level cache, which has more under way at a time than the first. */
+BP_INLINE void bp_fetch_to_second(const double *p) {
 #ifdef __GNUC__
     __builtin_prefetch(p, 0, 2);
 #else
@@ -382,13 +381,15 @@ BP_INLINE unsigned bp_others(bp_mask mask) { return ~bp_lanes_of(mask) & BP_ALL_
 
 /* The number of the lowest bit of a word that has one. */
 BP_INLINE int bp_lowest_bit(uint64_t word) {
-#ifdef __GNUC__
+#if defined(__GNUC__) && !defined(BP_PLAIN_C)
     return __builtin_ctzll(word);
 #else
-    int k = 0;
-    while ((word >> k & 1) == 0)
-        k++;
-    return k;
+    /* The factor's six bits below a one differ from place to place (a de Bruijn sequence). */
+    static const unsigned char place[64] = {
+        0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
+        22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
+        23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12};
+    return place[(word & -word) * UINT64_C(0x022fdd63cc95386d) >> 58];
 #endif
 }
 
