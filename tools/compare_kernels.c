@@ -375,7 +375,7 @@ static void try_products(const bp_kernel *kernel, results *to) {
 static void try_sparse_products(const bp_kernel *kernel, results *to) {
     ptrdiff_t sizes[3];
     for (int i = 0; i < 3; i++)
-        sizes[i] = 40 + below(50);
+        sizes[i] = below(4) == 0 ? 33 + below(30) : 64 + below(26);
     ptrdiff_t large = below(3);
     sizes[large] = below(2) == 0 ? 510 : 90;
     sizes[large] += below(120);
