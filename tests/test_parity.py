@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import os
 import typing
 
 import hypothesis
@@ -244,7 +245,8 @@ def everything(engine, problem):
     return found, seen
 
 
-@hypothesis.settings(max_examples=800)
+# .ci/run asks for fewer where the same kernel has met all of them before.
+@hypothesis.settings(max_examples=int(os.environ.get("RANDOM_PROBLEMS", "800")))
 @hypothesis.given(problem=problems())
 def test_every_bit(engines, problem):
     assert everything(engines[0], problem) == everything(engines[1], problem)

@@ -2,8 +2,7 @@
 # The tests on a kernel that is built with sanitizers, in a folder of its own: tools/sanitize.sh address|thread [PYTHON]
 #
 # address: AddressSanitizer, UndefinedBehaviorSanitizer and Cython's checks, by gcc: the whole suite.
-# thread:  ThreadSanitizer, by clang with its own OpenMP runtime: the tests of threads, and with three threads the
-#          parity tests of problems that are given.
+# thread:  ThreadSanitizer, by clang with its own OpenMP runtime: the tests of threads, and the parity tests with three.
 #
 # Every report is printed in the end, also those of subprocesses, and makes the status 1. PYTHON has what the extra
 # `test` asks for; python3 if none is given. Nothing is suppressed.
@@ -119,8 +118,7 @@ address)
 thread)
     tests tests/test_threads.py || status=1
     run export OMP_NUM_THREADS=3 THREADS_FOR_SMALL_WORK=1
-    # Random problems are small: those that threads share much of are in the other tests.
-    tests tests/test_parity.py -k "not test_every_bit" || status=1
+    tests tests/test_parity.py || status=1
     ;;
 esac
 for report in "$reports"*; do
