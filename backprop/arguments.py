@@ -7,6 +7,7 @@ computes with them, the kernel or the reference; the errors about them are made 
 import operator
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -46,8 +47,9 @@ OTHER_NAMES = {
 MOST_THREADS = 1024
 
 # What float() or a cast would take, but is no real number.
-NOT_REAL = str | bytes | bytearray | memoryview | complex | np.complexfloating | np.flexible
-NOT_REAL |= np.datetime64 | np.timedelta64
+NOT_REAL = (str, bytes, bytearray, memoryview, complex, np.complexfloating, np.flexible, np.datetime64, np.timedelta64)
+BOOLEANS = (bool, np.bool_)
+NO_NUMBER = (*NOT_REAL, *BOOLEANS, np.ndarray)
 
 
 def shown(value: Any) -> str:
@@ -86,16 +88,16 @@ def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
 
 def integer(argument: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
     """An integer, from low up to high; booleans are not meant."""
-    allowed = f">= {low}" if high is None else f"from {low} to {high}"
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument} must be an integer {allowed}, got {shown(value)}")
     try:
-        number = operator.index(value)
+        number = None if isinstance(value, BOOLEANS) else operator.index(value)
     except TypeError:
-        raise TypeError(f"{argument} must be an integer {allowed}, got {shown(value)}") from None
-    if number < low or (high is not None and number > high):
-        raise ValueError(f"{argument} must be an integer {allowed}, got {shown(number)}")
-    return number
+        number = None
+    if number is not None and number >= low and (high is None or number <= high):
+        return number
+    allowed = f">= {low}" if high is None else f"from {low} to {high}"
+    if number is None:
+        raise TypeError(f"{argument} must be an integer {allowed}, got {shown(value)}")
+    raise ValueError(f"{argument} must be an integer {allowed}, got {shown(number)}")
 
 
 def number(argument: str, value: Any, allowed: str, otherwise: str = "") -> float:
@@ -103,23 +105,34 @@ def number(argument: str, value: Any, allowed: str, otherwise: str = "") -> floa
 
     Errors about its type say what else may stand in its place.
     """
-    if isinstance(value, NOT_REAL | bool | np.bool_ | np.ndarray):
-        raise TypeError(f"{argument} must be a real number in {allowed}{otherwise}, got {shown(value)}")
-    try:
-        real = _kernel.in_contract(float, value)
-    except OverflowError:
-        raise ValueError(f"{argument} must be a finite number in {allowed}, got one too large for a float") from None
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument} must be a real number in {allowed}{otherwise}, got {shown(value)}") from None
+    real = value if type(value) is float else _real(argument, value, allowed, otherwise)
     if not within(real, allowed):
         raise ValueError(f"{argument} must be a finite number in {allowed}, got {shown(value)}")
     return real
 
 
+def _real(argument: str, value: Any, allowed: str, otherwise: str) -> float:
+    """What float() makes of a number, or an error about its type."""
+    try:
+        if not isinstance(value, NO_NUMBER):
+            return _kernel.in_contract(float, value)
+    except OverflowError:
+        raise ValueError(f"{argument} must be a finite number in {allowed}, got one too large for a float") from None
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"{argument} must be a real number in {allowed}{otherwise}, got {shown(value)}")
+
+
 def within(value: float, interval: str) -> bool:
     """Whether a number is in an interval such as "[0, 1)"; the host may have set Python's own comparisons otherwise."""
+    return _kernel.within(value, *_ends(interval))
+
+
+@lru_cache
+def _ends(interval: str) -> tuple[float, float, bool, bool]:
+    """An interval's ends, and whether they are of it."""
     low, high = interval[1:-1].split(",")
-    return _kernel.within(value, float(low), float(high), interval[0] == "[", interval[-1] == "]")
+    return float(low), float(high), interval[0] == "[", interval[-1] == "]"
 
 
 def threads(n_threads: SupportsIndex | None, multiply_adds: float) -> int:
@@ -130,7 +143,7 @@ def threads(n_threads: SupportsIndex | None, multiply_adds: float) -> int:
 
 def flag(argument: str, value: Any) -> bool:
     """True or False, and nothing that merely counts as one."""
-    if not isinstance(value, bool | np.bool_):
+    if not isinstance(value, BOOLEANS):
         raise TypeError(f"{argument} must be True or False, got {shown(value)}")
     return bool(value)
 
@@ -196,6 +209,8 @@ def masked_arrays() -> Any:
 
 def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.NDArray[Any]:
     """An array of numbers with so many dimensions; nothing is copied that is an array already."""
+    if type(value) is np.ndarray and value.ndim in ndim and value.dtype.kind in "fiub":
+        return value
     if callable(getattr(value, "toarray", None)):
         raise TypeError(f"{argument} must be a dense array, got a sparse {type(value).__name__}; use its toarray()")
     listed = isinstance(value, list | tuple)
@@ -327,19 +342,19 @@ def bit_generators() -> tuple[Any, ...]:
 
 def stream(rng: Any) -> Any:
     """A random stream of one's own that goes on where rng stands: a bit generator, or the seed of one."""
-    given: Any = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
+    if hasattr(rng, "__index__") and not isinstance(rng, BOOLEANS):
+        seed = integer("rng", rng, 0)
+        return seed if seed < 2**128 else np.random.PCG64(seed)  # whose state is no longer than others
+    given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
     if isinstance(given, bit_generators()):
         return copy_of_stream(given)
     if given is None or isinstance(given, np.random.SeedSequence):
         return np.random.PCG64(given)
-    if isinstance(given, bool | np.bool_) or not hasattr(given, "__index__"):
-        kinds = ", ".join(kind.__name__ for kind in bit_generators())
-        raise TypeError(
-            f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), "
-            f"got {shown(rng)}"
-        )
-    seed = integer("rng", given, 0)
-    return seed if seed < 2**128 else np.random.PCG64(seed)  # whose state is no longer than others
+    kinds = ", ".join(kind.__name__ for kind in bit_generators())
+    raise TypeError(
+        f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), "
+        f"got {shown(rng)}"
+    )
 
 
 def started(stream: Any) -> Any:
@@ -385,7 +400,9 @@ def stream_of_plain(state: Any) -> Any:
 
 def advance(rng: Any, stream: Any) -> None:
     """Leave a generator that was given as rng where the stream stands that was taken from it."""
-    given: Any = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
+    if isinstance(stream, int):
+        return
+    given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
     if isinstance(given, bit_generators()):
         with given.lock:
             given.state = stream.state | {"bit_generator": type(given).__name__}

@@ -205,7 +205,7 @@ class EpochState:
         """Call the callback; return whether it stops the run. The weights move on afterwards."""
         answer = callback(self)
         self._make = self._parameters = None
-        return isinstance(answer, bool | np.bool_) and bool(answer)
+        return isinstance(answer, arguments.BOOLEANS) and bool(answer)
 
     def __repr__(self) -> str:
         return f"EpochState(epoch={self.epoch}, loss={self.loss!r})"
@@ -394,8 +394,9 @@ def fits(optimizer: Optimizer, moments: FloatArray, powers: FloatArray) -> bool:
 def start(network: Network, settings: Settings, stream: Any) -> RunState:
     """The state before the first epoch."""
     first, powers = first_state(settings)
-    moments = np.zeros((len(first), network.n_parameters))
-    moments[...] = np.reshape(first, (len(first), 1))
+    moments = np.empty((len(first), network.n_parameters))
+    for k, value in enumerate(first):
+        moments[k] = value
     dropout = None if settings.dropout is None else settings.dropout.stream(network.sizes)
     return RunState(np.empty(0), moments, np.array(powers), stream, dropout=dropout)
 
@@ -443,7 +444,8 @@ def continue_training(
         if to_watch is not trained:
             watched = data(network, to_watch.X, to_watch.y, settings.loss, to_watch.sample_weight)
         watcher = Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss, run.n_threads), state.watch)
-    kind = _kernel.METHODS.get(settings.optimizer.rule)  # None: an update rule
+    rule = settings.optimizer.rule
+    kind = _kernel.METHODS.get(rule)  # None: an update rule
     shuffle = settings.shuffle and rows.n_samples > 1 and kind is None
     stream = arguments.started(state.stream) if shuffle else state.stream
     w, gradient = _kernel.empty(network.n_parameters), _kernel.empty(network.n_parameters)
@@ -462,7 +464,7 @@ def continue_training(
         gradient,
         settings.loss,
         rows,
-        settings.optimizer.rule,
+        rule,
         np.array(settings.optimizer.settings),
         state.moments,
         state.powers,
