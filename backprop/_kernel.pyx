@@ -10,6 +10,7 @@ allocated without the GIL. Every entry, in every thread, sets the floating-point
 Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`.
 """
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, NAN, fabs, sqrt
@@ -143,6 +144,8 @@ cdef extern from "kernel.h":
         void (*row_differences)(const bp_row_layer *layer, const double *t) noexcept nogil
         void (*row_step)(const bp_row_layer *layer, double lr, bint train_biases) noexcept nogil
         void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr) noexcept nogil
+        void (*row_of_two)(const bp_row_layer *layers, const double *t, bint through_activation, double lr,
+                           bint train_biases) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
         void (*penalize)(Py_ssize_t n, double batch, double l1, double l2, const double *w, double *g) noexcept nogil
         void (*scale)(Py_ssize_t n, double factor, const double *x, double *to) noexcept nogil
@@ -700,16 +703,21 @@ cdef void update(Shared *shared, Block *block, int thread, double batch) noexcep
 # Plain SGD with batches of one row: layers in the form that suits that.
 
 
-cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, const bp_loss *loss, double *scale, const double *x,
-                    const double *t, double lr, bint train_biases) noexcept nogil:
+cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, bint narrow, const bp_loss *loss, double *scale,
+                    const double *x, const double *t, double lr, bint train_biases) noexcept nogil:
     """Forward, backward and step, all in one: every gradient is a single product and is used at once.
 
-    A layer's weights change when the deltas of the layer below have been taken from them. Returns the row's loss.
+    A layer's weights change when the deltas of the layer below have been taken from them. narrow: row_of_two does it.
+    Returns the row's loss.
     """
     cdef bp_row_layer *last = layers + n_layers - 1
     cdef Py_ssize_t l
     cdef double L
     layers.x = x
+    if narrow:
+        layers.kernel.row_of_two(layers, t, loss.through_activation, lr, train_biases)
+        loss.values(1, last.n, last.z, last.a, t, scale, &L)
+        return L
     for l in range(n_layers - 1):
         layers[l].activation.row_forward(&layers[l], scale)
     if loss.through_activation:
@@ -824,7 +832,7 @@ cdef class Pass:
     cdef const double[::1] parameters
     cdef double[::1] gradient
     cdef Space space
-    cdef unsigned char[::1] table
+    cdef bytearray table
 
     def __cinit__(self, tuple sizes not None, tuple names not None, const double[::1] parameters not None,
                   Py_ssize_t rows, int n_threads, gradient=None, *arguments):
@@ -851,9 +859,9 @@ cdef class Pass:
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
         own = aligned(BP_RATES + 2) + kernel.scratch(max(BP_PASS_PIVOTS, rows * n_out, *sizes), max(sizes))
         self.space = Space(doubles + n_threads * aligned(own))
-        self.table = np.zeros(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)), np.uint8)
+        self.table = bytearray(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)))
         self.parameters, self.gradient = parameters, gradient
-        shared.n_threads, shared.blocks = n_threads, <Block *>&self.table[0]
+        shared.n_threads, shared.blocks = n_threads, <Block *>PyByteArray_AS_STRING(self.table)
         shared.n_layers, shared.n_in, shared.n_out, shared.rows = n_layers, n_in, n_out, rows
         shared.x, shared.t = self.space.take(rows * n_in), self.space.take(rows * n_out)
         shared.scale, shared.L, shared.c = self.space.take(rows * 2), self.space.take(rows), self.space.take(rows)
@@ -1206,16 +1214,17 @@ cdef class RowLayers:
 
     cdef bp_row_layer *layers
     cdef Py_ssize_t n_layers
+    cdef bint narrow          # two layers, each one vector wide, of the same lanes
     cdef double *scale
-    cdef unsigned char[::1] table
+    cdef bytearray table
     cdef Space space
 
     def __cinit__(self, tuple sizes not None, tuple names not None):
         cdef Py_ssize_t l, doubles = 8
         cdef bp_row_layer *layer
         self.n_layers = len(names)
-        self.table = np.zeros(self.n_layers * sizeof(bp_row_layer), np.uint8)
-        self.layers = <bp_row_layer *>&self.table[0]
+        self.table = bytearray(self.n_layers * sizeof(bp_row_layer))
+        self.layers = <bp_row_layer *>PyByteArray_AS_STRING(self.table)
         for l in range(self.n_layers):
             layer = &self.layers[l]
             layer.n_in, layer.n = sizes[l], sizes[l + 1]
@@ -1238,6 +1247,10 @@ cdef class RowLayers:
             if l > 0:
                 layer.Wt = self.space.take(layer.n * self.layers[l - 1].stride)
                 layer.x = self.layers[l - 1].a
+        layer = &self.layers[self.n_layers - 1]
+        self.narrow = (self.n_layers == 2 and self.layers.kernel == layer.kernel
+                       and self.layers.stride == layer.stride == layer.kernel.lanes
+                       and layer.activation.row_outputs != NULL)
 
     cdef void load(self, const double *w) noexcept nogil:
         """Take the parameters over; what lies beside them is 0.0, and 2.0 as a bias, so that no activation is slow."""
@@ -1364,7 +1377,7 @@ cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
         while row < n and work < PAUSE_AFTER:
             s = row if shared.order == NULL else shared.order[row]
             t = shared.y + s * shared.n_out if shared.labels == NULL else targets_of(shared, row, Span(0, 1))
-            total = (total if row > 0 else 0.0) + sgd_row(own.layers, own.n_layers, shared.loss, own.scale,
+            total = (total if row > 0 else 0.0) + sgd_row(own.layers, own.n_layers, own.narrow, shared.loss, own.scale,
                                                           shared.X + s * shared.n_in, t, lr, shared.train_biases)
             work += shared.row_work
             row += 1

@@ -132,6 +132,10 @@ struct bp_kernel {
     /* The step of plain SGD on W and b, and on Wt of the layer above. */
     void (*row_step)(const bp_row_layer *layer, double lr, int train_biases);
     void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
+    /* All of that at once for two layers of one vector each, of this kernel's lanes; the output is
+     * no softmax. */
+    void (*row_of_two)(const bp_row_layer *layers, const double *t, int through_activation,
+                       double lr, int train_biases);
 
     /* The sum of x*y (N11), the largest |x|, out = w + t*d. */
     double (*dot)(ptrdiff_t n, const double *x, const double *y);

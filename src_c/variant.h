@@ -129,6 +129,7 @@ const bp_kernel BP_KERNEL = {
     .row_differences = bp_row_differences,
     .row_step = bp_row_step,
     .row_step_transposed = bp_row_step_transposed,
+    .row_of_two = bp_row_of_two,
     .dot = bp_dot,
     .penalize = bp_penalize,
     .scale = bp_scale,

@@ -330,6 +330,15 @@ BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) { (void)rows; }
 #error "define the target before vector.h is included"
 #endif
 
+/* One of the lanes on all of them. */
+BP_INLINE bp_vec bp_lane(bp_vec v, int lane) {
+#ifdef BP_TARGET_SCALAR
+    return (void)lane, v;
+#else
+    return bp_set(v[lane]);
+#endif
+}
+
 /* ---- what all of them share ---- */
 
 /* It will be read soon. */

@@ -388,6 +388,20 @@ def test_every_width(engines, width):
     assert everything(engines[0], problem) == everything(engines[1], problem)
 
 
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_two_narrow_layers_row_by_row(engines, hidden):
+    """One row a batch and no layer wider than a vector: every pair of activations, every pair of widths up to 9."""
+    kinds = [(output, loss) for output in OUTPUTS for loss in losses_for(output)]
+    widths = itertools.cycle(itertools.product(range(1, 10), repeat=2))
+    for n_in, (output, loss) in enumerate(kinds * 5, 1):
+        sizes = (1 + n_in % 9, *next(widths))
+        problem = some_problem(
+            output, loss, backprop.SGD(0.1), hidden=hidden, sizes=sizes, n_samples=3, epochs=2, batch_size=1
+        )
+        problem.settings["train_biases"] = n_in % 3 > 0
+        assert everything(engines[0], problem) == everything(engines[1], problem), (sizes, output, loss)
+
+
 def test_bounded_integers_are_drawn_alike():
     """The order of every small number of rows."""
     network = backprop.Network([1, 1])

@@ -488,17 +488,18 @@ static void try_updates(const bp_kernel *kernel, results *to) {
 }
 
 /* Steps of plain SGD on one row, in the order in which training takes them. */
-enum { N_LAYERS = 3, N_STEPS = 2 };
+enum { MOST_LAYERS = 3, N_STEPS = 2 };
 typedef struct {
-    ptrdiff_t sizes[N_LAYERS + 1];
-    int activations[N_LAYERS];
+    int n_layers;
+    ptrdiff_t sizes[MOST_LAYERS + 1];
+    int activations[MOST_LAYERS];
     int narrow, through_activation, train_biases;
     double lr;
-    double *w[N_LAYERS]; /* (sizes[l] + 1, sizes[l + 1]) */
+    double *w[MOST_LAYERS]; /* (sizes[l] + 1, sizes[l + 1]) */
 } row_trial;
 
 static void make_row_layers(const bp_kernel *kernel, const row_trial *trial, bp_row_layer *layers) {
-    for (int l = 0; l < N_LAYERS; l++) {
+    for (int l = 0; l < trial->n_layers; l++) {
         bp_row_layer *layer = &layers[l];
         ptrdiff_t n_in = trial->sizes[l], n = trial->sizes[l + 1];
         *layer = (bp_row_layer){.n_in = n_in, .n = n, .kernel = kernel};
@@ -524,12 +525,58 @@ static void make_row_layers(const bp_kernel *kernel, const row_trial *trial, bp_
     }
 }
 
+/* Whether the layers suit row_of_two. */
+static int one_vector_each(const row_trial *trial, const bp_row_layer *layers) {
+    return trial->n_layers == 2 && trial->activations[1] != bp_n_activations - 1 &&
+           layers[0].kernel == layers[1].kernel && layers[0].stride == layers[0].kernel->lanes &&
+           layers[1].stride == layers[1].kernel->lanes;
+}
+
+static double others_than_zero(ptrdiff_t n, const double *x) {
+    double others = 0.0;
+    for (ptrdiff_t j = 0; j < n; j++)
+        others += fabs(x[j]) > 0.0; /* no NaN: an infinite input times 0.0 */
+    return others;
+}
+
+/* Of two layers only what row_of_two leaves behind, too. */
+static void record_row_layers(const row_trial *trial, const bp_row_layer *layers, results *to) {
+    const int all = trial->n_layers > 2;
+    for (int l = 0; l < trial->n_layers; l++) {
+        ptrdiff_t n_in = layers[l].n_in, n = layers[l].n;
+        record_rows(to, "W and b", n_in + 1, n, layers[l].stride, layers[l].W);
+        if (all || l == trial->n_layers - 1) {
+            record(to, "z", n, layers[l].z);
+            record(to, "a", n, layers[l].a);
+        }
+        double beside = 0.0;
+        for (ptrdiff_t i = 0; i < n_in; i++)
+            beside +=
+                others_than_zero(layers[l].stride - n, layers[l].W + i * layers[l].stride + n);
+        record(to, "other than 0.0 beside W", 1, &beside);
+        if (l == 0)
+            continue; /* its deltas are not kept */
+        record_rows(to, "W transposed", n, n_in, layers[l - 1].stride, layers[l].Wt);
+        if (!all)
+            continue;
+        record(to, "deltas", n, layers[l].delta);
+        beside = others_than_zero(layers[l].stride - n, layers[l].delta + n);
+        record(to, "other than 0.0 beside the deltas", 1, &beside);
+    }
+}
+
 static void step_of_row(const row_trial *trial, bp_row_layer *layers, const double *x,
                         const double *t, results *to) {
-    bp_row_layer *last = &layers[N_LAYERS - 1];
+    const int n_layers = trial->n_layers;
+    bp_row_layer *last = &layers[n_layers - 1];
     double scale[2], lr = trial->lr;
     layers[0].x = x;
-    for (int l = 0; l < N_LAYERS - 1; l++)
+    if (one_vector_each(trial, layers)) {
+        layers[0].kernel->row_of_two(layers, t, trial->through_activation, lr, trial->train_biases);
+        record_row_layers(trial, layers, to);
+        return;
+    }
+    for (int l = 0; l < n_layers - 1; l++)
         layers[l].activation->row_forward(&layers[l], scale);
     if (trial->through_activation) {
         last->activation->row_outputs(last, t);
@@ -537,7 +584,7 @@ static void step_of_row(const row_trial *trial, bp_row_layer *layers, const doub
         last->activation->row_forward(last, scale);
         last->kernel->row_differences(last, t);
     }
-    for (int l = N_LAYERS - 1; l > 0; l--) {
+    for (int l = n_layers - 1; l > 0; l--) {
         bp_row_layer *above = &layers[l], *layer = &layers[l - 1];
         if (l > 1)
             layer->activation->row_hidden_deltas(layer, above);
@@ -546,28 +593,16 @@ static void step_of_row(const row_trial *trial, bp_row_layer *layers, const doub
         above->kernel->row_step(above, lr, trial->train_biases);
         layer->kernel->row_step_transposed(layer, above, lr);
     }
-    for (int l = 0; l < N_LAYERS; l++) {
-        ptrdiff_t n_in = layers[l].n_in, n = layers[l].n;
-        record(to, "z", n, layers[l].z);
-        record(to, "a", n, layers[l].a);
-        record_rows(to, "W and b", n_in + 1, n, layers[l].stride, layers[l].W);
-        if (l == 0)
-            continue; /* its deltas are not kept */
-        record_rows(to, "W transposed", n, n_in, layers[l - 1].stride, layers[l].Wt);
-        record(to, "deltas", n, layers[l].delta);
-        double beside = 0.0;
-        for (ptrdiff_t j = n; j < layers[l].stride; j++)
-            beside += layers[l].delta[j] != 0.0;
-        record(to, "other than 0.0 beside the deltas", 1, &beside);
-    }
+    record_row_layers(trial, layers, to);
 }
 
 static void try_rows(const bp_kernel *kernel, results *to) {
     row_trial trial;
-    ptrdiff_t most = below(2) == 0 ? 10 : 80;
-    for (int l = 0; l <= N_LAYERS; l++)
+    trial.n_layers = 2 + (int)below(2);
+    ptrdiff_t most = trial.n_layers == 2 ? 8 : below(2) == 0 ? 10 : 80;
+    for (int l = 0; l <= trial.n_layers; l++)
         trial.sizes[l] = 1 + below(most);
-    for (int l = 0; l < N_LAYERS; l++) {
+    for (int l = 0; l < trial.n_layers; l++) {
         trial.activations[l] = (int)below(bp_n_activations - 1);
         trial.w[l] = numbers((trial.sizes[l] + 1) * trial.sizes[l + 1], 1.0);
     }
@@ -575,13 +610,14 @@ static void try_rows(const bp_kernel *kernel, results *to) {
     trial.through_activation = below(2) == 0, trial.lr = between(0.0, 0.5);
     /* softmax, the last of the table, has no derivative. */
     if (!trial.through_activation && below(2) == 0)
-        trial.activations[N_LAYERS - 1] = bp_n_activations - 1;
+        trial.activations[trial.n_layers - 1] = bp_n_activations - 1;
     double *x = numbers(N_STEPS * trial.sizes[0], 1.0);
-    double *t = numbers(N_STEPS * trial.sizes[N_LAYERS], 1.0);
-    bp_row_layer layers[N_LAYERS];
+    double *t = numbers(N_STEPS * trial.sizes[trial.n_layers], 1.0);
+    bp_row_layer layers[MOST_LAYERS];
     make_row_layers(kernel, &trial, layers);
     for (int s = 0; s < N_STEPS; s++)
-        step_of_row(&trial, layers, x + s * trial.sizes[0], t + s * trial.sizes[N_LAYERS], to);
+        step_of_row(&trial, layers, x + s * trial.sizes[0], t + s * trial.sizes[trial.n_layers],
+                    to);
 }
 
 static void try_sums(const bp_kernel *kernel, results *to) {
