@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests on a kernel that is built with sanitizers, in a folder of its own: tools/sanitize.sh address|thread [PYTHON]
 #
-# address: AddressSanitizer, UndefinedBehaviorSanitizer and Cython's checks, by gcc: the whole suite.
+# address: AddressSanitizer, UndefinedBehaviorSanitizer and Cython's checks, by gcc: the tests that reach the kernel.
 # thread:  ThreadSanitizer, by clang with its own OpenMP runtime: the tests of threads, and the parity tests with three.
 #
 # Every report is printed in the end, also those of subprocesses, and makes the status 1. PYTHON has what the extra
@@ -110,9 +110,12 @@ address)
     for condition in little_memory small_stacks_of_workers; do
         left_out+=(--deselect "tests/test_hostile.py::test_condition[$condition]")
     done
-    # The estimators reach the kernel by what the other tests call, and scikit-learn's own tests of them take long. What
-    # is asked of the definition alone does not reach it.
-    left_out+=(--ignore tests/test_estimators.py --ignore tests/test_estimators_sklearn.py -k "not reference-")
+    # The estimators, checkpoints and the examples of the documents reach the kernel by what the other tests call, and
+    # take long. What is asked of the definition alone does not reach it.
+    for name in estimators estimators_sklearn checkpoint docs; do
+        left_out+=(--ignore "tests/test_$name.py")
+    done
+    left_out+=(-k "not reference-")
     tests "${left_out[@]}" || status=1
     ;;
 thread)
