@@ -125,14 +125,16 @@ def _real(argument: str, value: Any, allowed: str, otherwise: str) -> float:
 
 def within(value: float, interval: str) -> bool:
     """Whether a number is in an interval such as "[0, 1)"; the host may have set Python's own comparisons otherwise."""
-    return _kernel.within(value, *_ends(interval))
+    return _kernel.within(value, *_known_ends(interval))
 
 
-@lru_cache
 def _ends(interval: str) -> tuple[float, float, bool, bool]:
     """An interval's ends, and whether they are of it."""
     low, high = interval[1:-1].split(",")
     return float(low), float(high), interval[0] == "[", interval[-1] == "]"
+
+
+_known_ends = lru_cache(_ends)
 
 
 def threads(n_threads: SupportsIndex | None, multiply_adds: float) -> int:

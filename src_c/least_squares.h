@@ -36,7 +36,7 @@ static void bp_add_products(ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t start, pt
                             double *C, double *scratch) {
     for (ptrdiff_t j = start; j < stop; j += BP_TILE_WIDTH) {
         ptrdiff_t end = stop - j < BP_TILE_WIDTH ? stop : j + BP_TILE_WIDTH;
-        bp_packed_product(end < rows ? end : rows, end - j, depth, bp_factor_of(left, 1, stride),
+        bp_packed_product(bp_least(end, rows), end - j, depth, bp_factor_of(left, 1, stride),
                           right + j, stride, 0, C + j, stride, first, NULL, scratch);
     }
 }

@@ -26,7 +26,7 @@ static void bp_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z, const
                              const double *t, const double *scale, double *L) {
     (void)o;
     for (ptrdiff_t start = 0; start < rows; start += BP_LANES) {
-        ptrdiff_t stop = rows - start < BP_LANES ? rows - start : BP_LANES;
+        ptrdiff_t stop = bp_least(rows - start, BP_LANES);
         double log_S[BP_LANES];
         for (ptrdiff_t s = 0; s < BP_LANES; s++)
             log_S[s] = s < stop ? scale[2 * (start + s) + 1] : 2.0;
@@ -48,9 +48,9 @@ static void bp_binary_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z
     ptrdiff_t s = 0, j = 0;
     (void)o, (void)scale;
     for (ptrdiff_t start = 0; start < rows * n; start += CHUNK) {
-        ptrdiff_t stop = rows * n - start < CHUNK ? rows * n - start : CHUNK;
+        ptrdiff_t stop = bp_least(rows * n - start, CHUNK);
         for (ptrdiff_t k = 0; k < stop; k += BP_LANES) {
-            bp_part part = bp_part_of(stop - k < BP_LANES ? stop - k : BP_LANES);
+            bp_part part = bp_part_of(bp_least(stop - k, BP_LANES));
             bp_vec z_k = bp_load_last(z + start + k, part), t_k = bp_load_part(t + start + k, part);
             bp_store_part(term + k, part,
                           (bp_positive(z_k) - z_k * t_k) + bp_log1p(bp_exp(-bp_abs(z_k))));
@@ -105,7 +105,7 @@ BP_INLINE bp_vec bp_slope(bp_vec d, double high) {
 BP_INLINE void bp_slopes(double high, ptrdiff_t n, const double *a, const double *t,
                          double *delta) {
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec d = bp_load_part(a + k, part) - bp_load_part(t + k, part);
         bp_store_part(delta + k, part, bp_slope(d, high));
     }

@@ -48,7 +48,7 @@ BP_INLINE bp_factor bp_factor_of(const double *at, ptrdiff_t row, ptrdiff_t step
 
 /* The scratch of products with sums of up to longest terms, of rows of A up to widest. */
 static ptrdiff_t bp_scratch(ptrdiff_t longest, ptrdiff_t widest) {
-    ptrdiff_t depth = longest < BP_DEPTH ? longest : BP_DEPTH;
+    ptrdiff_t depth = bp_least(longest, BP_DEPTH);
     ptrdiff_t rows = (widest + BP_TILE_ROWS - 1) / BP_TILE_ROWS * BP_TILE_ROWS; /* whole tiles */
     return depth * BP_TILE_WIDTH + (rows < BP_COPY / depth ? rows * depth : BP_COPY);
 }
@@ -228,12 +228,12 @@ static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_f
         int last = piece + 1 == pieces;
         ptrdiff_t most = copies ? BP_COPY / part / BP_TILE_ROWS * BP_TILE_ROWS : rows;
         for (ptrdiff_t i = 0; i < rows; i += most) {
-            ptrdiff_t block = rows - i < most ? rows - i : most;
+            ptrdiff_t block = bp_least(rows - i, most);
             bp_factor A_part = {A.at + i * A.row + start * A.step, A.row, A.step, A.tile};
             if (copies)
                 A_part = bp_copied(block, part, A_part, copy);
             for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH) {
-                ptrdiff_t width = n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH;
+                ptrdiff_t width = bp_least(n - j, BP_TILE_WIDTH);
                 if (transposed)
                     bp_transposed(width, part, B + j * B_step + start, B_step, panel, width);
                 else
@@ -254,8 +254,8 @@ static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
         return;
     }
     for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)
-        bp_columns(rows, n - j < BP_TILE_WIDTH ? n - j : BP_TILE_WIDTH, depth, A, B + j, B_step,
-                   C + j, C_row, first, bias == NULL ? NULL : bias + j);
+        bp_columns(rows, bp_least(n - j, BP_TILE_WIDTH), depth, A, B + j, B_step, C + j, C_row,
+                   first, bias == NULL ? NULL : bias + j);
 }
 
 #endif

@@ -36,8 +36,8 @@ BP_INLINE int bp_zeros_pay(double share, ptrdiff_t n) {
  * large (bp_is_large). */
 static ptrdiff_t bp_layer_scratch(ptrdiff_t longest, ptrdiff_t widest) {
     const ptrdiff_t words = (longest + BP_WORD - 1) / BP_WORD, most_words = BP_MARKED / BP_WORD;
-    const ptrdiff_t rows = widest < BP_MARKED ? widest : BP_MARKED;
-    const ptrdiff_t copied = (words < most_words ? words : most_words) * BP_WORD;
+    const ptrdiff_t rows = bp_least(widest, BP_MARKED);
+    const ptrdiff_t copied = bp_least(words, most_words) * BP_WORD;
     const ptrdiff_t sparse = BP_PANEL + BP_BITS + rows * (BP_STRIP + copied);
     const ptrdiff_t dense = bp_scratch(longest, widest);
     return longest > BP_UNPACKED / widest && sparse > dense ? sparse : dense;
@@ -81,8 +81,7 @@ typedef struct {
 static void bp_mark(bp_marked A) {
     for (ptrdiff_t k = 0; k < A.depth; k += BP_WORD, A.at += A.panel)
         for (ptrdiff_t r = 0; r < A.rows; r++)
-            *A.bits++ =
-                bp_not_zero(A.depth - k < BP_WORD ? A.depth - k : BP_WORD, A.at + r * A.row);
+            *A.bits++ = bp_not_zero(bp_least(A.depth - k, BP_WORD), A.at + r * A.row);
 }
 
 /* What a panel adds to n_vecs vectors of every row of C, the last of them in part. n_vecs is a
@@ -162,7 +161,7 @@ static void bp_sparse_product(bp_marked A, ptrdiff_t n, const double *B, ptrdiff
         ptrdiff_t padded = end - j, width = end < n ? padded : n - j;
         bp_marked part = A;
         for (ptrdiff_t k = 0; k < A.depth; k += BP_WORD, part.at += A.panel, part.bits += A.rows) {
-            part.depth = A.depth - k < BP_WORD ? A.depth - k : BP_WORD;
+            part.depth = bp_least(A.depth - k, BP_WORD);
             if (width < padded)
                 memset(panel, 0, (size_t)(part.depth * padded) * sizeof *panel);
             if (transposed)
@@ -191,8 +190,8 @@ static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const
     for (ptrdiff_t i = 0; i < rows; i += BP_MARKED)
         for (ptrdiff_t k = 0; k < depth; k += BP_MARKED) {
             bp_marked part = {.at = A + i * depth + k, .row = depth, .panel = BP_WORD};
-            part.rows = rows - i < BP_MARKED ? rows - i : BP_MARKED;
-            part.depth = depth - k < BP_MARKED ? depth - k : BP_MARKED;
+            part.rows = bp_least(rows - i, BP_MARKED);
+            part.depth = bp_least(depth - k, BP_MARKED);
             part.bits = (uint64_t *)(scratch + BP_PANEL);
             bp_mark(part);
             bp_sparse_product(part, n, B + (transposed ? k : k * B_step), B_step, transposed,
@@ -229,13 +228,13 @@ static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, c
     for (ptrdiff_t i = 0; i < m; i += BP_MARKED)
         for (ptrdiff_t k = 0; k < rows; k += BP_MARKED) {
             bp_marked part = {.row = BP_WORD, .bits = bits};
-            part.rows = m - i < BP_MARKED ? m - i : BP_MARKED;
-            part.depth = rows - k < BP_MARKED ? rows - k : BP_MARKED;
+            part.rows = bp_least(m - i, BP_MARKED);
+            part.depth = bp_least(rows - k, BP_MARKED);
             part.panel = part.rows * BP_WORD;
             double *copy = strip + part.rows * BP_STRIP;
             part.at = copy;
             for (ptrdiff_t w = 0; w < part.depth; w += BP_WORD)
-                bp_transposed(part.depth - w < BP_WORD ? part.depth - w : BP_WORD, part.rows,
+                bp_transposed(bp_least(part.depth - w, BP_WORD), part.rows,
                               A + (k + w) * A_step + i, A_step, copy + w * part.rows, BP_WORD);
             bp_mark(part);
             int starts = first && k == 0;
@@ -245,7 +244,7 @@ static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, c
                 continue;
             }
             for (ptrdiff_t j = 0; j < inputs; j += BP_STRIP) {
-                ptrdiff_t width = inputs - j < BP_STRIP ? inputs - j : BP_STRIP;
+                ptrdiff_t width = bp_least(inputs - j, BP_STRIP);
                 double *to = C + j * n + i;
                 if (!starts)
                     bp_transposed(width, part.rows, to, n, strip, width);

@@ -67,7 +67,7 @@ BP_INLINE double bp_change_all(bp_change change, ptrdiff_t n, bp_factors by, con
             sums.part[v] = sums.part[v] + bp_load(with + at) * q_k;
         }
     for (int v = 0; k < n; v++, k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec q_k = change(bp_load_part(q + k, part), bp_load_part(x + k, part), by);
         bp_store_part(q + k, part, q_k);
         /* Where no element is, an infinite factor may have made a NaN. */
@@ -102,7 +102,7 @@ static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
             sums.part[v] = sums.part[v] + bp_load(x + at) * bp_load(y + at);
         }
     for (int v = 0; k < n; v++, k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec product = bp_load_part(x + k, part) * bp_load_part(y + k, part);
         sums.part[v] = sums.part[v] + bp_keep(part, product, bp_set(0.0));
     }
@@ -114,7 +114,7 @@ static double bp_largest(ptrdiff_t n, const double *x) {
     double lanes[BP_LANES], found = 0.0;
     bp_vec most = bp_set(0.0);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec x_k = bp_abs(bp_keep(part, bp_load_part(x + k, part), bp_set(0.0)));
         most = bp_select(bp_less(most, x_k), x_k, most);
     }
@@ -127,7 +127,7 @@ static double bp_largest(ptrdiff_t n, const double *x) {
 /* out = w + t*d. */
 static void bp_moved(ptrdiff_t n, const double *w, double t, const double *d, double *out) {
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_store_part(out + k, part, bp_load_part(w + k, part) + t * bp_load_part(d + k, part));
     }
 }

@@ -28,7 +28,7 @@ BP_INLINE bp_vec bp_mean_gradient_of(bp_mean mean, bp_vec g) {
 static void bp_mean_gradient(ptrdiff_t n, double batch, double *g) {
     bp_mean mean = bp_mean_of(batch);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_store_part(g + k, part, bp_mean_gradient_of(mean, bp_load_part(g + k, part)));
     }
 }
@@ -139,7 +139,7 @@ static void bp_penalize(ptrdiff_t n, double batch, double l1, double l2, const d
                         double *g) {
     bp_mean mean = bp_mean_of(batch);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec w_k = bp_load_part(w + k, part);
         bp_vec g_k = bp_mean_gradient_of(mean, bp_load_part(g + k, part));
         bp_store_part(g + k, part, (g_k + l2 * w_k) + l1 * bp_sign(w_k));

@@ -18,7 +18,7 @@ static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff
     bp_packed_product(1, rows, n_in, bp_factor_of(layer->W, 0, 1), layer->x + start * n_in, n_in, 1,
                       z, 0, 1, NULL, layer->scratch);
     for (ptrdiff_t s = 0; s < rows; s += BP_LANES) {
-        bp_part part = bp_part_of(rows - s < BP_LANES ? rows - s : BP_LANES);
+        bp_part part = bp_part_of(bp_least(rows - s, BP_LANES));
         bp_store_part(z + s, part, bp_load_part(z + s, part) + layer->b[0]);
     }
 }
@@ -27,7 +27,7 @@ static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff
 BP_INLINE void bp_drop(ptrdiff_t n, const double *mask, const double *x, int times, double *out) {
     const bp_vec zero = bp_set(0.0);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
-        bp_part part = bp_part_of(n - k < BP_LANES ? n - k : BP_LANES);
+        bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec m = bp_load_part(mask + k, part), x_k = bp_load_part(x + k, part);
         bp_store_part(out + k, part, bp_select(bp_equal(m, zero), zero, times ? x_k * m : x_k));
     }
@@ -70,7 +70,7 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
                         ptrdiff_t stop) {
     static const double one = 1.0;
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
-    const ptrdiff_t inputs = stop < n_in ? stop : n_in;
+    const ptrdiff_t inputs = bp_least(stop, n_in);
     if (n == 1 && start < inputs) /* lanes run over inputs */
         bp_product(1, inputs - start, rows, bp_factor_of(layer->delta, 0, 1), layer->x + start,
                    n_in, layer->dW + start, 0, first, NULL, layer->scratch);
@@ -84,7 +84,7 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
 
 static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
-    stop = stop < n_in ? stop : n_in;
+    stop = bp_least(stop, n_in);
     if (start < stop && !bp_is_large(n, n_in))
         bp_transposed(stop - start, n, layer->W + start * n, n, layer->Wt + start, n_in);
 }

@@ -25,6 +25,8 @@
 #define BP_COLD static
 #endif
 
+BP_INLINE ptrdiff_t bp_least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
 /* ---- BP_LANES, the types, and what differs ---- */
 
 #if defined(BP_TARGET_AVX512)
