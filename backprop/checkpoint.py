@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from . import arguments, text_file
+from . import arguments
 from .errors import DivergenceError
 from .network import Network, data, rows_of
 
@@ -93,7 +93,7 @@ class Keeper:
 
     def read(self) -> "Training | None":
         """How far this run is, if there is a file."""
-        from . import training_file
+        from . import text_file, training_file
 
         text_file.remove_parts(self.path)
         if not os.path.exists(self.path):
