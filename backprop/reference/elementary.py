@@ -13,7 +13,7 @@ def _context(digits: int) -> Context:
 
 def _nearest(function: Callable[[Context], Decimal], plus: int = 0) -> float:
     """The double nearest to a real number plus an integer; the function's last digit is right to within one unit."""
-    digits = 40
+    digits = 28
     while True:
         context, digits = _context(digits), 2 * digits
         value = function(context)
