@@ -703,21 +703,14 @@ cdef void update(Shared *shared, Block *block, int thread, double batch) noexcep
 # Plain SGD with batches of one row: layers in the form that suits that.
 
 
-cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, bint narrow, const bp_loss *loss, double *scale,
-                    const double *x, const double *t, double lr, bint train_biases) noexcept nogil:
-    """Forward, backward and step, all in one: every gradient is a single product and is used at once.
+cdef void sgd_layers(bp_row_layer *layers, Py_ssize_t n_layers, const bp_loss *loss, double *scale, const double *t,
+                     double lr, bint train_biases) noexcept nogil:
+    """Forward, backward and step, layer by layer.
 
-    A layer's weights change when the deltas of the layer below have been taken from them. narrow: row_of_two does it.
-    Returns the row's loss.
+    A layer's weights change when the deltas of the layer below have been taken from them.
     """
     cdef bp_row_layer *last = layers + n_layers - 1
     cdef Py_ssize_t l
-    cdef double L
-    layers.x = x
-    if narrow:
-        layers.kernel.row_of_two(layers, t, loss.through_activation, lr, train_biases)
-        loss.values(1, last.n, last.z, last.a, t, scale, &L)
-        return L
     for l in range(n_layers - 1):
         layers[l].activation.row_forward(&layers[l], scale)
     if loss.through_activation:
@@ -735,6 +728,21 @@ cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, bint narrow, cons
         layers.kernel.row_step_transposed(layers, &layers[1], lr)
     else:
         layers.kernel.row_step(layers, lr, train_biases)
+
+
+cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, bint narrow, const bp_loss *loss, double *scale,
+                    const double *x, const double *t, double lr, bint train_biases) noexcept nogil:
+    """A row's part of training, all in one: every gradient is a single product and is used at once.
+
+    narrow: row_of_two does it. Returns the row's loss.
+    """
+    cdef const bp_row_layer *last = layers + n_layers - 1
+    cdef double L
+    layers.x = x
+    if narrow:
+        layers.kernel.row_of_two(layers, t, loss.through_activation, lr, train_biases)
+    else:
+        sgd_layers(layers, n_layers, loss, scale, t, lr, train_biases)
     loss.values(1, last.n, last.z, last.a, t, scale, &L)
     return L
 
