@@ -272,11 +272,15 @@ class Checks:
         return file
 
     def child(self, python: Python, site: pathlib.Path, target: str | None = None, reference: bool = True) -> Checked:
-        """cross_child.py in this Python with each instruction set; the widest must be the target, if one is given."""
-        command = [ROOT / "tools" / "cross_child.py", "check", self.stored, *([] if reference else ["--no-reference"])]
+        """cross_child.py in this Python with each instruction set; the widest must be the target, if one is given.
 
-        def account_of(chosen: str) -> dict[str, Any]:
-            account: dict[str, Any] = json.loads(python(*command, BACKPROP_TARGET=chosen).splitlines()[-1])
+        The reference knows no instruction sets: it is asked beside the widest.
+        """
+        command = [ROOT / "tools" / "cross_child.py", "check", self.stored]
+
+        def account_of(chosen: str, with_reference: bool = False) -> dict[str, Any]:
+            more = [] if with_reference else ["--no-reference"]
+            account: dict[str, Any] = json.loads(python(*command, *more, BACKPROP_TARGET=chosen).splitlines()[-1])
             if account["differ"]:
                 where = "; ".join(account["where"][:20])
                 raise CheckError(f"{account['target']}: {account['differ']:,} of {account['values']:,} differ: {where}")
@@ -284,7 +288,7 @@ class Checks:
                 raise CheckError(f"another build was tested: {account['package']}")
             return account
 
-        first = account_of("")
+        first = account_of("", reference)
         if target not in (None, first["target"]):
             raise CheckError(f"the instruction set is {first['target']}, not {target}")
         values = first["values"] + sum(account_of(narrower)["values"] for narrower in first["targets"][1:])
