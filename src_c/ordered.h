@@ -29,6 +29,7 @@ enum {
     BP_WIDE = BP_TILE_WIDTH >= 32,
     BP_COPY = BP_WIDE ? 0 : 61440,
     BP_AHEAD = 16,
+    BP_VECS_OF_LINE = (8 + BP_LANES - 1) / BP_LANES,
     /* What B may take of the second-level cache, in doubles, where it is read as it lies. */
     BP_UNPACKED = 4608,
     /* Fewer rows than these do not pay for packing. */
@@ -56,10 +57,11 @@ static ptrdiff_t bp_scratch(ptrdiff_t longest, ptrdiff_t widest) {
 /* One tile: n_rows x n_vecs sums, the last vector in part. n_rows, n_vecs and full are constants
  * where this is called, so that the accumulators stay in registers.
  *
- * first: start at 0.0, else at C. bias (or NULL): added at the end. */
+ * first: start at 0.0, else at C. bias (or NULL): added at the end. panel (or NULL): where B is
+ * copied to in whole vectors, which takes no time beside the sums. */
 BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_factor A,
                        const double *B, ptrdiff_t B_step, double *C, ptrdiff_t C_row, bp_part part,
-                       int first, const double *bias) {
+                       int first, const double *bias, double *panel) {
     bp_vec sum[BP_TILE_ROWS][BP_TILE_VECS];
 #define BP_EACH(n, k) for (int k = 0; k < n; k++)
 #define BP_VEC(p, v)                                                                               \
@@ -78,6 +80,12 @@ BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_fac
             bp_fetch(A.at + BP_AHEAD * A.step + (n_rows - 1) * A.row);
         }
         BP_EACH(n_vecs, v) b[v] = BP_VEC(B, v);
+        if (panel != NULL) {
+            for (int v = 0; v < n_vecs; v += BP_VECS_OF_LINE)
+                bp_fetch(B + BP_AHEAD * B_step + v * BP_LANES);
+            BP_EACH(n_vecs, v) bp_store(panel + v * BP_LANES, b[v]);
+            panel += n_vecs * BP_LANES;
+        }
         BP_EACH(n_rows, r) {
             bp_vec a = bp_spread(A.at + r * A.row);
             BP_EACH(n_vecs, v) sum[r][v] = sum[r][v] + a * b[v];
@@ -100,31 +108,41 @@ BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_fac
 #undef BP_EACH
 }
 
-/* Tiles of one width, from the first row to the last. */
+/* Tiles of one width, from the first row to the last. panel (or NULL): where the first of them
+ * copies B to, for those that follow. */
 BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, bp_factor A,
                          const double *B, ptrdiff_t B_step, double *C, ptrdiff_t C_row,
-                         bp_part part, int first, const double *bias) {
-#define BP_TILE(n) bp_tile(n, n_vecs, full, depth, A, B, B_step, C, C_row, part, first, bias)
+                         bp_part part, int first, const double *bias, double *panel) {
+#define BP_TILE(n, panel)                                                                          \
+    bp_tile(n, n_vecs, full, depth, A, B, B_step, C, C_row, part, first, bias, panel)
+    if (panel != NULL && rows > BP_TILE_ROWS) {
+        BP_TILE(BP_TILE_ROWS, panel);
+        A.at += A.tile;
+        B = panel;
+        B_step = n_vecs * BP_LANES;
+        C += BP_TILE_ROWS * C_row;
+        rows -= BP_TILE_ROWS;
+    }
     for (; rows >= BP_TILE_ROWS; rows -= BP_TILE_ROWS) {
-        BP_TILE(BP_TILE_ROWS);
+        BP_TILE(BP_TILE_ROWS, NULL);
         A.at += A.tile;
         C += BP_TILE_ROWS * C_row;
     }
     switch (rows) {
     case 5:
-        BP_TILE(5);
+        BP_TILE(5, NULL);
         break;
     case 4:
-        BP_TILE(4);
+        BP_TILE(4, NULL);
         break;
     case 3:
-        BP_TILE(3);
+        BP_TILE(3, NULL);
         break;
     case 2:
-        BP_TILE(2);
+        BP_TILE(2, NULL);
         break;
     case 1:
-        BP_TILE(1);
+        BP_TILE(1, NULL);
         break;
     default:
         break;
@@ -132,18 +150,18 @@ BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, 
 #undef BP_TILE
 }
 
-/* Up to BP_TILE_WIDTH columns. */
+/* Up to BP_TILE_WIDTH columns; panel as above. */
 static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
-                       ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first,
-                       const double *bias) {
+                       ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
+                       double *panel) {
     ptrdiff_t n_vecs = (n + BP_LANES - 1) / BP_LANES;
     ptrdiff_t last = n - (n_vecs - 1) * BP_LANES;
     bp_part part = bp_part_of(last);
 #define BP_COLUMN(v)                                                                               \
     if (last == BP_LANES)                                                                          \
-        bp_column(v, 1, rows, depth, A, B, B_step, C, C_row, part, first, bias);                   \
+        bp_column(v, 1, rows, depth, A, B, B_step, C, C_row, part, first, bias, panel);            \
     else                                                                                           \
-        bp_column(v, 0, rows, depth, A, B, B_step, C, C_row, part, first, bias);
+        bp_column(v, 0, rows, depth, A, B, B_step, C, C_row, part, first, bias, panel);
     switch (n_vecs) {
     case 1:
         BP_COLUMN(1) break;
@@ -160,18 +178,6 @@ static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
 #endif
     }
 #undef BP_COLUMN
-}
-
-/* A panel of B: depth rows of width numbers, panel_step from one to the next. */
-BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdiff_t B_step,
-                       double *panel, ptrdiff_t panel_step) {
-    for (; depth > 0; depth--, B += B_step, panel += panel_step) {
-        ptrdiff_t j = 0;
-        for (; j + BP_LANES <= width; j += BP_LANES)
-            bp_store(panel + j, bp_load(B + j));
-        for (; j < width; j++)
-            panel[j] = B[j];
-    }
 }
 
 /* to[j][i] = from[i][j] for i below rows and j below n, each with a row of its own length. */
@@ -234,12 +240,17 @@ static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_f
                 A_part = bp_copied(block, part, A_part, copy);
             for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH) {
                 ptrdiff_t width = bp_least(n - j, BP_TILE_WIDTH);
-                if (transposed)
+                int starts = first && piece == 0;
+                const double *ends = last && bias != NULL ? bias + j : NULL;
+                double *c = C + i * C_row + j;
+                if (transposed) {
                     bp_transposed(width, part, B + j * B_step + start, B_step, panel, width);
-                else
-                    bp_pack(part, width, B + start * B_step + j, B_step, panel, width);
-                bp_columns(block, width, part, A_part, panel, width, C + i * C_row + j, C_row,
-                           first && piece == 0, last && bias != NULL ? bias + j : NULL);
+                    bp_columns(block, width, part, A_part, panel, width, c, C_row, starts, ends,
+                               NULL);
+                } else {
+                    bp_columns(block, width, part, A_part, B + start * B_step + j, B_step, c, C_row,
+                               starts, ends, panel);
+                }
             }
         }
     }
@@ -255,7 +266,7 @@ static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
     }
     for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH)
         bp_columns(rows, bp_least(n - j, BP_TILE_WIDTH), depth, A, B + j, B_step, C + j, C_row,
-                   first, bias == NULL ? NULL : bias + j);
+                   first, bias == NULL ? NULL : bias + j, NULL);
 }
 
 #endif

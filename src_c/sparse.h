@@ -97,7 +97,7 @@ BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, doub
             BP_EACH(v) sum[v] = bp_set(0.0);
         } else {
             /* Rows of C are far from each other, so that nothing else fetches them. */
-            for (int v = 0; v < n_vecs; v += (8 + BP_LANES - 1) / BP_LANES)
+            for (int v = 0; v < n_vecs; v += BP_VECS_OF_LINE)
                 bp_fetch(C + 4 * C_row + v * BP_LANES);
             BP_EACH(v) sum[v] = BP_VEC(C, v);
         }
@@ -145,6 +145,18 @@ static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, doubl
 #undef BP_CASE
     default:
         break;
+    }
+}
+
+/* A panel of B: depth rows of width numbers, panel_step from one to the next. */
+BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdiff_t B_step,
+                       double *panel, ptrdiff_t panel_step) {
+    for (; depth > 0; depth--, B += B_step, panel += panel_step) {
+        ptrdiff_t j = 0;
+        for (; j + BP_LANES <= width; j += BP_LANES)
+            bp_store(panel + j, bp_load(B + j));
+        for (; j < width; j++)
+            panel[j] = B[j];
     }
 }
 
