@@ -29,6 +29,7 @@ enum {
     BP_WIDE = BP_TILE_WIDTH >= 32,
     BP_COPY = BP_WIDE ? 0 : 61440,
     BP_AHEAD = 16,
+    /* Of a cache line, at least one. */
     BP_VECS_OF_LINE = (8 + BP_LANES - 1) / BP_LANES,
     /* What B may take of the second-level cache, in doubles, where it is read as it lies. */
     BP_UNPACKED = 4608,
@@ -240,17 +241,12 @@ static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_f
                 A_part = bp_copied(block, part, A_part, copy);
             for (ptrdiff_t j = 0; j < n; j += BP_TILE_WIDTH) {
                 ptrdiff_t width = bp_least(n - j, BP_TILE_WIDTH);
-                int starts = first && piece == 0;
-                const double *ends = last && bias != NULL ? bias + j : NULL;
-                double *c = C + i * C_row + j;
-                if (transposed) {
+                const double *from = transposed ? panel : B + start * B_step + j;
+                if (transposed)
                     bp_transposed(width, part, B + j * B_step + start, B_step, panel, width);
-                    bp_columns(block, width, part, A_part, panel, width, c, C_row, starts, ends,
-                               NULL);
-                } else {
-                    bp_columns(block, width, part, A_part, B + start * B_step + j, B_step, c, C_row,
-                               starts, ends, panel);
-                }
+                bp_columns(block, width, part, A_part, from, transposed ? width : B_step,
+                           C + i * C_row + j, C_row, first && piece == 0,
+                           last && bias != NULL ? bias + j : NULL, transposed ? NULL : panel);
             }
         }
     }
