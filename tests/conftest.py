@@ -1,6 +1,7 @@
 """One suite, two engines: the reference and the kernel behind the same few functions."""
 
 import os
+import tempfile
 
 import hypothesis
 import pytest
@@ -44,6 +45,17 @@ def engine(request):
 def engines():
     """(reference, kernel), for tests that compare them."""
     return tuple(ENGINES.values())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory):
+    """A folder that takes with it what examples leave in temporary folders, and child processes that are killed."""
+    tmp_path_factory.getbasetemp()  # pytest's own, which it keeps for a while, is beside it
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            patch.setenv(name, folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 def pytest_collection_modifyitems(config, items):
