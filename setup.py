@@ -3,10 +3,12 @@
 import glob
 import os
 import sys
+from itertools import dropwhile
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # The contract's arithmetic: no fused or reassociated operation, in the generated C too. They come after the user's
 # CFLAGS, so that a -ffast-math there is taken back, for the linker too, which would otherwise add what sets
@@ -27,12 +29,25 @@ extension = Extension(
     sources=["backprop/_kernel.pyx", *sorted(glob.glob("src_c/*.c"))],
     include_dirs=["src_c", np.get_include()],
     depends=[os.path.join("src_c", name) for name in sorted(os.listdir("src_c")) if name.endswith(".h")],
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION"), ("BP_FLAGS", f'"{" ".join(flags)}"')],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION")],
     extra_compile_args=flags,
     extra_link_args=[] if sys.platform == "win32" else flags,
 )
 
+
+class BuildExt(build_ext):
+    """Tells the kernel every flag that it is compiled with: the interpreter's, the user's CFLAGS, and those above."""
+
+    def build_extension(self, ext: Extension) -> None:
+        command = getattr(self.compiler, "compiler_so", [])  # setuptools does not say what it gives to MSVC
+        text = " ".join([*dropwhile(lambda word: not word.startswith("-"), command), *flags])
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        ext.define_macros.append(("BP_FLAGS", f'"{quoted}"'))
+        super().build_extension(ext)
+
+
 setup(
+    cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         [extension],
         compiler_directives={

@@ -305,8 +305,9 @@ class Network:
         y : array_like of shape (n_samples, n_outputs), or (n_samples,)
             Targets; 1-D for one output, or integer classes of a softmax output.
         loss : str or None
-            squared_error (half the squared distance), cross_entropy, binary_cross_entropy; None takes cross_entropy for
-            a softmax output and squared_error otherwise.
+            squared_error (half the squared distance), cross_entropy, binary_cross_entropy, absolute_error, huber or
+            poisson, of those that go with the output; None takes cross_entropy for a softmax output and squared_error
+            otherwise.
         n_threads : int >= 1 or None
             As in `predict`.
         sample_weight : array_like of shape (n_samples,), or None
@@ -336,6 +337,15 @@ class Network:
 
         A file that is there already is replaced as a whole or not at all. The format has a version and hexadecimal
         numbers and is described in docs/network-file.md.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
 
         Examples
         --------

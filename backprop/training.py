@@ -229,7 +229,8 @@ class Training:
         How many there were, those of resumed runs included.
     stopped : str
         Why the run ended: "epochs", all were done; "callback", a callback returned True; what `EarlyStopping` found:
-        "patience", "target_loss", "time_limit"; or what `LBFGS` found: "gradient", "line_search".
+        "patience", "target_loss", "time_limit"; or what the method found: "gradient", "line_search" (`LBFGS`),
+        "damping" (`LevenbergMarquardt`).
     validation_losses : ndarray of shape (epochs,), or (0,)
         With `EarlyStopping`, the watched loss after each epoch, with the weights of that moment.
     best_epoch : int or None
@@ -295,6 +296,11 @@ class Training:
         Returns
         -------
         Training
+
+        Raises
+        ------
+        TypeError, ValueError, DivergenceError
+            As by `fast_train`; the Training stays as it is.
 
         Examples
         --------
@@ -587,7 +593,8 @@ def fast_train(
         Rows a step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which take no other. The last
         batch of an epoch may be shorter.
     shuffle : bool
-        Visit the rows in a new random order in each epoch; LBFGS takes them in their own.
+        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt take them in their
+        own.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         The random stream of the order; None takes fresh entropy. A generator is left advanced if the call succeeds.
     train_biases : bool

@@ -84,9 +84,10 @@ WORKLOADS = {
 NOTES = """\
 In parentheses: backprop's time divided by the peer's, the median of the rounds; below 1, backprop is faster. All \
 compute in double precision but for PyTorch float32, which is left out where single rows are trained and the precision \
-makes no difference. Each peer begins with the same weights and arrives at the same loss or predictions. FANN always \
-trains the biases, and scikit-learn's regression has a linear output; backprop does the same beside them, so in the \
-first two rows its own column shows the median of the runs as the title describes them.
+makes no difference. Each peer begins with the same weights and arrives at the same predictions, or near the same loss \
+(peers.json says how near; each shuffles rows in its own way). FANN always trains the biases, and scikit-learn's \
+regression has a linear output; backprop does the same beside them, so in the first two rows its own column \
+shows the median of the runs as the title describes them.
 """
 
 

@@ -207,6 +207,22 @@ def two_threads() -> None:
     show("784-512-256-10, one thread against two", f"{statistics.median(ratios):.2f}", "1.8")
 
 
+def more_cores() -> None:
+    """Nobody is slower for having cores: as many threads as are taken by default, beside one."""
+    network, (X, _) = workloads.tabular_data()
+    runs = {
+        "4-10-3, row by row": workloads.online_run().train,
+        "20-64-64-1, batches of 32": workloads.tabular_run().train,
+        "784-128-10, batches of 128": workloads.image_run().train,
+        "784-512-256-10, batches of 512": workloads.wide_run().train,
+        "one row of 20-64-64-1, 10,000 times": lambda n: [network.predict(X[:1], n_threads=n) for _ in range(10_000)],
+        "10,000 rows of 20-64-64-1, 10 times": lambda n: [network.predict(X, n_threads=n) for _ in range(10)],
+    }
+    for what, run in runs.items():
+        ratios = [seconds(lambda: run(None)) / seconds(lambda: run(1)) for _ in range(5)]  # noqa: B023
+        show(f"{what}: all cores / one", f"{statistics.median(ratios):.2f}", "1, and noise")
+
+
 def damped_step() -> None:
     """Levenberg-Marquardt on 1,000 rows and 201 weights, against NumPy and LAPACK: Jacobian, matrix, solution, loss."""
     rng, steps, decrease = np.random.default_rng(0), 6, 0.9
@@ -319,6 +335,7 @@ def main() -> None:
     instruction_sets()
     full_batch()
     two_threads()
+    more_cores()
     damped_step()
     definition()
     one_call()

@@ -61,6 +61,23 @@ if LINUX:
                 assert _kernel.max_threads() == count
         assert _kernel.max_threads() == before
 
+    def test_threads_that_share_a_core():
+        """Where workers keep the first thread waiting it goes on alone for a while; no result shows it."""
+        program = """
+import os, numpy as np, backprop
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+X = np.random.default_rng(0).normal(size=(3000, 64))
+net = backprop.Network([64, 200, 200, 2], "relu")
+bits = set()
+for n_threads in (1, 2, 3):
+    run = backprop.fast_train(net, X, X[:, :2], epochs=4, batch_size=200, n_threads=n_threads)
+    again = backprop.fast_train(net, X, X[:, :2], epochs=8, optimizer=backprop.LBFGS(), n_threads=n_threads)
+    arrays = run.losses, run.network.parameters, again.network.parameters, net.predict(X, n_threads=n_threads)
+    bits.add(b"".join(array.tobytes() for array in arrays))
+print(len(bits))
+"""
+        assert shown(program, OMP_NUM_THREADS="3") == "1"
+
     def threads_of_this_process():
         return len(os.listdir("/proc/self/task"))
 

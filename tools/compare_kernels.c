@@ -11,7 +11,7 @@
  *
  * The baseline's products are compared with plain loops. The exit status is 1 if anything differs.
  *
- * To be compiled together with the sources in src_c, with setup.py's flags and -Isrc_c. */
+ * To be compiled together with the sources in src_c, with setup.py's flags, -Isrc_c and -lm. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -54,7 +54,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     tol : float >= 0, default 1e-4
         What counts as an improvement; for "lbfgs", when the gradient is small enough.
     verbose : bool, default False
-        Print a line after each epoch. Nothing else in this library prints.
+        Print a line after each epoch.
     warm_start : bool, default False
         Let fit go on where the last one stopped, optimizer and random stream included: 5 epochs and 5 more are 10.
     momentum : float in [0, 1), default 0.9
