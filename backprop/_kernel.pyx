@@ -110,6 +110,7 @@ cdef extern from "kernel.h":
         const char *name
         int n_moments
         int n_powers
+        int n_settings
         void (*begin)(const double *settings, double *powers, double *rates) noexcept nogil
         void (*update)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n_parameters, double batch,
                        const double *rates, double *w, const double *g, double *moments) noexcept nogil
@@ -829,6 +830,13 @@ cdef class Space:
         return piece
 
 
+cdef int must_be(str what, owner, Py_ssize_t needed, Py_ssize_t given) except -1:
+    """A subclass can say of itself what its arrays do not hold."""
+    if given != needed:
+        raise ValueError(f"{what} of {owner} must be {needed} in number, got {given}")
+    return 0
+
+
 cdef class Pass:
     """Blocks of rows through a network: its layers bound to parameters, and the work space of one block.
 
@@ -848,9 +856,18 @@ cdef class Pass:
         cdef bp_layer *layer
         cdef Block *block
         cdef int thread
-        cdef Py_ssize_t l, k, n_layers = len(names), n_in = sizes[0], n_out = sizes[n_layers], width = n_in + 2 * n_out
-        cdef Py_ssize_t doubles, own, most, pieces, worth, transposed = 0
+        cdef Py_ssize_t l, k, n_layers = len(names), n_in, n_out, width
+        cdef Py_ssize_t doubles, own, most, pieces, worth, transposed = 0, n_parameters = 0
         cdef bint backward = gradient is not None
+        self.parameters, self.gradient = parameters, gradient
+        must_be("the activations", sizes, len(sizes) - 1, n_layers)
+        for l in range(n_layers):
+            n_parameters += (sizes[l] + 1) * sizes[l + 1]
+        must_be("the parameters", sizes, n_parameters, parameters.shape[0])
+        if backward:
+            must_be("the gradients", sizes, n_parameters, self.gradient.shape[0])
+        n_in, n_out = sizes[0], sizes[n_layers]
+        width = n_in + 2 * n_out
         for l in range(n_layers):
             width += sizes[l + 1] * (2 if backward else 1)
             if backward and l < n_layers - 1 and activations[ACTIVATIONS.index(names[l])].of_z:
@@ -868,7 +885,6 @@ cdef class Pass:
         own = aligned(BP_RATES + 2) + kernel.scratch(max(BP_PASS_PIVOTS, rows * n_out, *sizes), max(sizes))
         self.space = Space(doubles + n_threads * aligned(own))
         self.table = bytearray(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)))
-        self.parameters, self.gradient = parameters, gradient
         shared.n_threads, shared.blocks = n_threads, <Block *>PyByteArray_AS_STRING(self.table)
         shared.n_layers, shared.n_in, shared.n_out, shared.rows = n_layers, n_in, n_out, rows
         shared.x, shared.t = self.space.take(rows * n_in), self.space.take(rows * n_out)
@@ -1186,6 +1202,9 @@ cdef class LossPass(Pass):
                   *arguments):
         cdef Shared *shared = &self.shared
         self.data, self.total, self.overflow = data, 0.0, -1
+        must_be("the columns", "X", shared.n_in, data.X.shape[1])
+        if data.y != NULL:
+            must_be("the columns", "y", shared.n_out, data.y_view.shape[1])
         shared.loss = &losses[loss_names.index(loss)]
         shared.X, shared.y, shared.labels, shared.weights = &data.X[0, 0], data.y, data.labels, data.weights
         shared.n_samples, shared.row, shared.total = data.n_samples, 0, 0.0
@@ -1468,7 +1487,12 @@ cdef class Trainer(LossPass):
         cdef Py_ssize_t code = update_names.index(rule)
         self.w, self.settings, self.moments, self.powers, self.stream = parameters, settings, moments, powers, stream
         self.ended = ""
-        shared.rule, shared.settings = &update_rules[code], &settings[0]
+        shared.rule = &update_rules[code]
+        must_be("the settings", rule, shared.rule.n_settings, settings.shape[0])
+        must_be("the moments", rule, shared.rule.n_moments * shared.n_parameters,
+                moments.shape[0] * moments.shape[1])
+        must_be("the powers", rule, shared.rule.n_powers, powers.shape[0])
+        shared.settings = &settings[0]
         shared.w, shared.train_biases = &parameters[0], train_biases
         shared.moments = &moments[0, 0] if shared.rule.n_moments else NULL
         shared.powers = &powers[0] if shared.rule.n_powers else NULL
@@ -1670,7 +1694,11 @@ cdef class LBFGS(Method):
     cdef double *alphas
 
     def __cinit__(self, *arguments):
-        cdef Py_ssize_t n = self.shared.n_parameters, memory = <Py_ssize_t>self.settings[0]
+        cdef Py_ssize_t n = self.shared.n_parameters, memory
+        must_be("the settings", "lbfgs", 4, self.settings.shape[0])
+        memory = <Py_ssize_t>self.settings[0]
+        must_be("the moments", "lbfgs", 2 * memory * n, self.moments.shape[0] * self.moments.shape[1])
+        must_be("the powers", "lbfgs", 3 + memory, self.powers.shape[0])
         self.tolerance, self.l2, self.most = self.settings[1], self.settings[2], <Py_ssize_t>self.settings[3]
         self.room = Space(5 * aligned(n) + aligned(memory))
         self.start, self.start_g, self.low_g = self.room.take(n), self.room.take(n), self.room.take(n)
@@ -2084,6 +2112,8 @@ cdef class LevenbergMarquardt(Method):
         job.A = job.J + residuals * job.stride
         job.U = job.A + n * job.stride
         job.minus = job.U + n * job.stride
+        must_be("the settings", "levenberg_marquardt", 4, self.settings.shape[0])
+        must_be("the powers", "levenberg_marquardt", 1, self.powers.shape[0])
         job.before, job.settings, job.reason = &self.gradient[0], &self.settings[0], NULL
         job.weight = self.data.weight
         shared.w, shared.powers, shared.train_biases = &self.w[0], &self.powers[0], self.train_biases

@@ -21,6 +21,7 @@ class DivergenceError(ArithmeticError, ValueError):
     def __init__(self, epoch: int, losses: npt.ArrayLike) -> None:
         self.epoch = epoch
         self.losses = np.array(losses, np.float64)
+        self.losses[np.isnan(self.losses)] = math.nan  # which of the NaNs is a matter of the processor
         super().__init__(epoch, self.losses)
 
     def __str__(self) -> str:

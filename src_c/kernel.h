@@ -77,12 +77,12 @@ typedef struct {
 } bp_loss;
 
 /* One step for the parameters from start up to stop. g is the sum over a batch, whose rows count
- * batch in all, moments (n_moments, n_parameters). settings are the optimizer's; begin, once a
- * step, derives from them and the powers what its loop needs (BP_RATES doubles). */
+ * batch in all, moments (n_moments, n_parameters). The n_settings settings are the optimizer's;
+ * begin, once a step, derives from them and the powers what its loop needs (BP_RATES doubles). */
 enum { BP_RATES = 8 };
 typedef struct {
     const char *name;
-    int n_moments, n_powers;
+    int n_moments, n_powers, n_settings;
     void (*begin)(const double *settings, double *powers, double *rates);
     void (*update)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, double batch,
                    const double *rates, double *w, const double *g, double *moments);

@@ -241,15 +241,15 @@ BP_UPDATE(rprop_plus, 3)
 #undef BP_UPDATE
 
 static const bp_update_rule bp_update_rules[bp_n_update_rules] = {
-    {"sgd", 0, 0, bp_sgd_begin, bp_sgd},
-    {"momentum", 1, 0, bp_momentum_begin, bp_momentum},
-    {"nesterov", 1, 0, bp_momentum_begin, bp_nesterov},
-    {"adam", 2, 2, bp_adam_begin, bp_adam},
-    {"adamw", 2, 2, bp_adamw_begin, bp_adamw},
-    {"rmsprop", 1, 0, bp_rmsprop_begin, bp_rmsprop},
-    {"rmsprop_momentum", 2, 0, bp_rmsprop_momentum_begin, bp_rmsprop_momentum},
-    {"irprop_minus", 2, 0, bp_rprop_begin, bp_irprop_minus},
-    {"rprop_plus", 3, 0, bp_rprop_begin, bp_rprop_plus},
+    {"sgd", 0, 0, 1, bp_sgd_begin, bp_sgd},
+    {"momentum", 1, 0, 2, bp_momentum_begin, bp_momentum},
+    {"nesterov", 1, 0, 2, bp_momentum_begin, bp_nesterov},
+    {"adam", 2, 2, 4, bp_adam_begin, bp_adam},
+    {"adamw", 2, 2, 5, bp_adamw_begin, bp_adamw},
+    {"rmsprop", 1, 0, 3, bp_rmsprop_begin, bp_rmsprop},
+    {"rmsprop_momentum", 2, 0, 4, bp_rmsprop_momentum_begin, bp_rmsprop_momentum},
+    {"irprop_minus", 2, 0, 4, bp_rprop_begin, bp_irprop_minus},
+    {"rprop_plus", 3, 0, 4, bp_rprop_begin, bp_rprop_plus},
 };
 
 #endif

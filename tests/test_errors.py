@@ -589,3 +589,37 @@ def test_what_numpy_does_about_overflow_is_the_hosts_affair():
 
 def test_divergence_without_losses_can_be_shown():
     assert "epoch 0" in str(backprop.DivergenceError(0, []))
+
+
+def test_the_nan_of_a_divergence_is_the_same_everywhere(engines):
+    """Processors make NaNs of either sign."""
+    network, X = backprop.Network([1, 2], output_activation="softmax", rng=1), [[1e10], [-1e10]]
+    settings = {"optimizer": backprop.SGD(1.7e308), "epochs": 3, "batch_size": 1, "shuffle": False}
+    for engine in engines:
+        with pytest.raises(backprop.DivergenceError) as caught:
+            engine.train(network, X, [0, 1], **settings)
+        assert caught.value.losses.astype("<f8").tobytes().hex() == "000000000000f87f"
+
+
+def says(kind, name, value):
+    """A subclass that says something else of itself than its base class does."""
+    return type(kind.__name__, (kind,), {name: property(lambda self: value)})
+
+
+@pytest.mark.parametrize(
+    ("network", "optimizer", "message"),
+    [
+        (says(backprop.Network, "sizes", (2, 400_000, 2)), None, r"parameters of \(2, 400000, 2\) .* 2000002 .* 17"),
+        (says(backprop.Network, "activations", ("tanh",) * 3), None, r"activations of \(2, 3, 2\) .* 2 .* 3"),
+        (None, says(backprop.SGD, "settings", ())(0.1), "settings of sgd .* 1 .* 0"),
+        (None, says(backprop.SGD, "rule", "adamw")(0.1), "settings of adamw .* 5 .* 1"),
+        (None, says(backprop.LBFGS, "settings", (1e5, 0.0, 0.0, 20.0))(), "moments of lbfgs .* 3400000 .* 340"),
+        (None, says(backprop.LBFGS, "settings", (10.0,))(), "settings of lbfgs .* 4 .* 1"),
+        (None, says(backprop.LevenbergMarquardt, "settings", ())(), "settings of levenberg_marquardt .* 4 .* 0"),
+    ],
+)
+def test_subclasses_that_say_what_is_not_so(network, optimizer, message):
+    """The kernel reads no memory that is not there."""
+    network = (network or backprop.Network)([2, 3, 2], "tanh", rng=1)
+    with pytest.raises(ValueError, match=message):
+        backprop.fast_train(network, X, Y, optimizer=optimizer, epochs=2)
