@@ -24,12 +24,19 @@ else:
     flags += ["-O1", "-g", "-fno-omit-frame-pointer"] if checks else []
     flags += ["-fopenmp"] if sys.platform == "linux" else []
 
+
+def literal(words: list[str]) -> str:
+    """The words as a string in C."""
+    text = " ".join(words).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
 extension = Extension(
     "backprop._kernel",
     sources=["backprop/_kernel.pyx", *sorted(glob.glob("src_c/*.c"))],
     include_dirs=["src_c", np.get_include()],
     depends=[os.path.join("src_c", name) for name in sorted(os.listdir("src_c")) if name.endswith(".h")],
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION")],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION"), ("BP_FLAGS", literal(flags))],
     extra_compile_args=flags,
     extra_link_args=[] if sys.platform == "win32" else flags,
 )
@@ -40,9 +47,8 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         command = getattr(self.compiler, "compiler_so", [])  # setuptools does not say what it gives to MSVC
-        text = " ".join([*dropwhile(lambda word: not word.startswith("-"), command), *flags])
-        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-        ext.define_macros.append(("BP_FLAGS", f'"{quoted}"'))
+        before = dropwhile(lambda word: not word.startswith("-"), command)
+        ext.define_macros[-1] = ("BP_FLAGS", literal([*before, *flags]))
         super().build_extension(ext)
 
 
