@@ -861,19 +861,18 @@ cdef class Pass:
         cdef bint backward = gradient is not None
         self.parameters, self.gradient = parameters, gradient
         must_be("the activations", sizes, len(sizes) - 1, n_layers)
-        for l in range(n_layers):
-            n_parameters += (sizes[l] + 1) * sizes[l + 1]
-        must_be("the parameters", sizes, n_parameters, parameters.shape[0])
-        if backward:
-            must_be("the gradients", sizes, n_parameters, self.gradient.shape[0])
         n_in, n_out = sizes[0], sizes[n_layers]
         width = n_in + 2 * n_out
         for l in range(n_layers):
+            n_parameters += (sizes[l] + 1) * sizes[l + 1]
             width += sizes[l + 1] * (2 if backward else 1)
             if backward and l < n_layers - 1 and activations[ACTIVATIONS.index(names[l])].of_z:
                 width += sizes[l + 1]
             if backward and l > 0:
                 transposed += aligned(sizes[l] * sizes[l + 1])
+        must_be("the parameters", sizes, n_parameters, parameters.shape[0])
+        if backward:
+            must_be("the gradients", sizes, n_parameters, self.gradient.shape[0])
         most = max(1, min(BLOCK_ROWS, max(FEWEST_ROWS, BLOCK_DOUBLES // width)))
         pieces = max(1, (rows + most - 1) // most)
         rows = max(1, (rows + pieces - 1) // pieces)  # blocks of equal size

@@ -593,8 +593,7 @@ def fast_train(
         Rows a step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which take no other. The last
         batch of an epoch may be shorter.
     shuffle : bool
-        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt take them in their
-        own.
+        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt take them in their own.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         The random stream of the order; None takes fresh entropy. A generator is left advanced if the call succeeds.
     train_biases : bool
