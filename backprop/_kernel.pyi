@@ -21,7 +21,7 @@ FORMS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 LOSSES: dict[str, str]  # the output activation that the loss needs; "": any that has a derivative
 TARGET_RANGES: dict[str, tuple[float, float]]  # the lowest and the highest target
-UPDATE_RULES: dict[str, tuple[int, int]]  # n_moments, n_powers
+UPDATE_RULES: dict[str, tuple[int, int]]  # n_slots, n_scalars
 METHODS: dict[str, type[Method]]
 __test__: dict[str, str]
 
@@ -53,11 +53,11 @@ def in_contract(function: Callable[..., _T], *arguments: Any) -> _T: ...
 def empty(n: int) -> _Vector: ...
 
 @disjoint_base
-class Space:
+class Workspace:
     def __new__(cls, doubles: int) -> Self: ...
 
 @disjoint_base
-class RowLayers:
+class OnlineLayers:
     def __new__(cls, sizes: tuple[int, ...], names: tuple[str, ...]) -> Self: ...
 
 @disjoint_base
@@ -122,8 +122,8 @@ class Trainer(LossPass):
         data: Data,
         rule: str,
         settings: _Vector,
-        moments: _Matrix,
-        powers: _Vector,
+        slots: _Matrix,
+        scalars: _Vector,
         stream: Any,
         train_biases: bool,
     ) -> Self: ...
@@ -147,8 +147,8 @@ class Method(LossPass):
         data: Data,
         rule: str,
         settings: _Vector,
-        moments: _Matrix,
-        powers: _Vector,
+        slots: _Matrix,
+        scalars: _Vector,
         stream: Any,
         train_biases: bool,
     ) -> Self: ...

@@ -72,7 +72,7 @@ cdef extern from "kernel.h":
         double *scratch
         double *mask
         double *masked
-    ctypedef struct bp_row_layer:
+    ctypedef struct bp_online_layer:
         Py_ssize_t n_in
         Py_ssize_t n
         Py_ssize_t stride
@@ -91,15 +91,15 @@ cdef extern from "kernel.h":
         void (*node_deltas)(Py_ssize_t n, const double *z, const double *a, const double *t,
                             double *delta) noexcept nogil
         void (*times_derivative)(Py_ssize_t n, const double *of, double *delta) noexcept nogil
-        void (*row_forward)(const bp_row_layer *layer, double *scale) noexcept nogil
-        void (*row_outputs)(const bp_row_layer *layer, const double *t) noexcept nogil
-        void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above) noexcept nogil
-        void (*row_first_step)(const bp_row_layer *layer, const bp_row_layer *above, double lr,
+        void (*online_forward)(const bp_online_layer *layer, double *softmax_stats) noexcept nogil
+        void (*online_outputs)(const bp_online_layer *layer, const double *t) noexcept nogil
+        void (*online_hidden_deltas)(const bp_online_layer *layer, const bp_online_layer *above) noexcept nogil
+        void (*online_first_step)(const bp_online_layer *layer, const bp_online_layer *above, double lr,
                                bint train_biases) noexcept nogil
     ctypedef struct bp_loss:
         const char *name
         void (*values)(Py_ssize_t rows, Py_ssize_t n, const double *z, const double *o, const double *t,
-                       const double *scale, double *L) noexcept nogil
+                       const double *softmax_stats, double *L) noexcept nogil
         void (*slopes)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
         bint through_activation
         double low
@@ -108,12 +108,12 @@ cdef extern from "kernel.h":
         const char *output
     ctypedef struct bp_update_rule:
         const char *name
-        int n_moments
-        int n_powers
+        int n_slots
+        int n_scalars
         int n_settings
-        void (*begin)(const double *settings, double *powers, double *rates) noexcept nogil
+        void (*begin)(const double *settings, double *scalars, double *rates) noexcept nogil
         void (*update)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n_parameters, double batch,
-                       const double *rates, double *w, const double *g, double *moments) noexcept nogil
+                       const double *rates, double *w, const double *g, double *slots) noexcept nogil
     ctypedef struct bp_pairs:
         Py_ssize_t n
         Py_ssize_t memory
@@ -134,7 +134,7 @@ cdef extern from "kernel.h":
         void (**elementary)(Py_ssize_t n, const double *x, double *out) noexcept nogil
         Py_ssize_t (*first_not_finite)(Py_ssize_t n, const double *x) noexcept nogil
         void (*gather)(Py_ssize_t n, const double *row, const double *next, double *to) noexcept nogil
-        void (*forward)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop, double *scale) noexcept nogil
+        void (*forward)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop, double *softmax_stats) noexcept nogil
         void (*differences)(Py_ssize_t n, const double *a, const double *t, double *delta) noexcept nogil
         void (*hidden_deltas)(const bp_layer *layer, const bp_layer *above, Py_ssize_t start,
                               Py_ssize_t stop) noexcept nogil
@@ -142,17 +142,18 @@ cdef extern from "kernel.h":
                          Py_ssize_t stop) noexcept nogil
         void (*mean_gradient)(Py_ssize_t n, double batch, double *g) noexcept nogil
         void (*transpose)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop) noexcept nogil
-        void (*row_differences)(const bp_row_layer *layer, const double *t) noexcept nogil
-        void (*row_step)(const bp_row_layer *layer, double lr, bint train_biases) noexcept nogil
-        void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr) noexcept nogil
-        void (*row_of_two)(const bp_row_layer *layers, const double *t, bint through_activation, double lr,
+        void (*online_differences)(const bp_online_layer *layer, const double *t) noexcept nogil
+        void (*online_step)(const bp_online_layer *layer, double lr, bint train_biases) noexcept nogil
+        void (*online_step_transposed)(const bp_online_layer *layer, const bp_online_layer *above,
+                                       double lr) noexcept nogil
+        void (*online_two_layers)(const bp_online_layer *layers, const double *t, bint through_activation, double lr,
                            bint train_biases) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
         void (*penalize)(Py_ssize_t n, double batch, double l1, double l2, const double *w, double *g) noexcept nogil
-        void (*scale)(Py_ssize_t n, double factor, const double *x, double *to) noexcept nogil
-        double (*largest)(Py_ssize_t n, const double *x) noexcept nogil
-        void (*moved)(Py_ssize_t n, const double *w, double t, const double *d, double *out) noexcept nogil
-        double (*quotients)(Py_ssize_t n, const double *x, double by, double *d) noexcept nogil
+        void (*scaled)(Py_ssize_t n, double factor, const double *x, double *to) noexcept nogil
+        double (*max_abs)(Py_ssize_t n, const double *x) noexcept nogil
+        void (*axpy)(Py_ssize_t n, const double *w, double t, const double *d, double *out) noexcept nogil
+        double (*divide)(Py_ssize_t n, const double *x, double by, double *d) noexcept nogil
         double (*two_loops)(const bp_pairs *pairs, const double *g, double *d, double *alphas) noexcept nogil
         void (*jacobian)(const bp_layer *layer, Py_ssize_t start, Py_ssize_t stop, bint train_biases, double *J,
                          Py_ssize_t stride) noexcept nogil
@@ -163,9 +164,6 @@ cdef extern from "kernel.h":
                                 double *U) noexcept nogil
         void (*factor_columns)(Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last, Py_ssize_t stride,
                                double *U, double *minus) noexcept nogil
-    const Py_ssize_t bp_n_activations
-    const Py_ssize_t bp_n_losses
-    const Py_ssize_t bp_n_update_rules
     const bp_kernel **bp_kernels
     bint bp_runs_here(const bp_kernel *kernel)
 
@@ -173,13 +171,13 @@ cdef extern from "threads.h":
     int bp_max_threads() nogil
     void bp_begin_threads(bint made_by_fork)
     void bp_run(int *n_threads, void (*task)(void *argument, int thread) noexcept nogil, void *argument) noexcept nogil
-    ctypedef struct bp_meeting:
+    ctypedef struct bp_barrier:
         pass
     ctypedef struct bp_counter:
         Py_ssize_t next
     Py_ssize_t bp_take(bp_counter *counter) noexcept nogil
     double bp_seconds() noexcept nogil
-    void bp_meet(bp_meeting *meeting, int n_threads) noexcept nogil
+    void bp_barrier_wait(bp_barrier *meeting, int n_threads) noexcept nogil
 
 cdef extern from "self_test.h":
     const char *bp_self_test(const bp_kernel *kernel) nogil
@@ -320,30 +318,58 @@ cdef const bp_activation *activations = kernel.activations
 cdef const bp_loss *losses = kernel.losses
 cdef const bp_update_rule *update_rules = kernel.update_rules
 
-ACTIVATIONS = tuple([activations[code].name.decode() for code in range(bp_n_activations)])
-cdef tuple loss_names = tuple([losses[code].name.decode() for code in range(bp_n_losses)])
+
+cdef list names_of_activations():
+    cdef const bp_activation *row = activations
+    names = []
+    while row.name != NULL:
+        names.append(row.name.decode())
+        row += 1
+    return names
+
+
+cdef list names_of_losses():
+    cdef const bp_loss *row = losses
+    names = []
+    while row.name != NULL:
+        names.append(row.name.decode())
+        row += 1
+    return names
+
+
+cdef list names_of_update_rules():
+    cdef const bp_update_rule *row = update_rules
+    names = []
+    while row.name != NULL:
+        names.append(row.name.decode())
+        row += 1
+    return names
+
+
+ACTIVATIONS = tuple(names_of_activations())
+cdef tuple loss_names = tuple(names_of_losses())
 LOSSES = {name: losses[code].output.decode() for code, name in enumerate(loss_names)}
 TARGET_RANGES = {name: (losses[code].low, losses[code].high) for code, name in enumerate(loss_names)}
-cdef tuple update_names = tuple([update_rules[code].name.decode() for code in range(bp_n_update_rules)])
-UPDATE_RULES = {name: (update_rules[code].n_moments, update_rules[code].n_powers)
+cdef tuple update_names = tuple(names_of_update_rules())
+UPDATE_RULES = {name: (update_rules[code].n_slots, update_rules[code].n_scalars)
                 for code, name in enumerate(update_names)}
 
 
-# What all threads of a pass share, and what each of them has: a Block.
+# What all threads of a pass share, and what each of them has: a ThreadState.
 
 
-cdef struct Block:
+cdef struct ThreadState:
     bp_layer *layers   # (n_layers,), bound to the shared work space and to this thread's scratch
     double *rates      # (BP_RATES,): of the update rule
-    double *powers     # (2,)
+    double *scalars     # (2,)
     double of_batch    # what the rows of the batch and of the epoch so far count in all, where there are weights
     double of_epoch
 
 
 cdef struct Shared:
     int n_threads
-    bp_meeting meeting
-    Block *blocks      # (n_threads,)
+    bp_barrier meeting
+    ThreadState *blocks      # (n_threads,)
     Py_ssize_t n_layers
     Py_ssize_t n_in
     Py_ssize_t n_out
@@ -351,7 +377,7 @@ cdef struct Shared:
     Py_ssize_t rows    # the most that a block holds
     double *x          # (rows, n_in): rows gathered in visiting order
     double *t          # (rows, n_out): their targets
-    double *scale      # (rows, 2): softmax's largest z and sum
+    double *softmax_stats      # (rows, 2): softmax's largest z and sum
     double *L          # (rows,): their losses
     double *c          # (rows,): what they count
     double row_work    # multiply-adds a row
@@ -365,14 +391,14 @@ cdef struct Shared:
     double *g          # (n_parameters,), or NULL
     double total       # of the epoch's losses so far
     double before      # what it was before the last block
-    double of_batch    # as in a Block
+    double of_batch    # as in a ThreadState
     double of_epoch
     Py_ssize_t row     # the next row, in visiting order
 
     const bp_update_rule *rule
     double *w
-    double *moments
-    double *powers
+    double *slots
+    double *scalars
     double *settings
     const double *learning_rates  # of the epochs, as losses are; or NULL: that of settings
     bint train_biases
@@ -381,7 +407,7 @@ cdef struct Shared:
     double l2
     double clip_norm   # inf: none
     double norm        # of the batch's gradient
-    bitgen_t *words
+    bitgen_t *bitgen
     const double *drop_rates  # (n_layers - 1,): of the hidden units
     bitgen_t *drops           # where they are drawn from, or NULL: none is dropped
     int64_t *order     # (n_samples,): the visiting order, or NULL: that of X
@@ -413,7 +439,7 @@ cdef inline void barrier(Shared *shared, int thread) noexcept nogil:
     cdef double began
     if shared.n_threads > 1:
         began = bp_seconds() if thread == 0 else 0.0
-        bp_meet(&shared.meeting, shared.n_threads)
+        bp_barrier_wait(&shared.meeting, shared.n_threads)
         if thread == 0:
             shared.waited += bp_seconds() - began
 
@@ -427,7 +453,7 @@ cdef inline bint waits_too_long(Shared *shared, double allowance) noexcept nogil
 # Randomness: the raw words of a bit generator that nobody else holds.
 
 
-cdef bitgen_t *words(stream) except NULL:
+cdef bitgen_t *bitgen_of(stream) except NULL:
     return <bitgen_t *>PyCapsule_GetPointer(stream.capsule, "BitGenerator")
 
 
@@ -458,19 +484,19 @@ cdef Py_ssize_t shuffled(bitgen_t *stream, int64_t *order, Py_ssize_t i, Py_ssiz
 def order(stream, Py_ssize_t n):
     """A shuffled order of n rows."""
     cdef int64_t[::1] order = np.arange(n, dtype=np.int64)
-    cdef bitgen_t *generator = words(stream)
+    cdef bitgen_t *bitgen = bitgen_of(stream)
     if n > 1:
         with nogil:
-            shuffled(generator, &order[0], n - 1, n)
+            shuffled(bitgen, &order[0], n - 1, n)
     return np.asarray(order)
 
 
-cdef void normal_pair(bitgen_t *words, double *pair) noexcept nogil:
+cdef void normal_pair(bitgen_t *bitgen, double *pair) noexcept nogil:
     """Marsaglia and Bray 1964: two standard normal numbers, by the polar method."""
     cdef double u, v, s = 0.0, f
     while not 0.0 < s < 1.0:
-        u = 2.0 * uniform(words) - 1.0
-        v = 2.0 * uniform(words) - 1.0
+        u = 2.0 * uniform(bitgen) - 1.0
+        v = 2.0 * uniform(bitgen) - 1.0
         s = u * u + v * v
     f = sqrt((-2.0 * cr_log(s)) / s)
     pair[0], pair[1] = u * f, v * f
@@ -479,22 +505,22 @@ cdef void normal_pair(bitgen_t *words, double *pair) noexcept nogil:
 def initial_parameters(tuple sizes not None, stream, double factor, bint both, bint normal, double hidden_bias,
                        double[::1] out not None):
     """Weights of the variance that the initializer's rule says; each bias hidden_bias, an output's 0.0."""
-    cdef bitgen_t *generator = words(stream)
+    cdef bitgen_t *bitgen = bitgen_of(stream)
     cdef Py_ssize_t n_in, n_out, k = 0, start, end
-    cdef double scale
+    cdef double width
     cdef double[2] pair
     cdef bp_fpenv saved
     for n_in, n_out in zip(sizes, sizes[1:]):
         saved = bp_fpenv_enter()
-        scale = sqrt(factor / <double>(n_in + n_out if both else n_in))
+        width = sqrt(factor / <double>(n_in + n_out if both else n_in))
         start, end = k, k + n_in * n_out
         while k < end:
             if not normal:
-                out[k] = (2.0 * uniform(generator) - 1.0) * scale
+                out[k] = (2.0 * uniform(bitgen) - 1.0) * width
             else:
                 if (k - start) % 2 == 0:
-                    normal_pair(generator, pair)
-                out[k] = pair[(k - start) % 2] * scale
+                    normal_pair(bitgen, pair)
+                out[k] = pair[(k - start) % 2] * width
             k += 1
         end = k + n_out
         while k < end:
@@ -509,38 +535,38 @@ def initial_parameters(tuple sizes not None, stream, double factor, bint both, b
 cdef void draw_masks(Shared *shared, Py_ssize_t rows) noexcept nogil:
     """What the hidden units are multiplied by, for the rows of a block: row by row, in each layer by layer."""
     cdef Py_ssize_t s, l, j
-    cdef double rate, scale
+    cdef double rate, keep_scale
     cdef bp_layer *layer
     for s in range(rows):
         for l in range(shared.n_layers - 1):
             layer, rate = &shared.blocks[0].layers[l], shared.drop_rates[l]
             if layer.mask == NULL:
                 continue
-            scale = 1.0 / (1.0 - rate)
+            keep_scale = 1.0 / (1.0 - rate)
             for j in range(layer.n):
-                layer.mask[s * layer.n + j] = 0.0 if uniform(shared.drops) < rate else scale
+                layer.mask[s * layer.n + j] = 0.0 if uniform(shared.drops) < rate else keep_scale
 
 
 # The forward pass.
 
 
-cdef void forward(Shared *shared, Block *block, const double *x, Span rows) noexcept nogil:
+cdef void forward(Shared *shared, ThreadState *block, const double *x, Span rows) noexcept nogil:
     """The activations of every layer for these rows of a block x."""
     cdef Py_ssize_t l
     block.layers[0].x = x
     if rows.start == rows.stop:
         return
     for l in range(shared.n_layers):
-        kernel.forward(&block.layers[l], rows.start, rows.stop, shared.scale)
+        kernel.forward(&block.layers[l], rows.start, rows.stop, shared.softmax_stats)
 
 
-cdef void losses_of(Shared *shared, Block *block, const double *t, const double *c, Span rows) noexcept nogil:
+cdef void losses_of(Shared *shared, ThreadState *block, const double *t, const double *c, Span rows) noexcept nogil:
     """The loss of each of these rows of a block, times what the row counts."""
     cdef Py_ssize_t s
     cdef bp_layer *last = &block.layers[shared.n_layers - 1]
     cdef Py_ssize_t at = rows.start * last.n
     shared.loss.values(rows.stop - rows.start, last.n, last.z + at, last.a + at, t + at,
-                       shared.scale + 2 * rows.start, shared.L + rows.start)
+                       shared.softmax_stats + 2 * rows.start, shared.L + rows.start)
     if c != NULL:
         for s in range(rows.start, rows.stop):
             shared.L[s] = c[s] * shared.L[s]
@@ -602,7 +628,7 @@ cdef void hidden_deltas(bp_layer *layer, const bp_layer *above, Span rows) noexc
     kernel.hidden_deltas(layer, above, rows.start, rows.stop)
 
 
-cdef void backward(Shared *shared, Block *block, const double *t, const double *c, Span rows) noexcept nogil:
+cdef void backward(Shared *shared, ThreadState *block, const double *t, const double *c, Span rows) noexcept nogil:
     """The deltas of every layer; all weights are still the old ones. Those of the outputs times what the row counts."""
     cdef bp_layer *last = &block.layers[shared.n_layers - 1]
     cdef Py_ssize_t l, s, j
@@ -617,7 +643,7 @@ cdef void backward(Shared *shared, Block *block, const double *t, const double *
         hidden_deltas(&block.layers[l], &block.layers[l + 1], rows)
 
 
-cdef void add_gradient(Shared *shared, Block *block, int thread, bint first, Py_ssize_t rows) noexcept nogil:
+cdef void add_gradient(Shared *shared, ThreadState *block, int thread, bint first, Py_ssize_t rows) noexcept nogil:
     """Add this thread's part of a block's gradient to the batch's; the first block of a batch starts from 0.0."""
     cdef Py_ssize_t l
     cdef Span inputs
@@ -626,7 +652,7 @@ cdef void add_gradient(Shared *shared, Block *block, int thread, bint first, Py_
         kernel.gradient(&block.layers[l], first, rows, inputs.start, inputs.stop)
 
 
-cdef void transpose(Shared *shared, Block *block, int thread) noexcept nogil:
+cdef void transpose(Shared *shared, ThreadState *block, int thread) noexcept nogil:
     """This thread's part of every Wt."""
     cdef Py_ssize_t l
     cdef Span inputs
@@ -635,7 +661,7 @@ cdef void transpose(Shared *shared, Block *block, int thread) noexcept nogil:
         kernel.transpose(&block.layers[l], inputs.start, inputs.stop)
 
 
-cdef void penalize_part(Shared *shared, Block *block, int thread, double batch) noexcept nogil:
+cdef void penalize_part(Shared *shared, ThreadState *block, int thread, double batch) noexcept nogil:
     """Make means with penalties of this thread's part of the gradient; a bias that does not move has none."""
     cdef Py_ssize_t l, k = 0, start, stop
     cdef Span inputs
@@ -657,7 +683,7 @@ cdef void penalize_part(Shared *shared, Block *block, int thread, double batch) 
         k += (layer.n_in + 1) * layer.n
 
 
-cdef void clip_part(Shared *shared, Block *block, int thread) noexcept nogil:
+cdef void clip_part(Shared *shared, ThreadState *block, int thread) noexcept nogil:
     """Scale this thread's part of the gradient, if the norm of the whole is too large."""
     cdef Py_ssize_t l, k = 0
     cdef Span inputs
@@ -674,11 +700,11 @@ cdef void clip_part(Shared *shared, Block *block, int thread) noexcept nogil:
         inputs = share(layer.n_in + 1, thread, shared.n_threads)
         if inputs.start < inputs.stop:
             g = shared.g + k + inputs.start * layer.n
-            kernel.scale((inputs.stop - inputs.start) * layer.n, shared.clip_norm / shared.norm, g, g)
+            kernel.scaled((inputs.stop - inputs.start) * layer.n, shared.clip_norm / shared.norm, g, g)
         k += (layer.n_in + 1) * layer.n
 
 
-cdef void update(Shared *shared, Block *block, int thread, double batch) noexcept nogil:
+cdef void update(Shared *shared, ThreadState *block, int thread, double batch) noexcept nogil:
     """This thread's part of a step, by the mean gradient of a batch."""
     cdef Py_ssize_t l, k = 0
     cdef Span inputs
@@ -688,7 +714,7 @@ cdef void update(Shared *shared, Block *block, int thread, double batch) noexcep
         batch = 1.0
         if shared.clip_norm <= DBL_MAX:
             clip_part(shared, block, thread)
-    shared.rule.begin(shared.settings, block.powers, block.rates)
+    shared.rule.begin(shared.settings, block.scalars, block.rates)
     for l in range(shared.n_layers):
         layer = &block.layers[l]
         inputs = share(layer.n_in + 1, thread, shared.n_threads)
@@ -696,7 +722,7 @@ cdef void update(Shared *shared, Block *block, int thread, double batch) noexcep
             inputs.stop = min(inputs.stop, layer.n_in)
         if inputs.start < inputs.stop:
             shared.rule.update(k + inputs.start * layer.n, k + inputs.stop * layer.n, shared.n_parameters, batch,
-                               block.rates, shared.w, shared.g, shared.moments)
+                               block.rates, shared.w, shared.g, shared.slots)
         k += (layer.n_in + 1) * layer.n
     transpose(shared, block, thread)
 
@@ -704,47 +730,48 @@ cdef void update(Shared *shared, Block *block, int thread, double batch) noexcep
 # Plain SGD with batches of one row: layers in the form that suits that.
 
 
-cdef void sgd_layers(bp_row_layer *layers, Py_ssize_t n_layers, const bp_loss *loss, double *scale, const double *t,
-                     double lr, bint train_biases) noexcept nogil:
+cdef void online_layers_step(bp_online_layer *layers, Py_ssize_t n_layers, const bp_loss *loss, double *softmax_stats,
+                             const double *t, double lr, bint train_biases) noexcept nogil:
     """Forward, backward and step, layer by layer.
 
     A layer's weights change when the deltas of the layer below have been taken from them.
     """
-    cdef bp_row_layer *last = layers + n_layers - 1
+    cdef bp_online_layer *last = layers + n_layers - 1
     cdef Py_ssize_t l
     for l in range(n_layers - 1):
-        layers[l].activation.row_forward(&layers[l], scale)
+        layers[l].activation.online_forward(&layers[l], softmax_stats)
     if loss.through_activation:
-        last.activation.row_outputs(last, t)
+        last.activation.online_outputs(last, t)
     else:
-        last.activation.row_forward(last, scale)
-        last.kernel.row_differences(last, t)
+        last.activation.online_forward(last, softmax_stats)
+        last.kernel.online_differences(last, t)
     for l in range(n_layers - 1, 1, -1):
-        layers[l - 1].activation.row_hidden_deltas(&layers[l - 1], &layers[l])
-        layers[l].kernel.row_step(&layers[l], lr, train_biases)
-        layers[l - 1].kernel.row_step_transposed(&layers[l - 1], &layers[l], lr)
+        layers[l - 1].activation.online_hidden_deltas(&layers[l - 1], &layers[l])
+        layers[l].kernel.online_step(&layers[l], lr, train_biases)
+        layers[l - 1].kernel.online_step_transposed(&layers[l - 1], &layers[l], lr)
     if n_layers > 1:
-        layers.activation.row_first_step(layers, &layers[1], lr, train_biases)
-        layers[1].kernel.row_step(&layers[1], lr, train_biases)
-        layers.kernel.row_step_transposed(layers, &layers[1], lr)
+        layers.activation.online_first_step(layers, &layers[1], lr, train_biases)
+        layers[1].kernel.online_step(&layers[1], lr, train_biases)
+        layers.kernel.online_step_transposed(layers, &layers[1], lr)
     else:
-        layers.kernel.row_step(layers, lr, train_biases)
+        layers.kernel.online_step(layers, lr, train_biases)
 
 
-cdef double sgd_row(bp_row_layer *layers, Py_ssize_t n_layers, bint narrow, const bp_loss *loss, double *scale,
-                    const double *x, const double *t, double lr, bint train_biases) noexcept nogil:
+cdef double online_row(bp_online_layer *layers, Py_ssize_t n_layers, bint narrow, const bp_loss *loss,
+                       double *softmax_stats, const double *x, const double *t, double lr,
+                       bint train_biases) noexcept nogil:
     """A row's part of training, all in one: every gradient is a single product and is used at once.
 
-    narrow: row_of_two does it. Returns the row's loss.
+    narrow: online_two_layers does it. Returns the row's loss.
     """
-    cdef const bp_row_layer *last = layers + n_layers - 1
+    cdef const bp_online_layer *last = layers + n_layers - 1
     cdef double L
     layers.x = x
     if narrow:
-        layers.kernel.row_of_two(layers, t, loss.through_activation, lr, train_biases)
+        layers.kernel.online_two_layers(layers, t, loss.through_activation, lr, train_biases)
     else:
-        sgd_layers(layers, n_layers, loss, scale, t, lr, train_biases)
-    loss.values(1, last.n, last.z, last.a, t, scale, &L)
+        online_layers_step(layers, n_layers, loss, softmax_stats, t, lr, train_biases)
+    loss.values(1, last.n, last.z, last.a, t, softmax_stats, &L)
     return L
 
 
@@ -814,7 +841,7 @@ def empty(Py_ssize_t n):
     return array[start:start + n]
 
 
-cdef class Space:
+cdef class Workspace:
     """Scratch of float64, cut from one array so that every piece begins at a cache line."""
 
     cdef double[::1] array
@@ -847,14 +874,14 @@ cdef class Pass:
     cdef Shared shared
     cdef const double[::1] parameters
     cdef double[::1] gradient
-    cdef Space space
+    cdef Workspace space
     cdef bytearray table
 
     def __cinit__(self, tuple sizes not None, tuple names not None, const double[::1] parameters not None,
                   Py_ssize_t rows, int n_threads, gradient=None, *arguments):
         cdef Shared *shared = &self.shared
         cdef bp_layer *layer
-        cdef Block *block
+        cdef ThreadState *block
         cdef int thread
         cdef Py_ssize_t l, k, n_layers = len(names), n_in, n_out, width
         cdef Py_ssize_t doubles, own, most, pieces, worth, transposed = 0, n_parameters = 0
@@ -882,17 +909,18 @@ cdef class Pass:
         n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
         own = aligned(BP_RATES + 2) + kernel.scratch(max(BP_PASS_PIVOTS, rows * n_out, *sizes), max(sizes))
-        self.space = Space(doubles + n_threads * aligned(own))
-        self.table = bytearray(n_threads * (sizeof(Block) + n_layers * sizeof(bp_layer)))
-        shared.n_threads, shared.blocks = n_threads, <Block *>PyByteArray_AS_STRING(self.table)
+        self.space = Workspace(doubles + n_threads * aligned(own))
+        self.table = bytearray(n_threads * (sizeof(ThreadState) + n_layers * sizeof(bp_layer)))
+        shared.n_threads, shared.blocks = n_threads, <ThreadState *>PyByteArray_AS_STRING(self.table)
         shared.n_layers, shared.n_in, shared.n_out, shared.rows = n_layers, n_in, n_out, rows
         shared.x, shared.t = self.space.take(rows * n_in), self.space.take(rows * n_out)
-        shared.scale, shared.L, shared.c = self.space.take(rows * 2), self.space.take(rows), self.space.take(rows)
+        shared.softmax_stats = self.space.take(rows * 2)
+        shared.L, shared.c = self.space.take(rows), self.space.take(rows)
         for thread in range(n_threads):
             block = &shared.blocks[thread]
             block.layers = <bp_layer *>(shared.blocks + n_threads) + thread * n_layers
             block.rates = self.space.take(own)
-            block.powers = block.rates + BP_RATES
+            block.scalars = block.rates + BP_RATES
             k = 0
             for l in range(n_layers):
                 layer = &block.layers[l]
@@ -937,7 +965,7 @@ cdef void predict_rows(void *argument, int thread) noexcept nogil:
     """Predict block after block, each by the thread that is free first."""
     cdef Prediction *job = <Prediction *>argument
     cdef Shared *shared = job.shared
-    cdef Block *block = &shared.blocks[thread]
+    cdef ThreadState *block = &shared.blocks[thread]
     cdef Py_ssize_t most = shared.rows // shared.n_threads, start = most * thread, row, rows, k
     cdef const double *a = block.layers[shared.n_layers - 1].a + start * shared.n_out
     cdef bp_fpenv saved = bp_fpenv_enter()
@@ -992,7 +1020,7 @@ cdef class Predictor(Pass):
     def predict(self, X):
         """The prediction for an array of a few rows, or None: whoever asks must see what is wrong, or take longer."""
         cdef Shared *shared = &self.shared
-        cdef Block *block = &shared.blocks[0]
+        cdef ThreadState *block = &shared.blocks[0]
         cdef bp_layer *last = &block.layers[shared.n_layers - 1]
         cdef const double *x
         cdef double *o
@@ -1117,7 +1145,7 @@ cdef const double *row_weights(Shared *shared, Py_ssize_t first, Span rows) noex
     return shared.c
 
 
-cdef void add_weights(Shared *shared, Block *block, Py_ssize_t first, Py_ssize_t rows,
+cdef void add_weights(Shared *shared, ThreadState *block, Py_ssize_t first, Py_ssize_t rows,
                       bint first_of_batch) noexcept nogil:
     """Add what the rows of a block count, row after row, to what its batch and its epoch count."""
     cdef Py_ssize_t s
@@ -1137,7 +1165,7 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, b
 
     All threads call this together, and then wait at a barrier before they read what the others have left.
     """
-    cdef Block *block = &shared.blocks[thread]
+    cdef ThreadState *block = &shared.blocks[thread]
     cdef Span part = share(rows, thread, shared.n_threads)
     cdef const double *x = rows_of(shared, first, part)
     cdef const double *t
@@ -1235,22 +1263,22 @@ cdef class LossPass(Pass):
         return self.overflow >= 0 or shared.row == shared.n_samples
 
 
-cdef class RowLayers:
+cdef class OnlineLayers:
     """The layers in the form that suits one row at a time, beside the flat parameters w."""
 
-    cdef bp_row_layer *layers
+    cdef bp_online_layer *layers
     cdef Py_ssize_t n_layers
     cdef bint narrow          # two layers, each one vector wide, of the same lanes
-    cdef double *scale
+    cdef double *softmax_stats
     cdef bytearray table
-    cdef Space space
+    cdef Workspace space
 
     def __cinit__(self, tuple sizes not None, tuple names not None):
         cdef Py_ssize_t l, doubles = 8
-        cdef bp_row_layer *layer
+        cdef bp_online_layer *layer
         self.n_layers = len(names)
-        self.table = bytearray(self.n_layers * sizeof(bp_row_layer))
-        self.layers = <bp_row_layer *>PyByteArray_AS_STRING(self.table)
+        self.table = bytearray(self.n_layers * sizeof(bp_online_layer))
+        self.layers = <bp_online_layer *>PyByteArray_AS_STRING(self.table)
         for l in range(self.n_layers):
             layer = &self.layers[l]
             layer.n_in, layer.n = sizes[l], sizes[l + 1]
@@ -1262,8 +1290,8 @@ cdef class RowLayers:
             doubles += aligned((layer.n_in + 1) * layer.stride) + 3 * aligned(layer.stride)
             if l > 0:
                 doubles += aligned(layer.n * self.layers[l - 1].stride)
-        self.space = Space(doubles)
-        self.scale = self.space.take(2)
+        self.space = Workspace(doubles)
+        self.softmax_stats = self.space.take(2)
         for l in range(self.n_layers):
             layer = &self.layers[l]
             layer.W = self.space.take((layer.n_in + 1) * layer.stride)
@@ -1276,12 +1304,12 @@ cdef class RowLayers:
         layer = &self.layers[self.n_layers - 1]
         self.narrow = (self.n_layers == 2 and self.layers.kernel == layer.kernel
                        and self.layers.stride == layer.stride == layer.kernel.lanes
-                       and layer.activation.row_outputs != NULL)
+                       and layer.activation.online_outputs != NULL)
 
     cdef void load(self, const double *w) noexcept nogil:
         """Take the parameters over; what lies beside them is 0.0, and 2.0 as a bias, so that no activation is slow."""
         cdef Py_ssize_t l, i, j, below
-        cdef bp_row_layer *layer
+        cdef bp_online_layer *layer
         for l in range(self.n_layers):
             layer = &self.layers[l]
             below = self.layers[l - 1].stride if l > 0 else 0
@@ -1301,7 +1329,7 @@ cdef class RowLayers:
 
     cdef void save(self, double *w) noexcept nogil:
         cdef Py_ssize_t l, i, j
-        cdef bp_row_layer *layer
+        cdef bp_online_layer *layer
         for l in range(self.n_layers):
             layer = &self.layers[l]
             for i in range(layer.n_in + 1):
@@ -1317,7 +1345,7 @@ cdef void shuffle_on(Shared *shared) noexcept nogil:
         for k in range(shared.n_samples):
             shared.order[k] = k
         shared.to_shuffle = shared.n_samples - 1
-    shared.to_shuffle = shuffled(shared.words, shared.order, shared.to_shuffle, SHUFFLE_STEPS)
+    shared.to_shuffle = shuffled(shared.bitgen, shared.order, shared.to_shuffle, SHUFFLE_STEPS)
 
 
 cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
@@ -1332,13 +1360,13 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
     All threads go through the same blocks, each on its own count of where they are.
     """
     cdef Shared *shared = <Shared *>argument
-    cdef Block *block = &shared.blocks[thread]
+    cdef ThreadState *block = &shared.blocks[thread]
     cdef Py_ssize_t n = shared.n_samples, row = shared.row, batch_start = shared.batch_start, done = shared.done
     cdef Py_ssize_t rows, stop, k, to_shuffle = shared.to_shuffle
     cdef double work = 0.0, loss = 0.0, of_batch, of_epoch
     cdef bp_fpenv saved = bp_fpenv_enter()
-    for k in range(shared.rule.n_powers):
-        block.powers[k] = shared.powers[k]
+    for k in range(shared.rule.n_scalars):
+        block.scalars[k] = shared.scalars[k]
     block.of_batch, block.of_epoch = shared.of_batch, shared.of_epoch
     if thread == 0:
         begin_epoch(shared, done)
@@ -1377,16 +1405,16 @@ cdef void train_blocks(void *argument, int thread) noexcept nogil:
                 shared.losses[done - 1] = loss
                 begin_epoch(shared, done)
             row, batch_start = 0, 0
-            to_shuffle = 0 if shared.words == NULL else -1
+            to_shuffle = 0 if shared.bitgen == NULL else -1
     if thread == 0:
         shared.row, shared.batch_start, shared.done, shared.to_shuffle = row, batch_start, done, to_shuffle
-        for k in range(shared.rule.n_powers):
-            shared.powers[k] = block.powers[k]
+        for k in range(shared.rule.n_scalars):
+            shared.scalars[k] = block.scalars[k]
         shared.of_batch, shared.of_epoch = block.of_batch, block.of_epoch
     bp_fpenv_leave(saved)
 
 
-cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
+cdef void train_rows(Shared *shared, OnlineLayers own) noexcept nogil:
     """A piece of training by plain SGD, row by row."""
     cdef Py_ssize_t n = shared.n_samples, row = shared.row, done = shared.done, s
     cdef double work = 0.0, loss = 0.0, total = shared.total, lr
@@ -1403,8 +1431,9 @@ cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
         while row < n and work < PAUSE_AFTER:
             s = row if shared.order == NULL else shared.order[row]
             t = shared.y + s * shared.n_out if shared.labels == NULL else targets_of(shared, row, Span(0, 1))
-            total = (total if row > 0 else 0.0) + sgd_row(own.layers, own.n_layers, own.narrow, shared.loss, own.scale,
-                                                          shared.X + s * shared.n_in, t, lr, shared.train_biases)
+            total = (total if row > 0 else 0.0) + online_row(own.layers, own.n_layers, own.narrow, shared.loss,
+                                                             own.softmax_stats, shared.X + s * shared.n_in, t, lr,
+                                                             shared.train_biases)
             work += shared.row_work
             row += 1
         if row == n:
@@ -1415,7 +1444,7 @@ cdef void train_rows(Shared *shared, RowLayers own) noexcept nogil:
                 begin_epoch(shared, done)
                 lr = shared.settings[0]
             row = 0
-            shared.to_shuffle = 0 if shared.words == NULL else -1
+            shared.to_shuffle = 0 if shared.bitgen == NULL else -1
     own.save(shared.w)
     shared.row, shared.done, shared.total = row, done, total
     bp_fpenv_leave(saved)
@@ -1460,49 +1489,49 @@ cdef class Threads:
 
 
 cdef class Trainer(LossPass):
-    """A run of training; w, moments, powers and stream are moved on.
+    """A run of training; w, slots, scalars and stream are moved on.
 
-    rows is the batch size; moments (n_moments, n_parameters); stream a bit generator that nobody else uses, or None to
+    rows is the batch size; slots (n_slots, n_parameters); stream a bit generator that nobody else uses, or None to
     visit the rows in their order.
     """
 
     cdef double[::1] w
-    cdef double[:, ::1] moments
-    cdef double[::1] powers
+    cdef double[:, ::1] slots
+    cdef double[::1] scalars
     cdef double[::1] settings
     cdef object stream
     cdef int64_t[::1] order
     cdef const double[::1] drop_rates
     cdef object drops
-    cdef Space masks
-    cdef RowLayers row_layers       # plain SGD, one row a batch; else None
+    cdef Workspace masks
+    cdef OnlineLayers online_layers       # plain SGD, one row a batch; else None
     cdef Threads threads
     cdef readonly str ended         # always "": see Method
 
     def __cinit__(self, sizes, names, double[::1] parameters not None, Py_ssize_t rows, n_threads, gradient, loss, data,
-                  str rule not None, double[::1] settings not None, double[:, ::1] moments not None,
-                  double[::1] powers not None, stream, bint train_biases):
+                  str rule not None, double[::1] settings not None, double[:, ::1] slots not None,
+                  double[::1] scalars not None, stream, bint train_biases):
         cdef Shared *shared = &self.shared
         cdef Py_ssize_t code = update_names.index(rule)
-        self.w, self.settings, self.moments, self.powers, self.stream = parameters, settings, moments, powers, stream
+        self.w, self.settings, self.slots, self.scalars, self.stream = parameters, settings, slots, scalars, stream
         self.ended = ""
         shared.rule = &update_rules[code]
         must_be("the settings", rule, shared.rule.n_settings, settings.shape[0])
-        must_be("the moments", rule, shared.rule.n_moments * shared.n_parameters,
-                moments.shape[0] * moments.shape[1])
-        must_be("the powers", rule, shared.rule.n_powers, powers.shape[0])
+        must_be("the slots", rule, shared.rule.n_slots * shared.n_parameters,
+                slots.shape[0] * slots.shape[1])
+        must_be("the scalars", rule, shared.rule.n_scalars, scalars.shape[0])
         shared.settings = &settings[0]
         shared.w, shared.train_biases = &parameters[0], train_biases
-        shared.moments = &moments[0, 0] if shared.rule.n_moments else NULL
-        shared.powers = &powers[0] if shared.rule.n_powers else NULL
+        shared.slots = &slots[0, 0] if shared.rule.n_slots else NULL
+        shared.scalars = &scalars[0] if shared.rule.n_scalars else NULL
         shared.batch_size, shared.batch_start, shared.to_shuffle = rows, 0, 0
         self.threads = Threads(shared.n_threads)
         if stream is not None:
-            shared.words, shared.to_shuffle = words(stream), -1
+            shared.bitgen, shared.to_shuffle = bitgen_of(stream), -1
             self.order = np.empty(shared.n_samples, np.int64)
             shared.order = &self.order[0]
         suits = rows == 1 and rule == "sgd" and shared.loss.slopes == NULL and shared.weights == NULL
-        self.row_layers = RowLayers(sizes, names) if suits else None
+        self.online_layers = OnlineLayers(sizes, names) if suits else None
 
     def shape(self, double l1, double l2, double clip_norm):
         """Have penalties added to each batch's gradient, and its norm clipped; inf: it is not."""
@@ -1511,7 +1540,7 @@ cdef class Trainer(LossPass):
         self.shared.shapes = l1 > 0.0 or l2 > 0.0 or clip_norm <= DBL_MAX
         bp_fpenv_leave(saved)
         if self.shared.shapes:
-            self.row_layers = None
+            self.online_layers = None
 
     def drop(self, const double[::1] rates not None, drops not None):
         """Drop hidden units, with the rate of each layer (n_layers - 1,), drawn from a stream that nobody else uses."""
@@ -1519,11 +1548,11 @@ cdef class Trainer(LossPass):
         cdef bp_layer *layer
         cdef Py_ssize_t l, doubles = 0
         cdef int thread
-        self.drop_rates, self.drops, self.row_layers = rates, drops, None
-        shared.drop_rates, shared.drops = &rates[0], words(drops)
+        self.drop_rates, self.drops, self.online_layers = rates, drops, None
+        shared.drop_rates, shared.drops = &rates[0], bitgen_of(drops)
         for l in range(shared.n_layers - 1):
             doubles += 2 * aligned(shared.rows * shared.blocks[0].layers[l].n)
-        self.masks = Space(doubles)
+        self.masks = Workspace(doubles)
         for l in range(shared.n_layers - 1):
             layer = &shared.blocks[0].layers[l]
             if not within(self.drop_rates[l], 0.0, 1.0, False, False):
@@ -1547,12 +1576,12 @@ cdef class Trainer(LossPass):
         shared.learning_rates = NULL
         if learning_rates is not None:
             shared.learning_rates = &learning_rates[0]
-        if self.row_layers is None:
+        if self.online_layers is None:
             with nogil:
                 self.threads.run(shared, train_blocks)
         else:
             with nogil:
-                train_rows(shared, self.row_layers)
+                train_rows(shared, self.online_layers)
         return shared.done
 
 
@@ -1562,12 +1591,12 @@ cdef class Trainer(LossPass):
 cdef class Method(LossPass):
     """What they share. An iteration is an epoch; its loss is that of the weights before it.
 
-    The arguments are those of Trainer. w, moments and powers are moved on; stream is not used.
+    The arguments are those of Trainer. w, slots and scalars are moved on; stream is not used.
     """
 
     cdef double[::1] w
-    cdef double[:, ::1] moments
-    cdef double[::1] powers
+    cdef double[:, ::1] slots
+    cdef double[::1] scalars
     cdef const double[::1] settings
     cdef bint train_biases
     cdef readonly str ended   # why the method is at its end; "": it is not
@@ -1579,9 +1608,9 @@ cdef class Method(LossPass):
     cdef double worked        # work done in this call
 
     def __cinit__(self, sizes, names, double[::1] parameters not None, rows, n_threads, gradient, loss, data, str rule,
-                  const double[::1] settings not None, double[:, ::1] moments not None, double[::1] powers not None,
+                  const double[::1] settings not None, double[:, ::1] slots not None, double[::1] scalars not None,
                   stream, bint train_biases):
-        self.w, self.settings, self.moments, self.powers = parameters, settings, moments, powers
+        self.w, self.settings, self.slots, self.scalars = parameters, settings, slots, scalars
         self.shared.w, self.train_biases = &parameters[0], train_biases
         self.reason, self.ended = NULL, ""
         self.evaluations, self.unseen, self.worked = 0, 0.0, 0.0
@@ -1672,13 +1701,13 @@ cdef inline bint is_finite(const Point *point) noexcept nogil:
 
 
 cdef class LBFGS(Method):
-    """L-BFGS. moments: the changes s of the weights, then the changes y of the gradient (2*memory, n_parameters);
-    powers: how many pairs there are, which is the newest, gamma, and every s*y (3 + memory,).
+    """L-BFGS. slots: the changes s of the weights, then the changes y of the gradient (2*memory, n_parameters);
+    scalars: how many pairs there are, which is the newest, gamma, and every s*y (3 + memory,).
 
     The gradient where an iteration ends is that where the next one begins: only the first one of a run evaluates it.
     """
 
-    cdef Space room
+    cdef Workspace room
     cdef bp_pairs pairs
     cdef Point here        # the last evaluation; that at w between iterations
     cdef bint known        # whether there was one
@@ -1696,14 +1725,14 @@ cdef class LBFGS(Method):
         cdef Py_ssize_t n = self.shared.n_parameters, memory
         must_be("the settings", "lbfgs", 4, self.settings.shape[0])
         memory = <Py_ssize_t>self.settings[0]
-        must_be("the moments", "lbfgs", 2 * memory * n, self.moments.shape[0] * self.moments.shape[1])
-        must_be("the powers", "lbfgs", 3 + memory, self.powers.shape[0])
+        must_be("the slots", "lbfgs", 2 * memory * n, self.slots.shape[0] * self.slots.shape[1])
+        must_be("the scalars", "lbfgs", 3 + memory, self.scalars.shape[0])
         self.tolerance, self.l2, self.most = self.settings[1], self.settings[2], <Py_ssize_t>self.settings[3]
-        self.room = Space(5 * aligned(n) + aligned(memory))
+        self.room = Workspace(5 * aligned(n) + aligned(memory))
         self.start, self.start_g, self.low_g = self.room.take(n), self.room.take(n), self.room.take(n)
         self.d, self.weights, self.alphas = self.room.take(n), self.room.take(n), self.room.take(memory)
         self.pairs.n, self.pairs.memory = n, memory
-        self.pairs.S, self.pairs.Y, self.pairs.sy = &self.moments[0, 0], &self.moments[memory, 0], &self.powers[3]
+        self.pairs.S, self.pairs.Y, self.pairs.sy = &self.slots[0, 0], &self.slots[memory, 0], &self.scalars[3]
         self.known = False
 
     cdef int objective(self) except -1 nogil:
@@ -1722,7 +1751,7 @@ cdef class LBFGS(Method):
             if self.l2 > 0.0:
                 memcpy(self.weights + k, layer.W, n_weights * sizeof(double))
                 memset(self.weights + k + n_weights, 0, layer.n * sizeof(double))
-                kernel.moved(n_weights, g + k, self.l2, layer.W, g + k)
+                kernel.axpy(n_weights, g + k, self.l2, layer.W, g + k)
             k += n_weights + layer.n
         if self.l2 > 0.0:
             self.here.f = self.total + (0.5 * self.l2) * kernel.dot(k, self.weights, self.weights)
@@ -1733,7 +1762,7 @@ cdef class LBFGS(Method):
         cdef Shared *shared = &self.shared
         cdef Py_ssize_t l, k = 0
         cdef bp_layer *layer
-        kernel.moved(shared.n_parameters, self.start, t, self.d, shared.w)
+        kernel.axpy(shared.n_parameters, self.start, t, self.d, shared.w)
         if not self.train_biases:
             for l in range(shared.n_layers):
                 layer = &shared.blocks.layers[l]
@@ -1814,7 +1843,7 @@ cdef class LBFGS(Method):
                 self.reason = "overflow"
                 return 0
         loss[0] = self.here.loss
-        steepest = kernel.largest(n, shared.g)
+        steepest = kernel.max_abs(n, shared.g)
         if steepest <= self.tolerance:
             self.reason = "gradient"
             return 0
@@ -1823,12 +1852,12 @@ cdef class LBFGS(Method):
         start = self.here
         start.t = 0.0
         while True:
-            pairs.held, pairs.newest = <Py_ssize_t>self.powers[0], <Py_ssize_t>self.powers[1]
-            pairs.gamma = self.powers[2]
+            pairs.held, pairs.newest = <Py_ssize_t>self.scalars[0], <Py_ssize_t>self.scalars[1]
+            pairs.gamma = self.scalars[2]
             if pairs.held > 0:
                 slope, t = kernel.two_loops(pairs, self.start_g, self.d, self.alphas), 1.0
             else:
-                t = 1.0 / sqrt(kernel.quotients(n, self.start_g, -steepest, self.d))
+                t = 1.0 / sqrt(kernel.divide(n, self.start_g, -steepest, self.d))
                 slope = kernel.dot(n, self.start_g, self.d)
             self.look((4.0 * pairs.held + 12.0) * n)
             if fabs(slope) <= DBL_MAX and slope < 0.0:
@@ -1836,7 +1865,7 @@ cdef class LBFGS(Method):
                 self.line_search(&start, t)
                 if self.here.t > 0.0:
                     break
-            self.powers[0] = 0.0
+            self.scalars[0] = 0.0
             if pairs.held == 0:
                 self.reason = "line_search"
                 return 0
@@ -1846,10 +1875,10 @@ cdef class LBFGS(Method):
         sy, yy = kernel.dot(n, s, y), kernel.dot(n, y, y)
         if KEEP * -(self.here.t * slope) < sy <= DBL_MAX and 0.0 < yy <= DBL_MAX:
             at = (pairs.newest + 1) % pairs.memory
-            memcpy(&self.moments[at, 0], s, n * sizeof(double))
-            memcpy(&self.moments[pairs.memory + at, 0], y, n * sizeof(double))
-            self.powers[0], self.powers[1] = min(pairs.held + 1, pairs.memory), at
-            self.powers[2], self.powers[3 + at] = sy / yy, sy
+            memcpy(&self.slots[at, 0], s, n * sizeof(double))
+            memcpy(&self.slots[pairs.memory + at, 0], y, n * sizeof(double))
+            self.scalars[0], self.scalars[1] = min(pairs.held + 1, pairs.memory), at
+            self.scalars[2], self.scalars[3 + at] = sy / yy, sy
         return 0
 
 
@@ -1902,7 +1931,7 @@ cdef void add_products(Shared *shared, Damped *job, int thread, Py_ssize_t depth
 cdef void jacobian_rows(Shared *shared, Damped *job, int thread, const double *t, const double *c,
                         Span rows) noexcept nogil:
     """The rows of J of these of a block, by a backward pass for each output; each ends in its residual."""
-    cdef Block *block = &shared.blocks[thread]
+    cdef ThreadState *block = &shared.blocks[thread]
     cdef bp_layer *layer
     cdef bp_layer *last = &block.layers[shared.n_layers - 1]
     cdef Py_ssize_t n_out = shared.n_out, s, j, k, l, column, at = rows.start * n_out
@@ -2042,7 +2071,7 @@ cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogi
     if job.stage == TRIAL:
         if loss < job.loss:
             job.mu = job.mu * job.settings[0]
-            shared.powers[0] = job.mu if job.mu > LOWEST_MU else LOWEST_MU
+            shared.scalars[0] = job.mu if job.mu > LOWEST_MU else LOWEST_MU
             job.stage = ENDED
         else:
             reject(shared, job)
@@ -2088,7 +2117,7 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
 
 
 cdef class LevenbergMarquardt(Method):
-    """The weights, and mu in powers, move on to a lower loss, by a step that all weights take together."""
+    """The weights, and mu in scalars, move on to a lower loss, by a step that all weights take together."""
 
     cdef Damped job
     cdef double[::1] matrices
@@ -2112,15 +2141,15 @@ cdef class LevenbergMarquardt(Method):
         job.U = job.A + n * job.stride
         job.minus = job.U + n * job.stride
         must_be("the settings", "levenberg_marquardt", 4, self.settings.shape[0])
-        must_be("the powers", "levenberg_marquardt", 1, self.powers.shape[0])
+        must_be("the scalars", "levenberg_marquardt", 1, self.scalars.shape[0])
         job.before, job.settings, job.reason = &self.gradient[0], &self.settings[0], NULL
         job.weight = self.data.weight
-        shared.w, shared.powers, shared.train_biases = &self.w[0], &self.powers[0], self.train_biases
+        shared.w, shared.scalars, shared.train_biases = &self.w[0], &self.scalars[0], self.train_biases
         shared.g, shared.method = NULL, job
 
     cdef int iterate(self, double *loss) except -1 nogil:
         cdef Damped *job = &self.job
-        job.stage, job.mu, job.taken.next = JACOBIAN, self.powers[0], 0
+        job.stage, job.mu, job.taken.next = JACOBIAN, self.scalars[0], 0
         self.shared.row = 0
         while job.stage != ENDED:
             self.threads.run(&self.shared, damped_step)

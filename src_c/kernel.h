@@ -1,7 +1,7 @@
 /* What the kernel's flow sees of a variant: one table of functions for each instruction set.
  *
  * n_in and n are a layer's widths. Rows of a matrix follow each other without a gap, except in
- * bp_row_layer. Functions for a block take its rows from start up to stop, so that threads can
+ * bp_online_layer. Functions for a block take its rows from start up to stop, so that threads can
  * share it; none of their results depends on how it is cut. */
 #ifndef BP_KERNEL_H
 #define BP_KERNEL_H
@@ -40,13 +40,13 @@ typedef struct {
     double *Wt;      /* (n, stride of the layer below); unset in the first layer */
     const double *x; /* (n_in) */
     double *z, *a, *delta;
-} bp_row_layer;
+} bp_online_layer;
 
 struct bp_activation {
     const char *name;
-    /* a = value(z) for n numbers; for softmax, rows of n_out, with scale (rows, 2): the largest z,
-     * and the sum S. */
-    void (*values)(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a, double *scale);
+    /* a = value(z) for n numbers; for softmax, rows of n_out, with softmax_stats (rows, 2): the
+     * largest z, and the sum S. */
+    void (*values)(ptrdiff_t n, ptrdiff_t n_out, const double *z, double *a, double *softmax_stats);
     int of_z; /* whether the derivative is a function of z; else of a */
     /* delta = (a - t)*derivative for n numbers; NULL for softmax, which has no derivative. */
     void (*node_deltas)(ptrdiff_t n, const double *z, const double *a, const double *t,
@@ -56,18 +56,18 @@ struct bp_activation {
     /* For one row. forward: z = x W + b, a = value(z). outputs: that and the deltas of the last
      * layer, times the derivative; NULL for softmax. hidden_deltas as below. first_step: the first
      * layer's deltas and its step of plain SGD at once. */
-    void (*row_forward)(const bp_row_layer *layer, double *scale);
-    void (*row_outputs)(const bp_row_layer *layer, const double *t);
-    void (*row_hidden_deltas)(const bp_row_layer *layer, const bp_row_layer *above);
-    void (*row_first_step)(const bp_row_layer *layer, const bp_row_layer *above, double lr,
-                           int train_biases);
+    void (*online_forward)(const bp_online_layer *layer, double *softmax_stats);
+    void (*online_outputs)(const bp_online_layer *layer, const double *t);
+    void (*online_hidden_deltas)(const bp_online_layer *layer, const bp_online_layer *above);
+    void (*online_first_step)(const bp_online_layer *layer, const bp_online_layer *above, double lr,
+                              int train_biases);
 };
 
 /* The losses of rows of n outputs, each into its place in L. */
 typedef struct {
     const char *name;
     void (*values)(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
-                   const double *scale, double *L);
+                   const double *softmax_stats, double *L);
     /* delta = the slope for n outputs and targets; NULL: a - t. */
     void (*slopes)(ptrdiff_t n, const double *a, const double *t, double *delta);
     int through_activation; /* whether the output delta is times the activation's derivative */
@@ -77,15 +77,15 @@ typedef struct {
 } bp_loss;
 
 /* One step for the parameters from start up to stop. g is the sum over a batch, whose rows count
- * batch in all, moments (n_moments, n_parameters). The n_settings settings are the optimizer's;
- * begin, once a step, derives from them and the powers what its loop needs (BP_RATES doubles). */
+ * batch in all, slots (n_slots, n_parameters). The n_settings settings are the optimizer's;
+ * begin, once a step, derives from them and the scalars what its loop needs (BP_RATES doubles). */
 enum { BP_RATES = 8 };
 typedef struct {
     const char *name;
-    int n_moments, n_powers, n_settings;
-    void (*begin)(const double *settings, double *powers, double *rates);
+    int n_slots, n_scalars, n_settings;
+    void (*begin)(const double *settings, double *scalars, double *rates);
     void (*update)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, double batch,
-                   const double *rates, double *w, const double *g, double *moments);
+                   const double *rates, double *w, const double *g, double *slots);
 } bp_update_rule;
 
 /* What L-BFGS keeps: a ring of pairs, changes of the weights and of the gradient. */
@@ -102,6 +102,7 @@ struct bp_kernel {
      * most inputs or units of a layer. */
     ptrdiff_t (*scratch)(ptrdiff_t longest, ptrdiff_t widest);
     const bp_kernel *narrower; /* for layers of fewer units than lanes; NULL: none */
+    /* Tables, each ended by a row whose name is NULL. */
     const bp_activation *activations;
     const bp_loss *losses;
     const bp_update_rule *update_rules;
@@ -112,7 +113,7 @@ struct bp_kernel {
     void (*gather)(ptrdiff_t n, const double *row, const double *next, double *to);
 
     /* z = x W + b, a = value(z). */
-    void (*forward)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale);
+    void (*forward)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *softmax_stats);
     /* delta = a - t for n numbers. */
     void (*differences)(ptrdiff_t n, const double *a, const double *t, double *delta);
     /* delta[s][i] = (sum over j of delta_above[s][j]*W_above[i][j])*derivative. */
@@ -128,25 +129,26 @@ struct bp_kernel {
     void (*transpose)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop);
 
     /* delta = a - t. */
-    void (*row_differences)(const bp_row_layer *layer, const double *t);
+    void (*online_differences)(const bp_online_layer *layer, const double *t);
     /* The step of plain SGD on W and b, and on Wt of the layer above. */
-    void (*row_step)(const bp_row_layer *layer, double lr, int train_biases);
-    void (*row_step_transposed)(const bp_row_layer *layer, const bp_row_layer *above, double lr);
+    void (*online_step)(const bp_online_layer *layer, double lr, int train_biases);
+    void (*online_step_transposed)(const bp_online_layer *layer, const bp_online_layer *above,
+                                   double lr);
     /* All of that at once for two layers of one vector each, of this kernel's lanes; the output is
      * no softmax. */
-    void (*row_of_two)(const bp_row_layer *layers, const double *t, int through_activation,
-                       double lr, int train_biases);
+    void (*online_two_layers)(const bp_online_layer *layers, const double *t,
+                              int through_activation, double lr, int train_biases);
 
     /* The sum of x*y (N11), the largest |x|, out = w + t*d. */
     double (*dot)(ptrdiff_t n, const double *x, const double *y);
-    double (*largest)(ptrdiff_t n, const double *x);
-    void (*moved)(ptrdiff_t n, const double *w, double t, const double *d, double *out);
+    double (*max_abs)(ptrdiff_t n, const double *x);
+    void (*axpy)(ptrdiff_t n, const double *w, double t, const double *d, double *out);
     /* g, the sum over a batch as above, becomes the mean with penalties (N16), for n weights. */
     void (*penalize)(ptrdiff_t n, double batch, double l1, double l2, const double *w, double *g);
     /* to = factor*x; to may be x. */
-    void (*scale)(ptrdiff_t n, double factor, const double *x, double *to);
+    void (*scaled)(ptrdiff_t n, double factor, const double *x, double *to);
     /* d = x/by; returns the sum of d*d. */
-    double (*quotients)(ptrdiff_t n, const double *x, double by, double *d);
+    double (*divide)(ptrdiff_t n, const double *x, double by, double *d);
     /* d = -H g; returns the sum of g*d. alphas (held) is scratch. */
     double (*two_loops)(const bp_pairs *pairs, const double *g, double *d, double *alphas);
 
@@ -172,8 +174,6 @@ struct bp_kernel {
 
 /* Rows of U that are factored together, and after how many what is below them is gone through. */
 enum { BP_PIVOTS = 32, BP_PASS_PIVOTS = 4 * BP_PIVOTS };
-
-enum { bp_n_activations = 13, bp_n_losses = 6, bp_n_update_rules = 9 };
 
 /* The kernels that this build has, the widest instruction set first; NULL ends them. */
 extern const bp_kernel *const bp_kernels[];

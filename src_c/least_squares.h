@@ -20,11 +20,11 @@ static void bp_jacobian(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, 
         const double *x = layer->x + s * n_in, *delta = layer->delta + s * n;
         double *row = J + s * stride;
         if (n == 1)
-            bp_scale(n_in, delta[0], x, row);
+            bp_scaled(n_in, delta[0], x, row);
         else
             for (ptrdiff_t i = 0; i < n_in; i++)
-                bp_scale(n, x[i], delta, row + i * n);
-        bp_scale(n, 1.0, delta, row + n_in * n);
+                bp_scaled(n, x[i], delta, row + i * n);
+        bp_scaled(n, 1.0, delta, row + n_in * n);
         if (!train_biases)
             memset(row + n_in * n, 0, (size_t)n * sizeof *row);
     }

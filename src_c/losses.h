@@ -10,8 +10,8 @@
 #include "vector.h"
 
 static void bp_squared_error(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o,
-                             const double *t, const double *scale, double *L) {
-    (void)z, (void)scale;
+                             const double *t, const double *softmax_stats, double *L) {
+    (void)z, (void)softmax_stats;
     for (ptrdiff_t s = 0; s < rows; s++, o += n, t += n) {
         L[s] = 0.0;
         for (ptrdiff_t j = 0; j < n; j++) {
@@ -21,18 +21,18 @@ static void bp_squared_error(ptrdiff_t rows, ptrdiff_t n, const double *z, const
     }
 }
 
-/* scale (rows, 2) is softmax's largest z and sum. */
+/* softmax_stats (rows, 2) is softmax's largest z and sum. */
 static void bp_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o,
-                             const double *t, const double *scale, double *L) {
+                             const double *t, const double *softmax_stats, double *L) {
     (void)o;
     for (ptrdiff_t start = 0; start < rows; start += BP_LANES) {
         ptrdiff_t stop = bp_least(rows - start, BP_LANES);
         double log_S[BP_LANES];
         for (ptrdiff_t s = 0; s < BP_LANES; s++)
-            log_S[s] = s < stop ? scale[2 * (start + s) + 1] : 2.0;
+            log_S[s] = s < stop ? softmax_stats[2 * (start + s) + 1] : 2.0;
         bp_store(log_S, bp_log(bp_load(log_S)));
         for (ptrdiff_t s = 0; s < stop; s++, z += n, t += n) {
-            double m = scale[2 * (start + s)], sum = 0.0;
+            double m = softmax_stats[2 * (start + s)], sum = 0.0;
             for (ptrdiff_t j = 0; j < n; j++)
                 if (t[j] != 0.0)
                     sum = sum + -(t[j] * ((z[j] - m) - log_S[s]));
@@ -42,11 +42,11 @@ static void bp_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z, const
 }
 
 static void bp_binary_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o,
-                                    const double *t, const double *scale, double *L) {
+                                    const double *t, const double *softmax_stats, double *L) {
     enum { CHUNK = 64 };
     double term[CHUNK];
     ptrdiff_t s = 0, j = 0;
-    (void)o, (void)scale;
+    (void)o, (void)softmax_stats;
     for (ptrdiff_t start = 0; start < rows * n; start += CHUNK) {
         ptrdiff_t stop = bp_least(rows * n - start, CHUNK);
         for (ptrdiff_t k = 0; k < stop; k += BP_LANES) {
@@ -65,8 +65,8 @@ static void bp_binary_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z
 }
 
 static void bp_absolute_error(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o,
-                              const double *t, const double *scale, double *L) {
-    (void)z, (void)scale;
+                              const double *t, const double *softmax_stats, double *L) {
+    (void)z, (void)softmax_stats;
     for (ptrdiff_t s = 0; s < rows; s++, o += n, t += n) {
         L[s] = 0.0;
         for (ptrdiff_t j = 0; j < n; j++)
@@ -75,8 +75,8 @@ static void bp_absolute_error(ptrdiff_t rows, ptrdiff_t n, const double *z, cons
 }
 
 static void bp_huber(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
-                     const double *scale, double *L) {
-    (void)z, (void)scale;
+                     const double *softmax_stats, double *L) {
+    (void)z, (void)softmax_stats;
     for (ptrdiff_t s = 0; s < rows; s++, o += n, t += n) {
         L[s] = 0.0;
         for (ptrdiff_t j = 0; j < n; j++) {
@@ -87,8 +87,8 @@ static void bp_huber(ptrdiff_t rows, ptrdiff_t n, const double *z, const double 
 }
 
 static void bp_poisson(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o,
-                       const double *t, const double *scale, double *L) {
-    (void)scale;
+                       const double *t, const double *softmax_stats, double *L) {
+    (void)softmax_stats;
     for (ptrdiff_t s = 0; s < rows; s++, z += n, o += n, t += n) {
         L[s] = 0.0;
         for (ptrdiff_t j = 0; j < n; j++)
@@ -119,13 +119,14 @@ static void bp_huber_slopes(ptrdiff_t n, const double *a, const double *t, doubl
     bp_slopes(1.0, n, a, t, delta);
 }
 
-static const bp_loss bp_losses[bp_n_losses] = {
+static const bp_loss bp_losses[] = {
     {"squared_error", bp_squared_error, NULL, 1, -DBL_MAX, DBL_MAX, 0, ""},
     {"cross_entropy", bp_cross_entropy, NULL, 0, 0.0, DBL_MAX, 1, "softmax"},
     {"binary_cross_entropy", bp_binary_cross_entropy, NULL, 0, 0.0, 1.0, 0, "logistic"},
     {"absolute_error", bp_absolute_error, bp_absolute_error_slopes, 1, -DBL_MAX, DBL_MAX, 0, ""},
     {"huber", bp_huber, bp_huber_slopes, 1, -DBL_MAX, DBL_MAX, 0, ""},
     {"poisson", bp_poisson, NULL, 0, 0.0, DBL_MAX, 0, "exponential"},
+    {NULL, NULL, NULL, 0, 0.0, 0.0, 0, NULL},
 };
 
 #endif

@@ -69,13 +69,14 @@ static const struct {
 static int differ(double a, double b) { return memcmp(&a, &b, sizeof a) != 0; }
 
 static const char *wrong_sum(const bp_kernel *kernel) {
-    double x[ROWS * INPUTS], W[(INPUTS + 1) * UNITS], z[ROWS * UNITS], scale[2 * ROWS], scratch[1];
+    double x[ROWS * INPUTS], W[(INPUTS + 1) * UNITS], z[ROWS * UNITS], softmax_stats[2 * ROWS],
+        scratch[1];
     bp_layer layer = {.n_in = INPUTS, .n = UNITS, .W = W, .b = W + INPUTS * UNITS, .x = x};
     layer.z = layer.a = z;
     layer.scratch = scratch; /* of no use to so small a layer */
-    for (int code = 0; code < bp_n_activations; code++)
-        if (strcmp(kernel->activations[code].name, "identity") == 0)
-            layer.activation = &kernel->activations[code];
+    layer.activation = kernel->activations;
+    while (strcmp(layer.activation->name, "identity") != 0)
+        layer.activation++;
     for (int s = 0; s < ROWS; s++)
         memcpy(x + s * INPUTS, row, sizeof row);
     for (int j = 0; j < UNITS; j++) {
@@ -83,7 +84,7 @@ static const char *wrong_sum(const bp_kernel *kernel) {
             W[i * UNITS + j] = sums[j % SUMS].weights[i];
         W[INPUTS * UNITS + j] = sums[j % SUMS].bias;
     }
-    kernel->forward(&layer, 0, ROWS, scale);
+    kernel->forward(&layer, 0, ROWS, softmax_stats);
     for (int k = 0; k < ROWS * UNITS; k++)
         if (differ(z[k], sums[k % UNITS % SUMS].answer))
             return sums[k % UNITS % SUMS].of;
@@ -92,8 +93,8 @@ static const char *wrong_sum(const bp_kernel *kernel) {
 
 static const char *wrong_step(const bp_kernel *kernel) {
     for (int step = 0; step < STEPS; step++) {
-        double w[VALUES], g[VALUES], moments[2 * VALUES] = {0.0}, rates[BP_RATES];
-        double settings[4] = {steps[step].lr, 0.9, 0.999, 1e-8}, powers[2] = {1.0, 1.0};
+        double w[VALUES], g[VALUES], slots[2 * VALUES] = {0.0}, rates[BP_RATES];
+        double settings[4] = {steps[step].lr, 0.9, 0.999, 1e-8}, scalars[2] = {1.0, 1.0};
         const bp_update_rule *rule = kernel->update_rules;
         while (strcmp(rule->name, steps[step].rule) != 0)
             rule++;
@@ -101,8 +102,8 @@ static const char *wrong_step(const bp_kernel *kernel) {
             w[k] = steps[step].start;
             g[k] = steps[step].gradient;
         }
-        rule->begin(settings, powers, rates);
-        rule->update(0, VALUES, VALUES, steps[step].batch, rates, w, g, moments);
+        rule->begin(settings, scalars, rates);
+        rule->update(0, VALUES, VALUES, steps[step].batch, rates, w, g, slots);
         for (int k = 0; k < VALUES; k++)
             if (differ(w[k], steps[step].answer))
                 return steps[step].wrong;

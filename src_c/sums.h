@@ -87,9 +87,9 @@ BP_INLINE bp_vec bp_quotient_of(bp_vec q, bp_vec x, bp_factors by) {
     return x / by.a;
 }
 
-BP_INLINE bp_vec bp_further(bp_vec q, bp_vec x, bp_factors by) { return q + by.a * x; }
+BP_INLINE bp_vec bp_axpy_of(bp_vec q, bp_vec x, bp_factors by) { return q + by.a * x; }
 
-BP_INLINE bp_vec bp_further_and_scaled(bp_vec q, bp_vec x, bp_factors by) {
+BP_INLINE bp_vec bp_scaled_axpy_of(bp_vec q, bp_vec x, bp_factors by) {
     return by.b * (q + by.a * x);
 }
 
@@ -110,7 +110,7 @@ static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
 }
 
 /* The largest |x[k]|. */
-static double bp_largest(ptrdiff_t n, const double *x) {
+static double bp_max_abs(ptrdiff_t n, const double *x) {
     double lanes[BP_LANES], found = 0.0;
     bp_vec most = bp_set(0.0);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
@@ -125,7 +125,7 @@ static double bp_largest(ptrdiff_t n, const double *x) {
 }
 
 /* out = w + t*d. */
-static void bp_moved(ptrdiff_t n, const double *w, double t, const double *d, double *out) {
+static void bp_axpy(ptrdiff_t n, const double *w, double t, const double *d, double *out) {
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
         bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_store_part(out + k, part, bp_load_part(w + k, part) + t * bp_load_part(d + k, part));
@@ -133,7 +133,7 @@ static void bp_moved(ptrdiff_t n, const double *w, double t, const double *d, do
 }
 
 /* d = x/by; returns the sum of d*d. */
-static double bp_quotients(ptrdiff_t n, const double *x, double by, double *d) {
+static double bp_divide(ptrdiff_t n, const double *x, double by, double *d) {
     return bp_change_all(bp_quotient_of, n, (bp_factors){by, 0.0}, x, d, d);
 }
 
@@ -148,17 +148,17 @@ static double bp_two_loops(const bp_pairs *pairs, const double *g, double *d, do
         const ptrdiff_t older = at > 0 ? at - 1 : pairs->memory - 1;
         alphas[i] = sum / pairs->sy[at];
         if (i + 1 < held) {
-            sum = bp_change_all(bp_further, n, (bp_factors){-alphas[i], 0.0}, Y + at * n, d,
+            sum = bp_change_all(bp_axpy_of, n, (bp_factors){-alphas[i], 0.0}, Y + at * n, d,
                                 S + older * n);
             at = older;
         } else {
-            sum = bp_change_all(bp_further_and_scaled, n, (bp_factors){-alphas[i], pairs->gamma},
+            sum = bp_change_all(bp_scaled_axpy_of, n, (bp_factors){-alphas[i], pairs->gamma},
                                 Y + at * n, d, Y + at * n);
         }
     }
     for (ptrdiff_t i = held - 1; i >= 0; i--) {
         const ptrdiff_t newer = at + 1 < pairs->memory ? at + 1 : 0;
-        sum = bp_change_all(bp_further, n, (bp_factors){alphas[i] - sum / pairs->sy[at], 0.0},
+        sum = bp_change_all(bp_axpy_of, n, (bp_factors){alphas[i] - sum / pairs->sy[at], 0.0},
                             S + at * n, d, i > 0 ? Y + newer * n : g);
         at = newer;
     }

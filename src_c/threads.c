@@ -56,7 +56,7 @@ static void relax(void) {
 #endif
 }
 
-void bp_meet(bp_meeting *meeting, int n_threads) {
+void bp_barrier_wait(bp_barrier *meeting, int n_threads) {
     enum { SPINS = 200 };
     int round = atomic_load_explicit(&meeting->round, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&meeting->arrived, 1, memory_order_acq_rel) + 1 == n_threads) {
@@ -125,7 +125,7 @@ static int can_have(int wanted) {
 
 void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument) {
     const int wanted = *n_threads, core = sched_getcpu();
-    bp_meeting end = {0};
+    bp_barrier end = {0};
     if (wanted == 1 || is_a_child() || !can_have(wanted)) {
         *n_threads = 1;
         task(argument, 0);
@@ -140,7 +140,7 @@ void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argu
             else
                 leave(core);
             task(argument, thread);
-            bp_meet(&end, wanted);
+            bp_barrier_wait(&end, wanted);
         } else if (thread == 0) {
             *n_threads = 1;
             task(argument, 0);
@@ -165,7 +165,7 @@ void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argu
     task(argument, 0);
 }
 
-void bp_meet(bp_meeting *meeting, int n_threads) { (void)meeting, (void)n_threads; }
+void bp_barrier_wait(bp_barrier *meeting, int n_threads) { (void)meeting, (void)n_threads; }
 
 ptrdiff_t bp_take(bp_counter *counter) { return counter->next++; }
 

@@ -29,20 +29,20 @@ void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argu
 #ifdef BP_HAS_OPENMP
 typedef struct {
     _Atomic int arrived, round;
-} bp_meeting;
+} bp_barrier;
 typedef struct {
     _Atomic ptrdiff_t next;
 } bp_counter;
 #else
 typedef struct {
     int unused;
-} bp_meeting;
+} bp_barrier;
 typedef struct {
     ptrdiff_t next;
 } bp_counter;
 #endif
 
-void bp_meet(bp_meeting *meeting, int n_threads);
+void bp_barrier_wait(bp_barrier *meeting, int n_threads);
 
 /* What threads share, piece by piece, as each gets to it: 0, 1, ..., if it was 0 at first. */
 ptrdiff_t bp_take(bp_counter *counter);

@@ -40,24 +40,24 @@ typedef struct {
 
 typedef bp_state (*bp_rule)(bp_state state, bp_vec g, const double *rates);
 
-BP_INLINE void bp_update(bp_rule rule, int n_moments, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n,
+BP_INLINE void bp_update(bp_rule rule, int n_slots, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n,
                          double batch, const double *rates, double *w, const double *g,
-                         double *moments) {
+                         double *slots) {
     bp_mean mean = bp_mean_of(batch);
-    double *m = moments, *v = n_moments > 1 ? m + n : NULL, *u = n_moments > 2 ? v + n : NULL;
+    double *m = slots, *v = n_slots > 1 ? m + n : NULL, *u = n_slots > 2 ? v + n : NULL;
     ptrdiff_t k = start;
 #define BP_STEP(LOAD, STORE)                                                                       \
     do {                                                                                           \
-        bp_state state = {LOAD(w), n_moments > 0 ? LOAD(m) : bp_set(0.0),                          \
-                          n_moments > 1 ? LOAD(v) : bp_set(0.0),                                   \
-                          n_moments > 2 ? LOAD(u) : bp_set(0.0)};                                  \
+        bp_state state = {LOAD(w), n_slots > 0 ? LOAD(m) : bp_set(0.0),                            \
+                          n_slots > 1 ? LOAD(v) : bp_set(0.0),                                     \
+                          n_slots > 2 ? LOAD(u) : bp_set(0.0)};                                    \
         state = rule(state, bp_mean_gradient_of(mean, LOAD(g)), rates);                            \
         STORE(w, state.w);                                                                         \
-        if (n_moments > 0)                                                                         \
+        if (n_slots > 0)                                                                           \
             STORE(m, state.m);                                                                     \
-        if (n_moments > 1)                                                                         \
+        if (n_slots > 1)                                                                           \
             STORE(v, state.v);                                                                     \
-        if (n_moments > 2)                                                                         \
+        if (n_slots > 2)                                                                           \
             STORE(u, state.u);                                                                     \
     } while (0)
 #define BP_LOAD_FULL(p) bp_load((p) + k)
@@ -174,23 +174,23 @@ BP_INLINE bp_state bp_rprop_plus_rule(bp_state state, bp_vec g, const double *ra
 }
 
 /* settings: the learning rate, then momentum, if any. */
-static void bp_sgd_begin(const double *settings, double *powers, double *rates) {
-    (void)powers;
+static void bp_sgd_begin(const double *settings, double *scalars, double *rates) {
+    (void)scalars;
     rates[0] = settings[0];
 }
 
-static void bp_momentum_begin(const double *settings, double *powers, double *rates) {
-    (void)powers;
+static void bp_momentum_begin(const double *settings, double *scalars, double *rates) {
+    (void)scalars;
     rates[0] = settings[0];
     rates[1] = settings[1];
 }
 
-/* settings: learning rate, b1, b2, epsilon; powers: b1 and b2 to the number of steps. */
-static void bp_adam_begin(const double *settings, double *powers, double *rates) {
+/* settings: learning rate, b1, b2, epsilon; scalars: b1 and b2 to the number of steps. */
+static void bp_adam_begin(const double *settings, double *scalars, double *rates) {
     double lr = settings[0], b1 = settings[1], b2 = settings[2];
-    powers[0] = powers[0] * b1;
-    powers[1] = powers[1] * b2;
-    rates[0] = (lr * sqrt(1.0 - powers[1])) / (1.0 - powers[0]);
+    scalars[0] = scalars[0] * b1;
+    scalars[1] = scalars[1] * b2;
+    rates[0] = (lr * sqrt(1.0 - scalars[1])) / (1.0 - scalars[0]);
     rates[1] = b1;
     rates[2] = 1.0 - b1;
     rates[3] = b2;
@@ -199,57 +199,58 @@ static void bp_adam_begin(const double *settings, double *powers, double *rates)
 }
 
 /* settings: as Adam's, then the decay. */
-static void bp_adamw_begin(const double *settings, double *powers, double *rates) {
-    bp_adam_begin(settings, powers, rates);
+static void bp_adamw_begin(const double *settings, double *scalars, double *rates) {
+    bp_adam_begin(settings, scalars, rates);
     rates[6] = settings[0] * settings[4];
 }
 
 /* settings: learning rate, rho, epsilon, then momentum, if any. */
-static void bp_rmsprop_begin(const double *settings, double *powers, double *rates) {
-    (void)powers;
+static void bp_rmsprop_begin(const double *settings, double *scalars, double *rates) {
+    (void)scalars;
     rates[0] = settings[0];
     rates[1] = settings[1];
     rates[2] = 1.0 - settings[1];
     rates[3] = settings[2];
 }
 
-static void bp_rmsprop_momentum_begin(const double *settings, double *powers, double *rates) {
-    bp_rmsprop_begin(settings, powers, rates);
+static void bp_rmsprop_momentum_begin(const double *settings, double *scalars, double *rates) {
+    bp_rmsprop_begin(settings, scalars, rates);
     rates[4] = settings[3];
 }
 
-static void bp_rprop_begin(const double *settings, double *powers, double *rates) {
-    (void)powers;
+static void bp_rprop_begin(const double *settings, double *scalars, double *rates) {
+    (void)scalars;
     memcpy(rates, settings, 4 * sizeof *rates);
 }
 
-#define BP_UPDATE(name, n_moments)                                                                 \
-    static void bp_##name(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, double batch,   \
-                          const double *rates, double *w, const double *g, double *moments) {      \
-        bp_update(bp_##name##_rule, n_moments, start, stop, n_parameters, batch, rates, w, g,      \
-                  moments);                                                                        \
-    }
-BP_UPDATE(sgd, 0)
-BP_UPDATE(momentum, 1)
-BP_UPDATE(nesterov, 1)
-BP_UPDATE(adam, 2)
-BP_UPDATE(adamw, 2)
-BP_UPDATE(rmsprop, 1)
-BP_UPDATE(rmsprop_momentum, 2)
-BP_UPDATE(irprop_minus, 2)
-BP_UPDATE(rprop_plus, 3)
-#undef BP_UPDATE
+/* name, n_slots, n_scalars, n_settings and begin of every rule: all that is said of it but its
+ * arithmetic, bp_NAME_rule. */
+#define BP_UPDATE_RULES(X)                                                                         \
+    X(sgd, 0, 0, 1, bp_sgd_begin)                                                                  \
+    X(momentum, 1, 0, 2, bp_momentum_begin)                                                        \
+    X(nesterov, 1, 0, 2, bp_momentum_begin)                                                        \
+    X(adam, 2, 2, 4, bp_adam_begin)                                                                \
+    X(adamw, 2, 2, 5, bp_adamw_begin)                                                              \
+    X(rmsprop, 1, 0, 3, bp_rmsprop_begin)                                                          \
+    X(rmsprop_momentum, 2, 0, 4, bp_rmsprop_momentum_begin)                                        \
+    X(irprop_minus, 2, 0, 4, bp_rprop_begin)                                                       \
+    X(rprop_plus, 3, 0, 4, bp_rprop_begin)
 
-static const bp_update_rule bp_update_rules[bp_n_update_rules] = {
-    {"sgd", 0, 0, 1, bp_sgd_begin, bp_sgd},
-    {"momentum", 1, 0, 2, bp_momentum_begin, bp_momentum},
-    {"nesterov", 1, 0, 2, bp_momentum_begin, bp_nesterov},
-    {"adam", 2, 2, 4, bp_adam_begin, bp_adam},
-    {"adamw", 2, 2, 5, bp_adamw_begin, bp_adamw},
-    {"rmsprop", 1, 0, 3, bp_rmsprop_begin, bp_rmsprop},
-    {"rmsprop_momentum", 2, 0, 4, bp_rmsprop_momentum_begin, bp_rmsprop_momentum},
-    {"irprop_minus", 2, 0, 4, bp_rprop_begin, bp_irprop_minus},
-    {"rprop_plus", 3, 0, 4, bp_rprop_begin, bp_rprop_plus},
+#define BP_FUNCTION(name, n_slots, n_scalars, n_settings, begin)                                   \
+    static void bp_##name(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_parameters, double batch,   \
+                          const double *rates, double *w, const double *g, double *slots) {        \
+        bp_update(bp_##name##_rule, n_slots, start, stop, n_parameters, batch, rates, w, g,        \
+                  slots);                                                                          \
+    }
+BP_UPDATE_RULES(BP_FUNCTION)
+#undef BP_FUNCTION
+
+static const bp_update_rule bp_update_rules[] = {
+#define BP_ENTRY(name, n_slots, n_scalars, n_settings, begin)                                      \
+    {#name, n_slots, n_scalars, n_settings, begin, bp_##name},
+    BP_UPDATE_RULES(BP_ENTRY)
+#undef BP_ENTRY
+        {NULL, 0, 0, 0, NULL, NULL},
 };
 
 #endif

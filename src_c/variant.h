@@ -33,7 +33,8 @@ BP_INLINE void bp_drop(ptrdiff_t n, const double *mask, const double *x, int tim
     }
 }
 
-static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, double *scale) {
+static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop,
+                       double *softmax_stats) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n, rows = stop - start;
     double *z = layer->z + start * n;
     if (n == 1 && rows >= BP_LANES)
@@ -41,7 +42,7 @@ static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, d
     else
         bp_layer_product(rows, n, n_in, layer->x + start * n_in, layer->W, n, 0, z, layer->b,
                          layer->scratch);
-    layer->activation->values(rows * n, n, z, layer->a + start * n, scale + 2 * start);
+    layer->activation->values(rows * n, n, z, layer->a + start * n, softmax_stats + 2 * start);
     if (layer->mask != NULL)
         bp_drop(rows * n, layer->mask + start * n, layer->a + start * n, 1,
                 layer->masked + start * n);
@@ -126,16 +127,16 @@ const bp_kernel BP_KERNEL = {
     .gradient = bp_gradient,
     .mean_gradient = bp_mean_gradient,
     .transpose = bp_transpose_weights,
-    .row_differences = bp_row_differences,
-    .row_step = bp_row_step,
-    .row_step_transposed = bp_row_step_transposed,
-    .row_of_two = bp_row_of_two,
+    .online_differences = bp_online_differences,
+    .online_step = bp_online_step,
+    .online_step_transposed = bp_online_step_transposed,
+    .online_two_layers = bp_online_two_layers,
     .dot = bp_dot,
     .penalize = bp_penalize,
-    .scale = bp_scale,
-    .largest = bp_largest,
-    .moved = bp_moved,
-    .quotients = bp_quotients,
+    .scaled = bp_scaled,
+    .max_abs = bp_max_abs,
+    .axpy = bp_axpy,
+    .divide = bp_divide,
     .two_loops = bp_two_loops,
     .jacobian = bp_jacobian,
     .add_products = bp_add_products,

@@ -75,12 +75,12 @@ BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
 BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
     uint64_t at[BP_LANES];
     memcpy(at, &index, sizeof at);
-#define BP_ROW(k) _mm_loadu_pd(table + at[k])
-#define BP_TWO(k, l) _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ROW(k)), BP_ROW(l), 1)
+#define BP_ONLINE(k) _mm_loadu_pd(table + at[k])
+#define BP_TWO(k, l) _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ONLINE(k)), BP_ONLINE(l), 1)
     __m512d even = _mm512_insertf64x4(_mm512_castpd256_pd512(BP_TWO(0, 2)), BP_TWO(4, 6), 1);
     __m512d odd = _mm512_insertf64x4(_mm512_castpd256_pd512(BP_TWO(1, 3)), BP_TWO(5, 7), 1);
 #undef BP_TWO
-#undef BP_ROW
+#undef BP_ONLINE
     *first = _mm512_unpacklo_pd(even, odd);
     *second = _mm512_unpackhi_pd(even, odd);
 }
@@ -153,10 +153,10 @@ BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
 BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
     uint64_t at[BP_LANES];
     memcpy(at, &index, sizeof at);
-#define BP_ROW(k) _mm_loadu_pd(table + at[k])
-    __m256d even = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ROW(0)), BP_ROW(2), 1);
-    __m256d odd = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ROW(1)), BP_ROW(3), 1);
-#undef BP_ROW
+#define BP_ONLINE(k) _mm_loadu_pd(table + at[k])
+    __m256d even = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ONLINE(0)), BP_ONLINE(2), 1);
+    __m256d odd = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ONLINE(1)), BP_ONLINE(3), 1);
+#undef BP_ONLINE
     *first = _mm256_unpacklo_pd(even, odd);
     *second = _mm256_unpackhi_pd(even, odd);
 }
@@ -377,7 +377,7 @@ BP_INLINE bp_vec bp_load_last(const double *p, bp_part part) {
 }
 
 /* to = factor*x; to may be x. */
-BP_INLINE void bp_scale(ptrdiff_t n, double factor, const double *x, double *to) {
+BP_INLINE void bp_scaled(ptrdiff_t n, double factor, const double *x, double *to) {
     ptrdiff_t j = 0;
     for (; j + BP_LANES <= n; j += BP_LANES)
         bp_store(to + j, factor * bp_load(x + j));

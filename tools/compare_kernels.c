@@ -39,6 +39,14 @@ static void find_kernels(void) {
     }
 }
 
+/* The rows of the table of activations, of which softmax is the last. */
+static ptrdiff_t n_activations(void) {
+    ptrdiff_t n = 0;
+    while (bp_kernels[0]->activations[n].name != NULL)
+        n++;
+    return n;
+}
+
 static int same(double x, double y) {
     return (isnan(x) && isnan(y)) || memcmp(&x, &y, sizeof x) == 0;
 }
@@ -323,7 +331,7 @@ static void compare_products(const bp_kernel *kernel, results *to, ptrdiff_t row
     const bp_activation *identity = &kernels[n_kernels - 1]->activations[0];
     if (kernel != NULL)
         identity = &kernel->activations[0];
-    double *scratch = scratch_for(rows, n_in, n), *scale = zeros(2 * rows);
+    double *scratch = scratch_for(rows, n_in, n), *softmax_stats = zeros(2 * rows);
     double *W = thinned((n_in + 1) * n, 0);
     double *x = thinned(rows * n_in, zeros_of_x), *delta = thinned(rows * n, zeros_of_delta);
     double *dW = numbers((n_in + 1) * n, 1.0);
@@ -335,8 +343,8 @@ static void compare_products(const bp_kernel *kernel, results *to, ptrdiff_t row
     ptrdiff_t row = below(3) == 0 ? 0 : below(rows + 1), i_W = below(n_in + 1);
     ptrdiff_t i = below(3) == 0 ? 0 : below(n_in + 2);
     if (kernel != NULL) {
-        kernel->forward(&layer, row, rows, scale);
-        kernel->forward(&layer, 0, row, scale);
+        kernel->forward(&layer, row, rows, softmax_stats);
+        kernel->forward(&layer, 0, row, softmax_stats);
         kernel->transpose(&layer, i_W, n_in + 1);
         kernel->transpose(&layer, 0, i_W);
         kernel->hidden_deltas(&lower, &layer, row, rows);
@@ -386,13 +394,14 @@ static void try_sparse_products(const bp_kernel *kernel, results *to) {
 static void try_functions(const bp_kernel *kernel, results *to) {
     static const double spreads[] = {1.0, 4.0, 20.0, 400.0};
     ptrdiff_t rows = 1 + below(20), n = 1 + below(40), all = rows * n;
-    double *z = numbers(all, spreads[below(4)]), *t = numbers(all, 1.0), *scale = zeros(2 * rows);
+    double *z = numbers(all, spreads[below(4)]), *t = numbers(all, 1.0),
+           *softmax_stats = zeros(2 * rows);
     double *L = zeros(rows), *a = NULL;
     int in_place = below(2) == 0;
-    for (int f = 0; f < bp_n_activations; f++) {
+    for (int f = 0; kernel->activations[f].name != NULL; f++) {
         const bp_activation *activation = &kernel->activations[f];
         a = in_place ? copy(all, z) : zeros(all);
-        activation->values(all, n, in_place ? a : z, a, scale);
+        activation->values(all, n, in_place ? a : z, a, softmax_stats);
         record(to, activation->name, all, a);
         if (activation->node_deltas == NULL)
             continue;
@@ -403,10 +412,10 @@ static void try_functions(const bp_kernel *kernel, results *to) {
         activation->times_derivative(all, z, product);
         record(to, "times derivative", all, product);
     }
-    /* a and scale are softmax's, the last one's. */
-    record(to, "scale", 2 * rows, scale);
-    for (int l = 0; l < bp_n_losses; l++) {
-        kernel->losses[l].values(rows, n, z, a, t, scale, L);
+    /* a and softmax_stats are softmax's, the last one's. */
+    record(to, "softmax_stats", 2 * rows, softmax_stats);
+    for (int l = 0; kernel->losses[l].name != NULL; l++) {
+        kernel->losses[l].values(rows, n, z, a, t, softmax_stats, L);
         record(to, kernel->losses[l].name, rows, L);
         if (kernel->losses[l].slopes != NULL) {
             double *slopes = zeros(all);
@@ -426,13 +435,13 @@ static void try_functions(const bp_kernel *kernel, results *to) {
 
     ptrdiff_t n_in = 1 + below(20), row = below(rows + 1);
     bp_layer layer = {.n_in = n_in, .n = n, .scratch = scratch_for(rows, n_in, n)};
-    layer.activation = &kernel->activations[below(bp_n_activations)];
+    layer.activation = &kernel->activations[below(n_activations())];
     layer.W = numbers((n_in + 1) * n, 1.0), layer.b = layer.W + n_in * n;
     layer.x = numbers(rows * n_in, 1.0), layer.z = zeros(all), layer.a = a;
-    kernel->forward(&layer, row, rows, scale);
-    kernel->forward(&layer, 0, row, scale);
+    kernel->forward(&layer, row, rows, softmax_stats);
+    kernel->forward(&layer, 0, row, softmax_stats);
     record(to, "forward", all, a);
-    record(to, "forward's scale", 2 * rows, scale);
+    record(to, "forward's softmax_stats", 2 * rows, softmax_stats);
 
     /* The same with units dropped, and the way back. */
     if (layer.activation->times_derivative == NULL)
@@ -442,8 +451,8 @@ static void try_functions(const bp_kernel *kernel, results *to) {
     layer.mask = zeros(all), layer.masked = zeros(all), layer.delta = zeros(all);
     for (ptrdiff_t k = 0; k < all; k++)
         layer.mask[k] = below(3) == 0 ? 0.0 : 1.5;
-    kernel->forward(&layer, row, rows, scale);
-    kernel->forward(&layer, 0, row, scale);
+    kernel->forward(&layer, row, rows, softmax_stats);
+    kernel->forward(&layer, 0, row, softmax_stats);
     record(to, "masked", all, layer.masked);
     kernel->transpose(&above, 0, n + 1);
     kernel->hidden_deltas(&layer, &above, row, rows);
@@ -458,23 +467,23 @@ static void try_updates(const bp_kernel *kernel, results *to) {
     double settings[] = {between(0.0, 1.0), between(0.5, 1.0), between(0.9, 1.0), 1e-8,
                          between(0.0, 1.0)};
     double *g = numbers(n, 1.0);
-    for (int r = 0; r < bp_n_update_rules; r++) {
+    for (int r = 0; kernel->update_rules[r].name != NULL; r++) {
         const bp_update_rule *rule = &kernel->update_rules[r];
-        double powers[] = {1.0, 1.0}, rates[BP_RATES] = {0.0};
-        ptrdiff_t all = rule->n_moments * n;
-        double *w = numbers(n, 1.0), *moments = numbers(all + 1, 1.0);
+        double scalars[] = {1.0, 1.0}, rates[BP_RATES] = {0.0};
+        ptrdiff_t all = rule->n_slots * n;
+        double *w = numbers(n, 1.0), *slots = numbers(all + 1, 1.0);
         for (ptrdiff_t k = 0; k < all; k++) /* roots are taken of the last one, or of all */
-            moments[k] = k < n && rule->n_moments > 1 ? moments[k]
-                         : below(16) == 0             ? moments[k]
-                                                      : fabs(moments[k]);
+            slots[k] = k < n && rule->n_slots > 1 ? slots[k]
+                       : below(16) == 0           ? slots[k]
+                                                  : fabs(slots[k]);
         for (int step = 0; step < 3; step++) {
-            rule->begin(settings, powers, rates);
-            rule->update(start, stop, n, batch, rates, w, g, moments);
+            rule->begin(settings, scalars, rates);
+            rule->update(start, stop, n, batch, rates, w, g, slots);
         }
         record(to, rule->name, n, w);
-        record(to, "moments", all, moments);
+        record(to, "slots", all, slots);
         record(to, "rates", BP_RATES, rates);
-        record(to, "powers", 2, powers);
+        record(to, "scalars", 2, scalars);
     }
     kernel->mean_gradient(stop, batch, g);
     record(to, "mean gradient", n, g);
@@ -483,7 +492,7 @@ static void try_updates(const bp_kernel *kernel, results *to) {
     record(to, "dot", 1, &sum);
     kernel->penalize(stop - start, batch, settings[0], settings[1], w + start, penalized + start);
     record(to, "penalties", n, penalized);
-    kernel->scale(stop - start, settings[2], g + start, g + start);
+    kernel->scaled(stop - start, settings[2], g + start, g + start);
     record(to, "scaled", n, g);
 }
 
@@ -496,13 +505,14 @@ typedef struct {
     int narrow, through_activation, train_biases;
     double lr;
     double *w[MOST_LAYERS]; /* (sizes[l] + 1, sizes[l + 1]) */
-} row_trial;
+} online_trial;
 
-static void make_row_layers(const bp_kernel *kernel, const row_trial *trial, bp_row_layer *layers) {
+static void make_online_layers(const bp_kernel *kernel, const online_trial *trial,
+                               bp_online_layer *layers) {
     for (int l = 0; l < trial->n_layers; l++) {
-        bp_row_layer *layer = &layers[l];
+        bp_online_layer *layer = &layers[l];
         ptrdiff_t n_in = trial->sizes[l], n = trial->sizes[l + 1];
-        *layer = (bp_row_layer){.n_in = n_in, .n = n, .kernel = kernel};
+        *layer = (bp_online_layer){.n_in = n_in, .n = n, .kernel = kernel};
         while (trial->narrow && layer->kernel->narrower != NULL &&
                n <= layer->kernel->narrower->lanes)
             layer->kernel = layer->kernel->narrower;
@@ -525,9 +535,9 @@ static void make_row_layers(const bp_kernel *kernel, const row_trial *trial, bp_
     }
 }
 
-/* Whether the layers suit row_of_two. */
-static int one_vector_each(const row_trial *trial, const bp_row_layer *layers) {
-    return trial->n_layers == 2 && trial->activations[1] != bp_n_activations - 1 &&
+/* Whether the layers suit online_two_layers. */
+static int one_vector_each(const online_trial *trial, const bp_online_layer *layers) {
+    return trial->n_layers == 2 && trial->activations[1] != n_activations() - 1 &&
            layers[0].kernel == layers[1].kernel && layers[0].stride == layers[0].kernel->lanes &&
            layers[1].stride == layers[1].kernel->lanes;
 }
@@ -539,8 +549,9 @@ static double others_than_zero(ptrdiff_t n, const double *x) {
     return others;
 }
 
-/* Of two layers only what row_of_two leaves behind, too. */
-static void record_row_layers(const row_trial *trial, const bp_row_layer *layers, results *to) {
+/* Of two layers only what online_two_layers leaves behind, too. */
+static void record_online_layers(const online_trial *trial, const bp_online_layer *layers,
+                                 results *to) {
     const int all = trial->n_layers > 2;
     for (int l = 0; l < trial->n_layers; l++) {
         ptrdiff_t n_in = layers[l].n_in, n = layers[l].n;
@@ -565,56 +576,57 @@ static void record_row_layers(const row_trial *trial, const bp_row_layer *layers
     }
 }
 
-static void step_of_row(const row_trial *trial, bp_row_layer *layers, const double *x,
+static void step_of_row(const online_trial *trial, bp_online_layer *layers, const double *x,
                         const double *t, results *to) {
     const int n_layers = trial->n_layers;
-    bp_row_layer *last = &layers[n_layers - 1];
-    double scale[2], lr = trial->lr;
+    bp_online_layer *last = &layers[n_layers - 1];
+    double softmax_stats[2], lr = trial->lr;
     layers[0].x = x;
     if (one_vector_each(trial, layers)) {
-        layers[0].kernel->row_of_two(layers, t, trial->through_activation, lr, trial->train_biases);
-        record_row_layers(trial, layers, to);
+        layers[0].kernel->online_two_layers(layers, t, trial->through_activation, lr,
+                                            trial->train_biases);
+        record_online_layers(trial, layers, to);
         return;
     }
     for (int l = 0; l < n_layers - 1; l++)
-        layers[l].activation->row_forward(&layers[l], scale);
+        layers[l].activation->online_forward(&layers[l], softmax_stats);
     if (trial->through_activation) {
-        last->activation->row_outputs(last, t);
+        last->activation->online_outputs(last, t);
     } else {
-        last->activation->row_forward(last, scale);
-        last->kernel->row_differences(last, t);
+        last->activation->online_forward(last, softmax_stats);
+        last->kernel->online_differences(last, t);
     }
     for (int l = n_layers - 1; l > 0; l--) {
-        bp_row_layer *above = &layers[l], *layer = &layers[l - 1];
+        bp_online_layer *above = &layers[l], *layer = &layers[l - 1];
         if (l > 1)
-            layer->activation->row_hidden_deltas(layer, above);
+            layer->activation->online_hidden_deltas(layer, above);
         else
-            layer->activation->row_first_step(layer, above, lr, trial->train_biases);
-        above->kernel->row_step(above, lr, trial->train_biases);
-        layer->kernel->row_step_transposed(layer, above, lr);
+            layer->activation->online_first_step(layer, above, lr, trial->train_biases);
+        above->kernel->online_step(above, lr, trial->train_biases);
+        layer->kernel->online_step_transposed(layer, above, lr);
     }
-    record_row_layers(trial, layers, to);
+    record_online_layers(trial, layers, to);
 }
 
 static void try_rows(const bp_kernel *kernel, results *to) {
-    row_trial trial;
+    online_trial trial;
     trial.n_layers = 2 + (int)below(2);
     ptrdiff_t most = trial.n_layers == 2 ? 8 : below(2) == 0 ? 10 : 80;
     for (int l = 0; l <= trial.n_layers; l++)
         trial.sizes[l] = 1 + below(most);
     for (int l = 0; l < trial.n_layers; l++) {
-        trial.activations[l] = (int)below(bp_n_activations - 1);
+        trial.activations[l] = (int)below(n_activations() - 1);
         trial.w[l] = numbers((trial.sizes[l] + 1) * trial.sizes[l + 1], 1.0);
     }
     trial.narrow = below(2) == 0, trial.train_biases = below(4) != 0;
     trial.through_activation = below(2) == 0, trial.lr = between(0.0, 0.5);
     /* softmax, the last of the table, has no derivative. */
     if (!trial.through_activation && below(2) == 0)
-        trial.activations[trial.n_layers - 1] = bp_n_activations - 1;
+        trial.activations[trial.n_layers - 1] = (int)n_activations() - 1;
     double *x = numbers(N_STEPS * trial.sizes[0], 1.0);
     double *t = numbers(N_STEPS * trial.sizes[trial.n_layers], 1.0);
-    bp_row_layer layers[MOST_LAYERS];
-    make_row_layers(kernel, &trial, layers);
+    bp_online_layer layers[MOST_LAYERS];
+    make_online_layers(kernel, &trial, layers);
     for (int s = 0; s < N_STEPS; s++)
         step_of_row(&trial, layers, x + s * trial.sizes[0], t + s * trial.sizes[trial.n_layers],
                     to);
@@ -628,13 +640,13 @@ static void try_sums(const bp_kernel *kernel, results *to) {
     for (ptrdiff_t i = 0; i < memory; i++)
         sy[i] = between(0.5, 2.0);
     bp_pairs pairs = {n, memory, 1 + below(memory), below(memory), S, Y, sy, between(0.1, 10.0)};
-    sums[0] = kernel->quotients(n, g, between(-2.0, -0.5), out);
-    record(to, "quotients", n, out);
+    sums[0] = kernel->divide(n, g, between(-2.0, -0.5), out);
+    record(to, "divide", n, out);
     sums[1] = kernel->two_loops(&pairs, g, d, alphas);
     record(to, "two loops", n, d);
-    kernel->moved(n, w, between(0.0, 2.0), d, out);
-    record(to, "moved", n, out);
-    sums[2] = kernel->dot(n, w, out), sums[3] = kernel->largest(n, w);
+    kernel->axpy(n, w, between(0.0, 2.0), d, out);
+    record(to, "axpy", n, out);
+    sums[2] = kernel->dot(n, w, out), sums[3] = kernel->max_abs(n, w);
     record(to, "sums", 4, sums);
 }
 
