@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import backprop
-from backprop import _kernel, arguments, reference
-from backprop.optimizers import FULL_BATCH, Optimizer
+from backprop import _kernel, reference, streams
+from backprop.optimizers import FULL_BATCH, Optimizer, plan_of
 
 HIDDEN = tuple(reference.ACTIVATIONS)
 OUTPUTS = (*reference.ACTIVATIONS, *{row.output for row in reference.LOSSES.values()} - {"", *reference.ACTIVATIONS})
@@ -49,7 +49,7 @@ def optimizers_by_rule():
                 optimizer = kind(*values)
             except (TypeError, ValueError):  # a setting that has no default, or out of range
                 continue
-            found.setdefault(optimizer.rule, optimizer)
+            found.setdefault(plan_of(optimizer).rule, optimizer)
     return found
 
 
@@ -200,12 +200,12 @@ def run_bits(run):
     """Every bit of a Training: what the user sees, the optimizer's state and the random stream."""
     if not isinstance(run, backprop.Training):
         return run
-    state, stream = run._state, arguments.started(run._state.stream)
+    state, stream = run._state, streams.started(run._state.stream)
     return {
         "parameters": bits(run.network.parameters),
         "losses": bits(run.losses),
-        "moments": bits(state.moments),
-        "powers": bits(state.powers),
+        "moments": bits(state.slots),
+        "powers": bits(state.scalars),
         "stream": (type(stream), repr(stream.state)),
         "rest": (run.network, run.epochs, run.stopped, run.settings),
     }
@@ -536,6 +536,6 @@ def test_subnormal_state_runs_on(engines, optimizer):
     settings = {"optimizer": optimizer, "epochs": 2, "batch_size": 2}
     runs = [engine.train(network, X, y, **settings).resume(-X, y, epochs=2700) for engine in engines]
     assert run_bits(runs[0]) == run_bits(runs[1])
-    of_units = np.abs(runs[1]._state.moments[0, :6])
+    of_units = np.abs(runs[1]._state.slots[0, :6])
     assert (of_units > 0.0).all()
     assert (of_units < np.finfo(float).tiny).all()

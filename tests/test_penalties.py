@@ -11,8 +11,8 @@ from test_parity import optimizers_by_rule, run_bits, some_problem
 
 import backprop
 from backprop import _kernel, reference
-from backprop.optimizers import FULL_BATCH
-from backprop.reference import sums
+from backprop.definition import sums
+from backprop.optimizers import FULL_BATCH, plan_of
 
 SHAPINGS = [
     {"l2": 0.25},
@@ -219,7 +219,8 @@ def test_settings_and_looks():
         for shaping in SHAPINGS:
             one = shaped(optimizer, **shaping)
             assert one != optimizer
-            assert (one.rule, one.settings) == (rule, optimizer.settings)
+            assert plan_of(one) == plan_of(optimizer)
+            assert plan_of(one).rule == rule
             assert eval(repr(one), vars(backprop)) == one
             again = pickle.loads(pickle.dumps(one))
             assert (again, hash(again), repr(again)) == (one, hash(one), repr(one))
