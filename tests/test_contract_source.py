@@ -30,6 +30,10 @@ REFERENCE = [
     )
 ]
 KERNEL_SOURCE = pathlib.Path(__file__).parents[1] / "backprop" / "_kernel.pyx"
+KERNEL_PIECES = [
+    KERNEL_SOURCE.parent / name
+    for name in re.findall(r'^include "(.+)"$', KERNEL_SOURCE.read_text(encoding="utf-8"), re.MULTILINE)
+]
 C_SOURCES = KERNEL_SOURCE.parents[1] / "src_c"
 
 ALLOWED_OF = {
@@ -137,8 +141,15 @@ def test_reference_can_be_read_in_one_sitting():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
 
 
+def test_kernel_is_these_files():
+    """Pieces of the kernel, each included once and short enough to be read in one sitting."""
+    assert sorted(KERNEL_PIECES) == sorted((KERNEL_SOURCE.parent / "kernel").iterdir())
+    for path in (KERNEL_SOURCE, *KERNEL_PIECES):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
 def test_same_functions_in_the_same_order():
-    """The reference and the kernel are read side by side."""
+    """The reference and the kernel are read side by side: in each file shared functions stand in one order."""
     of_reference = [
         node.name
         for path in REFERENCE
@@ -147,7 +158,7 @@ def test_same_functions_in_the_same_order():
     ]
     found = set()
     for path, pattern in (
-        (KERNEL_SOURCE, r"^(?:def|cdef [\w* ]*?[ *])\s*\*?(\w+)\("),
+        *((piece, r"^(?:def|cdef [\w* ]*?[ *])\s*\*?(\w+)\(") for piece in KERNEL_PIECES),
         (C_SOURCES / "losses.h", r"^static void bp_(\w+)\("),
         (C_SOURCES / "updates.h", r"^BP_INLINE bp_state bp_(\w+)_rule\("),
     ):
