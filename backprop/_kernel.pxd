@@ -72,7 +72,7 @@ cdef extern from "kernel.h":
         void (*online_outputs)(const bp_online_layer *layer, const double *t) noexcept nogil
         void (*online_hidden_deltas)(const bp_online_layer *layer, const bp_online_layer *above) noexcept nogil
         void (*online_first_step)(const bp_online_layer *layer, const bp_online_layer *above, double lr,
-                               bint train_biases) noexcept nogil
+                                  bint train_biases) noexcept nogil
     ctypedef struct bp_loss:
         const char *name
         void (*values)(Py_ssize_t rows, Py_ssize_t n, const double *z, const double *o, const double *t,
@@ -124,7 +124,7 @@ cdef extern from "kernel.h":
         void (*online_step_transposed)(const bp_online_layer *layer, const bp_online_layer *above,
                                        double lr) noexcept nogil
         void (*online_two_layers)(const bp_online_layer *layers, const double *t, bint through_activation, double lr,
-                           bint train_biases) noexcept nogil
+                                  bint train_biases) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
         void (*penalize)(Py_ssize_t n, double batch, double l1, double l2, const double *w, double *g) noexcept nogil
         void (*scaled)(Py_ssize_t n, double factor, const double *x, double *to) noexcept nogil

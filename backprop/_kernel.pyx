@@ -1,13 +1,15 @@
-"""The compiled twin of reference/: the same functions, in the same order, with the same bits.
+"""The compiled twin of the definition: the same functions, in the same order, with the same bits.
 
-Where the reference takes one row, the kernel takes a block of rows; a sum over rows carries on from block to block, so
-that the size of a block changes no bit. The flow is here; what works on vectors of numbers (products, activations,
-losses, update rules) is in src_c/, once for each instruction set, behind the table of functions `kernel`. Threads share
-the rows of a block, then the parameters. Matrices are C-contiguous float64; NumPy allocates all of them and nothing is
-allocated without the GIL. Every entry, in every thread, sets the floating-point environment and puts the caller's back
-(fpenv.h).
+The definition takes one row at a time, the kernel a block of rows. A sum over rows continues from block to block, in
+the order of the rows, so the size of a block changes no bit. The pieces below hold the flow of a pass and of training;
+the loops over vectors (products, activations, losses, update rules) are in src_c/, compiled once for each instruction
+set, behind the table of functions `kernel`. Threads share the rows of a block, then the parameters.
 
-Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`.
+Matrices are C-contiguous float64. NumPy allocates all memory, and nothing is allocated without the GIL. Every entry
+point sets the floating-point environment, in every thread, and restores the caller's (fpenv.h).
+
+Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`; net input `z`, activation `a`, target `t`, loss
+`L`, `delta` = dL/dz, parameters `w`, gradient `g`.
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
@@ -29,11 +31,13 @@ include "kernel/build.pxi"
 include "kernel/tables.pxi"
 include "kernel/values.pxi"
 include "kernel/elementary.pxi"
+
 include "kernel/workspace.pxi"
 include "kernel/shared.pxi"
 include "kernel/threads.pxi"
-include "kernel/data.pxi"
+
 include "kernel/passes.pxi"
+include "kernel/data.pxi"
 include "kernel/loss.pxi"
 include "kernel/updates.pxi"
 include "kernel/one_row.pxi"
@@ -41,8 +45,10 @@ include "kernel/epochs.pxi"
 include "kernel/randomness.pxi"
 include "kernel/dropout.pxi"
 include "kernel/penalties.pxi"
+
 include "kernel/methods.pxi"
 include "kernel/lbfgs.pxi"
 include "kernel/levenberg_marquardt.pxi"
+
 include "kernel/predict.pxi"
 include "kernel/self_test.pxi"

@@ -283,7 +283,7 @@ class Network:
         X = rows_of(self, X)
         out = np.empty((X.shape[0], self._sizes[-1]))
         threads = arguments.threads(n_threads, X.shape[0] * self.n_parameters)
-        row = _kernel.predict(self._sizes, self._activations, self._parameters, X, out, threads)
+        row = _kernel.predict(self._sizes, self._activations, self._parameters, X, out, threads, _kernel.THREAD_WORK)
         if row >= 0:
             finite("X", X)
             raise arguments.result_not_finite("the prediction", row)
@@ -430,7 +430,7 @@ def _unpickled(kind: type[Network], sizes: tuple[int, ...], activations: tuple[s
 
 def _predictor(network: Network) -> _kernel.Predictor:
     rows = max(1, SMALL_WORK // network.n_parameters)
-    return _kernel.Predictor(network.sizes, network.activations, network.parameters, rows, 1)
+    return _kernel.Predictor(network.sizes, network.activations, network.parameters, rows)
 
 
 def checked(network: object) -> Network:
@@ -500,14 +500,21 @@ def loss_of_rows(
 ) -> float:
     """The mean loss of rows that are checked."""
     threads = arguments.threads(n_threads, rows.n_samples * network.n_parameters)
-    work = _kernel.LossPass(
-        network.sizes, network.activations, network.parameters, rows.n_samples, threads, gradient, name, rows
+    work = _kernel.Pass(
+        network.sizes,
+        network.activations,
+        network.parameters,
+        gradient,
+        rows.n_samples,
+        threads,
+        _kernel.THREAD_WORK,
     )
-    while not work.run():
+    sums = _kernel.LossPass(work, rows, name)
+    while not sums.run():
         pass
-    if work.overflow >= 0:
-        raise arguments.result_not_finite("the loss", work.overflow)
-    return work.total
+    if sums.overflow >= 0:
+        raise arguments.result_not_finite("the loss", sums.overflow)
+    return sums.total
 
 
 def loss_and_gradient(

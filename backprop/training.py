@@ -457,28 +457,27 @@ def continue_training(
     w, gradient = _kernel.empty(network.n_parameters), _kernel.empty(network.n_parameters)
     w[...] = network.parameters
     # A call of Trainer's lasts for many epochs; a method wakes threads for each sum over the rows.
-    work = math.inf
-    if kind is not None:
-        n = network.n_parameters
-        work = rows.n_samples * (n + kind.more_work(n, network.sizes[-1]))
-    trainer = (kind or _kernel.Trainer)(
+    more_work = _kernel.more_work(rule, network.n_parameters, network.sizes[-1])
+    work = math.inf if kind is None else rows.n_samples * (network.n_parameters + more_work)
+    batch_size = min(settings.batch_size or rows.n_samples, rows.n_samples)
+    passes = _kernel.Pass(
         network.sizes,
         network.activations,
         w,
-        min(settings.batch_size or rows.n_samples, rows.n_samples),
-        arguments.threads(run.n_threads, work),
         gradient,
-        settings.loss,
-        rows,
-        rule,
-        np.array(settings.optimizer.settings),
-        state.moments,
-        state.powers,
-        stream if shuffle else None,
-        settings.train_biases,
+        batch_size,
+        arguments.threads(run.n_threads, work),
+        _kernel.THREAD_WORK,
+        more_work,
     )
-    if isinstance(trainer, _kernel.Trainer):
-        trainer.shape(*shaping_of(settings.optimizer))
+    sums = _kernel.LossPass(passes, rows, settings.loss)
+    step = _kernel.Step(rule, np.array(settings.optimizer.settings), state.moments, state.powers, settings.train_biases)
+    trainer: _kernel.Trainer | _kernel.Method
+    if kind is not None:
+        trainer = kind(sums, step)
+    else:
+        trainer = _kernel.Trainer(sums, step, batch_size, stream if shuffle else None)
+        trainer.penalize(*shaping_of(settings.optimizer))
         if settings.dropout is not None and state.dropout is not None:
             trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)
     schedule = schedule_of(settings.optimizer)
@@ -526,9 +525,9 @@ def continue_training(
                         stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
                     if rates is not None:
                         rates.see(watcher.losses[-1] if watcher else loss)
-                    if run.callback is not None and EpochState(
-                        epoch, loss, snapshot, w, trainer.evaluations if isinstance(trainer, _kernel.Method) else 0
-                    ).shown_to(run.callback):
+                    if run.callback is not None and EpochState(epoch, loss, snapshot, w, trainer.evaluations).shown_to(
+                        run.callback
+                    ):
                         stopped = "callback"
                 if run.keeper is not None and done == until and stopped == "epochs":
                     run.keeper.after(first + done, partial(training, [*curve, piece[:done]]))

@@ -1,9 +1,11 @@
+# Compiler, flags and instruction set of this build, and the threads of this process.
+
 COMPILER = BP_COMPILER.decode()
 FLAGS = BP_FLAGS.decode()
 
 
 cdef list kernels_here():
-    """The kernels that this processor can run, as codes of bp_kernels, the widest first."""
+    """Indices in bp_kernels of the instruction sets that this processor has, the widest first."""
     cdef Py_ssize_t k = 0
     found = []
     while bp_kernels[k] != NULL:
@@ -20,17 +22,17 @@ if TARGET not in TARGETS:
     raise ImportError(f"BACKPROP_TARGET is {TARGET!r}; this machine has: {', '.join(TARGETS)}")
 cdef const bp_kernel *kernel = bp_kernels[<Py_ssize_t>codes[TARGETS.index(TARGET)]]
 
-
-# Between two times that threads wait for each other, each should have so much to do, in multiply-adds; and so much in
-# all, or they are not woken.
+# Multiply-adds that a thread should have between two barriers, and in a whole call. Python callers pass them on; the
+# kernel itself does not read these.
 THREAD_WORK = 1.5e6
 WAKING_WORK = 4e6
 
 
 def made_by_fork():
-    """Whether fork() has made this process, and no exec() has followed: its parent may have had threads of OpenMP's.
+    """Whether fork() made this process and no exec() followed, so that its parent may have had OpenMP threads.
 
-    On Linux that is a flag (PF_FORKNOEXEC of proc_pid_stat(5)), in the seventh field after the name in parentheses.
+    Linux says so by the flag PF_FORKNOEXEC in /proc/self/stat, the seventh field after the name in parentheses
+    (proc_pid_stat(5)). Elsewhere: False.
     """
     try:
         with open("/proc/self/stat", "rb") as file:
@@ -43,5 +45,5 @@ bp_begin_threads(made_by_fork())
 
 
 def max_threads():
-    """How many threads OpenMP would use; 1 without it, and in a child made by fork."""
+    """Number of threads OpenMP would use: 1 without OpenMP, and in a child made by fork()."""
     return bp_max_threads()

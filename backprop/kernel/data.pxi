@@ -1,81 +1,92 @@
-cdef class Data:
-    """X (n_samples, n_in) and its targets: y (n_samples, n_outputs), or labels (n_samples,) of classes.
+# Training data, and rows of it in visiting order.
 
-    weights (n_samples,) are what the rows count, of which `weight` is the sum; or None, where each counts 1.0.
+
+cdef class Data:
+    """X (n_samples, n_in) and its targets: y (n_samples, n_out), or classes y (n_samples,) of int64.
+
+    sample_weight (n_samples,) has the sum total_weight; without it each weight is 1.0 and total_weight is n_samples.
     """
 
     cdef const double[:, ::1] X
-    cdef const double *y
-    cdef const int64_t *labels
+    cdef const double[:, ::1] y
+    cdef const int64_t[::1] labels
+    cdef const double[::1] sample_weight
     cdef readonly Py_ssize_t n_samples
-    cdef const double[:, ::1] y_view
-    cdef const int64_t[::1] labels_view
-    cdef const double *weights
-    cdef const double[::1] weights_view
-    cdef readonly double weight
+    cdef readonly double total_weight
+    cdef Samples samples     # pointers to the four arrays
 
-    def __cinit__(self, const double[:, ::1] X not None, y, const double[::1] weights=None, double weight=0.0):
-        self.X, self.n_samples, self.weight = X, X.shape[0], weight
-        if weights is None:
-            self.weight = <double>self.n_samples
+    def __cinit__(self, const double[:, ::1] X not None, y, const double[::1] sample_weight=None,
+                  double total_weight=0.0):
+        self.X, self.n_samples, self.total_weight = X, X.shape[0], total_weight
+        self.samples.X, self.samples.n_samples = &self.X[0, 0], X.shape[0]
+        if sample_weight is None:
+            self.total_weight = <double>self.n_samples
         else:
-            self.weights_view = weights
-            self.weights = &self.weights_view[0]
+            self.sample_weight = sample_weight
+            self.samples.sample_weight = &self.sample_weight[0]
         if y.ndim == 1:
-            self.labels_view = y
-            self.labels = &self.labels_view[0]
+            self.labels = y
+            self.samples.labels = &self.labels[0]
         else:
-            self.y_view = y
-            self.y = &self.y_view[0, 0]
+            self.y = y
+            self.samples.y = &self.y[0, 0]
 
 
 cdef const double *rows_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
-    """These of the rows from the first on, in visiting order: where they lie if that is the order of X, else gathered.
+    """Inputs (rows, n_in) of a block whose row 0 is row `first` in visiting order; only `rows` of it are gathered.
 
-    Returns where row 0 of the block is, or would be.
+    Nothing is copied where the visiting order is that of X.
     """
-    cdef Py_ssize_t s, n = shared.n_in
-    cdef const int64_t *order = shared.order + first
-    if shared.order == NULL:
-        return shared.X + first * n
+    cdef const Samples *samples = &shared.samples
+    cdef Py_ssize_t s, n = shared.sizes.n_in
+    cdef const int64_t *order = samples.order + first
+    if samples.order == NULL:
+        return samples.X + first * n
     for s in range(rows.start, rows.stop):
-        kernel.gather(n, shared.X + order[s] * n, shared.X + order[min(s + 1, rows.stop - 1)] * n, shared.x + s * n)
-    return shared.x
+        kernel.gather(n, samples.X + order[s] * n, samples.X + order[min(s + 1, rows.stop - 1)] * n,
+                      shared.block.x + s * n)
+    return shared.block.x
 
 
 cdef const double *targets_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
-    """Their targets; a label k is the row with 1.0 in column k and 0.0 elsewhere."""
-    cdef Py_ssize_t s, j, row, n = shared.n_out
-    if shared.order == NULL and shared.labels == NULL:
-        return shared.y + first * n
+    """Targets (rows, n_out) of the same rows; a class k becomes 1.0 in column k and 0.0 elsewhere."""
+    cdef const Samples *samples = &shared.samples
+    cdef double *t = shared.block.t
+    cdef Py_ssize_t s, j, row, n = shared.sizes.n_out
+    if samples.order == NULL and samples.labels == NULL:
+        return samples.y + first * n
     for s in range(rows.start, rows.stop):
-        row = first + s if shared.order == NULL else shared.order[first + s]
+        row = first + s if samples.order == NULL else samples.order[first + s]
         for j in range(n):
-            shared.t[s * n + j] = ((1.0 if shared.labels[row] == j else 0.0) if shared.labels != NULL
-                                   else shared.y[row * n + j])
-    return shared.t
+            t[s * n + j] = ((1.0 if samples.labels[row] == j else 0.0) if samples.labels != NULL
+                            else samples.y[row * n + j])
+    return t
 
 
-cdef const double *row_weights(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
-    """What they count, or NULL if each counts 1.0."""
+cdef const double *sample_weights_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
+    """Sample weights (rows,) of the same rows; NULL if each weight is 1.0."""
+    cdef const Samples *samples = &shared.samples
     cdef Py_ssize_t s
-    if shared.weights == NULL or shared.order == NULL:
-        return shared.weights + first if shared.weights != NULL else NULL
+    if samples.sample_weight == NULL or samples.order == NULL:
+        return samples.sample_weight + first if samples.sample_weight != NULL else NULL
     for s in range(rows.start, rows.stop):
-        shared.c[s] = shared.weights[shared.order[first + s]]
-    return shared.c
+        shared.block.sample_weight[s] = samples.sample_weight[samples.order[first + s]]
+    return shared.block.sample_weight
 
 
-cdef void add_weights(Shared *shared, ThreadState *block, Py_ssize_t first, Py_ssize_t rows,
+cdef void add_weights(Shared *shared, ThreadState *own, Py_ssize_t first, Py_ssize_t rows,
                       bint first_of_batch) noexcept nogil:
-    """Add what the rows of a block count, row after row, to what its batch and its epoch count."""
+    """Add the sample weights of a whole block, row after row, to those of its batch and of its epoch.
+
+    Each thread does so for itself: no barrier then stands between the sum and the step that divides by it.
+    """
     cdef Py_ssize_t s
-    cdef const double *c = shared.weights + first
-    cdef double of_batch = 0.0 if first_of_batch else block.of_batch
-    cdef double of_epoch = 0.0 if first == 0 else block.of_epoch
-    if shared.order != NULL:
-        c = shared.c
+    cdef const double *sample_weight = shared.samples.sample_weight + first
+    cdef double batch_weight = 0.0 if first_of_batch else own.batch_weight
+    cdef double epoch_weight = 0.0 if first == 0 else own.epoch_weight
+    if shared.samples.order != NULL:
+        sample_weight = shared.block.sample_weight
     for s in range(rows):
-        of_batch = of_batch + c[s]
-        of_epoch = of_epoch + c[s]
-    block.of_batch, block.of_epoch = of_batch, of_epoch
+        batch_weight = batch_weight + sample_weight[s]
+        epoch_weight = epoch_weight + sample_weight[s]
+    own.batch_weight, own.epoch_weight = batch_weight, epoch_weight

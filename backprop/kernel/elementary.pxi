@@ -1,9 +1,6 @@
+# Elementary functions of src_c/elementary.c: for Python's own formulas, for tests and for benchmarks.
+
 ctypedef double (*Elementary)(double x) noexcept nogil
-
-cdef check_length(Py_ssize_t length, Py_ssize_t needed):
-    if length != needed:
-        raise ValueError(f"the output must have length {needed}, got {length}")
-
 
 ELEMENTARY = ("exp", "expm1", "log", "log1p")
 FORMS = ("vector", "scalar", "exact")
@@ -12,11 +9,16 @@ cdef Elementary *exact_forms = [bp_exp_slow, bp_expm1_slow, bp_log_slow, bp_log1
 
 
 def elementary(str name not None, const double[::1] x not None, double[::1] out not None, str form not None="vector"):
-    """exp, expm1, log or log1p of each x, by all lanes of a vector, one by one, or all through the exact slow phase."""
+    """out (n,) = the function `name` of x (n,), correctly rounded.
+
+    Forms: "vector", all lanes of a vector at once; "scalar", one value at a time; "exact", the slow phase only, which
+    the other two enter when the fast one cannot decide how to round.
+    """
     cdef Py_ssize_t code = ELEMENTARY.index(name), k, way = FORMS.index(form)
     cdef Elementary function = exact_forms[code] if way == 2 else scalar_forms[code]
     cdef bp_fpenv saved
-    check_length(out.shape[0], x.shape[0])
+    if out.shape[0] != x.shape[0]:
+        raise ValueError(f"the output must have length {x.shape[0]}, got {out.shape[0]}")
     if x.shape[0] == 0:
         return
     with nogil:
@@ -30,7 +32,7 @@ def elementary(str name not None, const double[::1] x not None, double[::1] out 
 
 
 def exp(double x):
-    """exp(x) of the contract, for what is computed in Python."""
+    """Correctly rounded exp(x)."""
     cdef bp_fpenv saved = bp_fpenv_enter()
     x = cr_exp(x)
     bp_fpenv_leave(saved)
@@ -38,7 +40,7 @@ def exp(double x):
 
 
 def log(double x):
-    """log(x) of the contract, for what is computed in Python."""
+    """Correctly rounded log(x)."""
     cdef bp_fpenv saved = bp_fpenv_enter()
     x = cr_log(x)
     bp_fpenv_leave(saved)

@@ -1,11 +1,15 @@
+# Online training: plain SGD with batches of one row. Every gradient is then a single product and is used at once, so
+# that one loop over a layer's weights does its backward pass and its step.
+
+
 cdef class OnlineLayers:
-    """The layers in the form that suits one row at a time, beside the flat parameters w."""
+    """A copy of the layers in the form that suits one row at a time: rows of W padded to full vectors."""
 
     cdef bp_online_layer *layers
     cdef Py_ssize_t n_layers
-    cdef bint narrow          # two layers, each one vector wide, of the same lanes
-    cdef double *softmax_stats
-    cdef bytearray table
+    cdef bint narrow             # two layers of one vector each, of the same lanes: online_two_layers
+    cdef double *softmax_stats   # (2,)
+    cdef bytearray table         # (n_layers,) of bp_online_layer
     cdef Workspace space
 
     def __cinit__(self, tuple sizes not None, tuple names not None):
@@ -42,7 +46,11 @@ cdef class OnlineLayers:
                        and layer.activation.online_outputs != NULL)
 
     cdef void load(self, const double *w) noexcept nogil:
-        """Take the parameters over; what lies beside them is 0.0, and 2.0 as a bias, so that no activation is slow."""
+        """Copy w (n_parameters,) into padded rows.
+
+        Padding: weights 0.0, biases 2.0, which keeps the padding lanes at z = 2.0, where no activation takes a slow
+        path.
+        """
         cdef Py_ssize_t l, i, j, below
         cdef bp_online_layer *layer
         for l in range(self.n_layers):
@@ -63,6 +71,7 @@ cdef class OnlineLayers:
                 layer.b[j] = 2.0
 
     cdef void save(self, double *w) noexcept nogil:
+        """Copy the parameters back to w (n_parameters,)."""
         cdef Py_ssize_t l, i, j
         cdef bp_online_layer *layer
         for l in range(self.n_layers):
@@ -75,9 +84,9 @@ cdef class OnlineLayers:
 
 cdef void online_layers_step(bp_online_layer *layers, Py_ssize_t n_layers, const bp_loss *loss, double *softmax_stats,
                              const double *t, double lr, bint train_biases) noexcept nogil:
-    """Forward, backward and step, layer by layer.
+    """Forward pass, backward pass and step of one row, layer by layer.
 
-    A layer's weights change when the deltas of the layer below have been taken from them.
+    A layer's weights change only after the deltas of the layer below have been computed from them.
     """
     cdef bp_online_layer *last = layers + n_layers - 1
     cdef Py_ssize_t l
@@ -103,10 +112,7 @@ cdef void online_layers_step(bp_online_layer *layers, Py_ssize_t n_layers, const
 cdef double online_row(bp_online_layer *layers, Py_ssize_t n_layers, bint narrow, const bp_loss *loss,
                        double *softmax_stats, const double *x, const double *t, double lr,
                        bint train_biases) noexcept nogil:
-    """A row's part of training, all in one: every gradient is a single product and is used at once.
-
-    narrow: online_two_layers does it. Returns the row's loss.
-    """
+    """Train by one row x (n_in,) with targets t (n_out,); return its loss before the step."""
     cdef const bp_online_layer *last = layers + n_layers - 1
     cdef double L
     layers.x = x
@@ -118,37 +124,40 @@ cdef double online_row(bp_online_layer *layers, Py_ssize_t n_layers, bint narrow
     return L
 
 
-cdef void train_rows(Shared *shared, OnlineLayers own) noexcept nogil:
-    """A piece of training by plain SGD, row by row."""
-    cdef Py_ssize_t n = shared.n_samples, row = shared.row, done = shared.done, s
-    cdef double work = 0.0, loss = 0.0, total = shared.total, lr
+cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
+    """About 20 ms of online training on one thread, through epochs and their shuffles."""
+    cdef const Samples *samples = &shared.samples
+    cdef Epochs *epochs = &shared.epochs
+    cdef Py_ssize_t n = samples.n_samples, row = shared.sums.row, done = epochs.done, s
+    cdef double work = 0.0, loss = 0.0, total = shared.sums.total, lr
     cdef const double *t
     cdef bp_fpenv saved = bp_fpenv_enter()
-    own.load(shared.w)
+    online.load(shared.optimizer.w)
     begin_epoch(shared, done)
-    lr = shared.settings[0]
-    while done < shared.until and fabs(loss) <= DBL_MAX and work < PAUSE_AFTER:
-        if shared.to_shuffle != 0:
+    lr = shared.optimizer.settings[0]
+    while done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
+        if epochs.to_shuffle != 0:
             shuffle_on(shared)
             work += 16.0 * min(n, SHUFFLE_STEPS)
             continue
-        while row < n and work < PAUSE_AFTER:
-            s = row if shared.order == NULL else shared.order[row]
-            t = shared.y + s * shared.n_out if shared.labels == NULL else targets_of(shared, row, Span(0, 1))
-            total = (total if row > 0 else 0.0) + online_row(own.layers, own.n_layers, own.narrow, shared.loss,
-                                                             own.softmax_stats, shared.X + s * shared.n_in, t, lr,
-                                                             shared.train_biases)
-            work += shared.row_work
+        while row < n and work < PAUSE_WORK:
+            s = row if samples.order == NULL else samples.order[row]
+            t = samples.y + s * shared.sizes.n_out if samples.labels == NULL else targets_of(shared, row, Span(0, 1))
+            total = (total if row > 0 else 0.0) + online_row(online.layers, online.n_layers, online.narrow,
+                                                             shared.sums.loss, online.softmax_stats,
+                                                             samples.X + s * shared.sizes.n_in, t, lr,
+                                                             shared.optimizer.train_biases)
+            work += shared.block.row_work
             row += 1
         if row == n:
             loss = total / <double>n
-            shared.losses[done] = loss
+            epochs.losses[done] = loss
             done += 1
-            if shared.learning_rates != NULL:
+            if shared.optimizer.learning_rates != NULL:
                 begin_epoch(shared, done)
-                lr = shared.settings[0]
+                lr = shared.optimizer.settings[0]
             row = 0
-            shared.to_shuffle = 0 if shared.bitgen == NULL else -1
-    own.save(shared.w)
-    shared.row, shared.done, shared.total = row, done, total
+            epochs.to_shuffle = 0 if epochs.bitgen == NULL else -1
+    online.save(shared.optimizer.w)
+    shared.sums.row, epochs.done, shared.sums.total = row, done, total
     bp_fpenv_leave(saved)

@@ -1,4 +1,4 @@
-# Names and codes: the tables are in src_c/.
+# Names of activations, losses and update rules. Their codes are the places in the tables of src_c/.
 
 cdef const bp_activation *activations = kernel.activations
 cdef const bp_loss *losses = kernel.losses
