@@ -96,7 +96,7 @@ class KernelTrainer:
     @property
     def evaluations(self) -> int:
         """How often a method has computed the loss of all rows."""
-        return self.kernel.evaluations if isinstance(self.kernel, _kernel.Method) else 0
+        return self.kernel.evaluations
 
 
 @dataclass(frozen=True)
@@ -127,35 +127,25 @@ class Kernel:
         n_threads: int | None,
     ) -> KernelTrainer:
         """A trainer of the network, as `Engine.trainer` says."""
-        n = network.n_parameters
-        policy = self.policy or threads.POLICY
+        n, n_samples, policy = network.n_parameters, samples.n_samples, self.policy or threads.POLICY
         method = _kernel.METHODS.get(plan.rule)  # None: an update rule
-        # A call of Trainer's lasts for many epochs; a method wakes threads for each sum over the rows.
-        work = math.inf
-        if method is not None:
-            work = samples.n_samples * (n + method.more_work(n, network.sizes[-1]))
+        # A call of Trainer.train lasts for many epochs, so its work has no end; a method wakes threads for each sum.
+        more_work = _kernel.more_work(plan.rule, n, network.sizes[-1])
+        count = policy.threads_for(n_threads, math.inf if method is None else n_samples * (n + more_work))
+        batch_size = min(settings.batch_size or n_samples, n_samples)
         w, gradient = _kernel.empty(n), _kernel.empty(n)
         w[...] = network.parameters
-        trainer = (method or _kernel.Trainer)(
-            network.sizes,
-            network.activations,
-            w,
-            min(settings.batch_size or samples.n_samples, samples.n_samples),
-            policy.threads_for(n_threads, work),
-            gradient,
-            settings.loss,
-            _kernel.Data(*samples),
-            plan.rule,
-            np.array(plan.settings),
-            state.slots,
-            state.scalars,
-            stream,
-            settings.train_biases,
+        work = _kernel.Pass(
+            network.sizes, network.activations, w, gradient, batch_size, count, policy.thread_work, more_work
         )
-        if isinstance(trainer, _kernel.Trainer):
-            trainer.shape(*penalties_of(settings.optimizer))
-            if settings.dropout is not None and state.dropout is not None:
-                trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)
+        sums = _kernel.LossPass(work, _kernel.Data(*samples), settings.loss)
+        step = _kernel.Step(plan.rule, np.array(plan.settings), state.slots, state.scalars, settings.train_biases)
+        if method is not None:
+            return KernelTrainer(method(sums, step), w, state.slots, state.scalars)
+        trainer = _kernel.Trainer(sums, step, batch_size, stream)
+        trainer.penalize(*penalties_of(settings.optimizer))
+        if settings.dropout is not None and state.dropout is not None:
+            trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)
         return KernelTrainer(trainer, w, state.slots, state.scalars)
 
 

@@ -425,7 +425,7 @@ def _unpickled(kind: type[Network], sizes: tuple[int, ...], activations: tuple[s
 
 def _predictor(network: Network) -> _kernel.Predictor:
     rows = max(1, SMALL_WORK // network.n_parameters)
-    return _kernel.Predictor(network.sizes, network.activations, network.parameters, rows, 1)
+    return _kernel.Predictor(network.sizes, network.activations, network.parameters, rows)
 
 
 def checked(network: object) -> Network:
@@ -440,7 +440,7 @@ def predictions(network: Network, X: npt.ArrayLike, n_threads: int | None, polic
     X = arguments.rows(X, network.sizes[0])
     out = np.empty((X.shape[0], network.sizes[-1]))
     count = policy.threads_for(n_threads, X.shape[0] * network.n_parameters)
-    row = _kernel.predict(network.sizes, network.activations, network.parameters, X, out, count)
+    row = _kernel.predict(network.sizes, network.activations, network.parameters, X, out, count, policy.thread_work)
     if row >= 0:
         finite(_kernel, "X", X)
         raise arguments.result_not_finite("the prediction", row)
@@ -472,13 +472,18 @@ def loss_of_samples(
     gradient: FloatArray | None = None,
 ) -> float:
     """The mean loss of samples; a gradient array, if given, is filled."""
-    count = policy.threads_for(n_threads, samples.n_samples * network.n_parameters)
-    rows = _kernel.Data(*samples)
-    work = _kernel.LossPass(
-        network.sizes, network.activations, network.parameters, samples.n_samples, count, gradient, loss, rows
+    work = _kernel.Pass(
+        network.sizes,
+        network.activations,
+        network.parameters,
+        gradient,
+        samples.n_samples,
+        policy.threads_for(n_threads, samples.n_samples * network.n_parameters),
+        policy.thread_work,
     )
-    while not work.run():
+    sums = _kernel.LossPass(work, _kernel.Data(*samples), loss)
+    while not sums.run():
         pass
-    if work.overflow >= 0:
-        raise arguments.result_not_finite("the loss", work.overflow)
-    return work.total
+    if sums.overflow >= 0:
+        raise arguments.result_not_finite("the loss", sums.overflow)
+    return sums.total
