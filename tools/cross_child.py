@@ -166,8 +166,7 @@ def check_problems(account: Account, with_reference: bool) -> None:
 
 
 def check(file: str, with_reference: bool) -> Account:
-    # As many threads as are asked for, though the work would not call for them.
-    _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
+    tests_module("small_work").share_small_work()
     account = Account()
     check_golden(account)
     check_hard_inputs(account)
