@@ -79,7 +79,7 @@ typedef struct {
 /* One step for the parameters from start up to stop. g is the sum over a batch, whose rows count
  * batch in all, slots (n_slots, n_parameters). The n_settings settings are the optimizer's;
  * begin, once a step, derives from them and the scalars what its loop needs (BP_RATES doubles). */
-enum { BP_RATES = 8 };
+enum { BP_RATES = 8, BP_SCALARS = 2 };
 typedef struct {
     const char *name;
     int n_slots, n_scalars, n_settings;

@@ -29,8 +29,6 @@ enum {
     BP_WIDE = BP_TILE_WIDTH >= 32,
     BP_COPY = BP_WIDE ? 0 : 61440,
     BP_AHEAD = 16,
-    /* Of a cache line, at least one. */
-    BP_VECS_OF_LINE = (8 + BP_LANES - 1) / BP_LANES,
     /* What B may take of the second-level cache, in doubles, where it is read as it lies. */
     BP_UNPACKED = 4608,
     /* Fewer rows than these do not pay for packing. */
@@ -166,16 +164,18 @@ static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
     switch (n_vecs) {
     case 1:
         BP_COLUMN(1) break;
-#if defined(BP_TARGET_AVX512) || defined(BP_TARGET_NEON)
+#if BP_TILE_VECS == 4
     case 2:
         BP_COLUMN(2) break;
     case 3:
         BP_COLUMN(3) break;
     default:
         BP_COLUMN(4) break;
-#else
+#elif BP_TILE_VECS == 2
     default:
         BP_COLUMN(2) break;
+#else
+#error "every width up to BP_TILE_VECS needs a case"
 #endif
     }
 #undef BP_COLUMN

@@ -12,10 +12,16 @@
 #include "sums.h"
 #include "vector.h"
 
+/* Vectors in a row of a panel of B, which is 64 rows deep: 24 KB of a first-level cache of 32 KB or
+ * more with 8 lanes, 16 KB with 4, less with fewer. */
+#if BP_LANES == 8
+#define BP_STRIP_VECS 6
+#else
+#define BP_STRIP_VECS 8
+#endif
+
 enum {
-    /* A panel is as deep as a word has bits, and at most so wide. */
-    BP_WORD = 64,
-    BP_STRIP_VECS = BP_LANES == 8 ? 6 : 8,
+    BP_WORD = 64, /* bits of a word, one for each row of a panel */
     BP_STRIP = BP_STRIP_VECS * BP_LANES,
     BP_PANEL = BP_WORD * BP_STRIP,
     /* What is marked, and where need be transposed, at a time: so many rows and columns. */
@@ -138,9 +144,11 @@ static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, doubl
         BP_CASE(4)
         BP_CASE(5)
         BP_CASE(6)
-#ifndef BP_TARGET_AVX512
+#if BP_STRIP_VECS == 8
         BP_CASE(7)
         BP_CASE(8)
+#elif BP_STRIP_VECS != 6
+#error "every width up to BP_STRIP_VECS needs a case"
 #endif
 #undef BP_CASE
     default:

@@ -6,6 +6,7 @@
 #include "kernel.h"
 #include "least_squares.h"
 #include "losses.h"
+#include "one_row.h"
 #include "ordered.h"
 #include "sparse.h"
 #include "sums.h"
@@ -92,7 +93,7 @@ static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff
 
 /* A row of a matrix into its place, while the next one is fetched. */
 static void bp_gather(ptrdiff_t n, const double *row, const double *next, double *to) {
-    for (ptrdiff_t k = 0; k < n; k += 8)
+    for (ptrdiff_t k = 0; k < n; k += BP_LINE)
         bp_fetch_to_second(next + k);
     memcpy(to, row, (size_t)n * sizeof *to);
 }
