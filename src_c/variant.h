@@ -1,7 +1,8 @@
-/* The body of a variant: everything that is compiled once for each instruction set, and its table.
+/* A variant: everything that is compiled once for each instruction set, and its table of functions.
  *
- * The including file defines the target (vector.h), BP_KERNEL, the table's symbol, BP_NAME and
- * BP_NARROWER. */
+ * The including file, variant_*.c, defines the target (vector.h), BP_KERNEL, the table's symbol,
+ * BP_NAME, its name for users, and BP_NARROWER, the address of the table for layers narrower than a
+ * vector. */
 #include "activations.h"
 #include "kernel.h"
 #include "least_squares.h"
@@ -12,7 +13,9 @@
 #include "sums.h"
 #include "updates.h"
 
-/* z = x w + b for a layer of one unit: lanes run over rows, of which there is at least a vector. */
+/* z = x W + b for a layer of one unit: lanes run over rows s, of which there is at least a vector,
+ * as lanes over one unit would leave all but one idle. It is the product of W^T (1, n_in) and x^T
+ * (n_in, rows), the terms in the same order; then b is added. */
 static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, rows = stop - start;
     double *z = layer->z + start;
@@ -24,7 +27,8 @@ static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff
     }
 }
 
-/* out = x*mask, or x itself without times; 0.0 where the mask is, whatever x is. */
+/* Dropout (N18) for n numbers: out = 0.0 where the mask is 0.0, even if x is infinite or a NaN,
+ * else x*mask, or x itself if not `times`. */
 BP_INLINE void bp_drop(ptrdiff_t n, const double *mask, const double *x, int times, double *out) {
     const bp_vec zero = bp_set(0.0);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
@@ -34,6 +38,8 @@ BP_INLINE void bp_drop(ptrdiff_t n, const double *mask, const double *x, int tim
     }
 }
 
+/* Rows [start, stop) of a layer: z = x W + b (rows, n), a = value(z), masked = a with units
+ * dropped. */
 static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop,
                        double *softmax_stats) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n, rows = stop - start;
@@ -49,6 +55,10 @@ static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop,
                 layer->masked + start * n);
 }
 
+/* Rows [start, stop) of a layer's deltas: delta = (delta_above W_above^T)*derivative, (rows,
+ * n_above) times (n_above, n). A large W_above is transposed panel by panel while it is packed; of
+ * a small one Wt is kept (bp_transpose_weights). A dropped unit's delta is 0.0, the others' sums
+ * are multiplied by the mask before the derivative. */
 static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdiff_t start,
                              ptrdiff_t stop) {
     const ptrdiff_t n = layer->n, n_above = above->n, rows = stop - start;
@@ -68,6 +78,8 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
         bp_drop(rows * n, layer->mask + start * n, delta, 0, delta);
 }
 
+/* dW (n_in + 1, n) goes on by x^T delta for rows i in [start, stop) of it, or starts if first; row
+ * n_in is the bias, a weight of an input 1.0. rows: samples of the block. */
 static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
                         ptrdiff_t stop) {
     static const double one = 1.0;
@@ -84,6 +96,7 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
                    first, NULL, layer->scratch);
 }
 
+/* Wt = W transposed for rows i of W in [start, stop), unless W is large: see bp_hidden_deltas. */
 static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
     stop = bp_least(stop, n_in);
@@ -91,7 +104,8 @@ static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff
         bp_transposed(stop - start, n, layer->W + start * n, n, layer->Wt + start, n_in);
 }
 
-/* A row of a matrix into its place, while the next one is fetched. */
+/* Copy a row of n numbers, and fetch the next one of a shuffled order, which no processor foresees.
+ */
 static void bp_gather(ptrdiff_t n, const double *row, const double *next, double *to) {
     for (ptrdiff_t k = 0; k < n; k += BP_LINE)
         bp_fetch_to_second(next + k);
