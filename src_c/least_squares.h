@@ -77,10 +77,10 @@ static int bp_factor_diagonal(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t columns
 }
 
 /* Rows [start, stop) in n_vecs vectors of columns from j on, right of the diagonal's block, which
- * is factored: u[i][j] = (a[i][j] - sum over k of u[k][i]*u[k][j], k increasing from
- * start)/u[i][i]. The sums stay in registers, so a row is loaded once and stored once. minus (stop
- * - start, stride) gets -u[i][j], by which bp_add_products subtracts these rows from those below: s
- * + (-u)*u has the bits of s - u*u. */
+ * is factored: from a[i][j] the products u[k][i]*u[k][j] are subtracted, k increasing from start to
+ * below i, then it is divided by u[i][i]. The sums stay in registers, so a row is loaded once and
+ * stored once. minus (stop - start, stride) gets -u[i][j], by which bp_add_products subtracts these
+ * rows from those below: s + (-u)*u has the bits of s - u*u. */
 BP_INLINE void bp_factor_tile(int n_vecs, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t j,
                               ptrdiff_t stride, double *U, double *minus) {
     for (ptrdiff_t i = start; i < stop; i++) {

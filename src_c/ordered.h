@@ -224,7 +224,7 @@ BP_INLINE int bp_is_large(ptrdiff_t depth, ptrdiff_t n) {
 
 /* A copy of A, whose rows r follow each other in memory (A.row = 1): tile after tile, and in each
  * the BP_TILE_ROWS numbers of k = 0, those of k = 1, and so on, as bp_tile reads them. The last
- * tile is narrower in use, not in place. */
+ * tile may have fewer rows, in the same room. */
 BP_INLINE bp_factor bp_copied(ptrdiff_t rows, ptrdiff_t depth, bp_factor A, double *to) {
     for (ptrdiff_t k = 0; k < depth; k++) {
         const double *from = A.at + k * A.step;

@@ -4,6 +4,7 @@
  * BP_NAME, its name for users, and BP_NARROWER, the address of the table for layers narrower than a
  * vector. */
 #include "activations.h"
+#include "elementary.h"
 #include "kernel.h"
 #include "least_squares.h"
 #include "losses.h"
@@ -112,18 +113,19 @@ static void bp_gather(ptrdiff_t n, const double *row, const double *next, double
     memcpy(to, row, (size_t)n * sizeof *to);
 }
 
-#define BP_ELEMENTARY(name)                                                                        \
+/* The elementary functions of n numbers, and their table. */
+#define BP_FUNCTION(name)                                                                          \
     static void bp_##name##_of_all(ptrdiff_t n, const double *x, double *out) {                    \
         bp_map(bp_##name, n, x, out);                                                              \
     }
-BP_ELEMENTARY(exp)
-BP_ELEMENTARY(expm1)
-BP_ELEMENTARY(log)
-BP_ELEMENTARY(log1p)
-#undef BP_ELEMENTARY
+BP_ELEMENTARY(BP_FUNCTION)
+#undef BP_FUNCTION
 
 static void (*const bp_elementary[])(ptrdiff_t, const double *, double *) = {
-    bp_exp_of_all, bp_expm1_of_all, bp_log_of_all, bp_log1p_of_all};
+#define BP_ENTRY(name) bp_##name##_of_all,
+    BP_ELEMENTARY(BP_ENTRY)
+#undef BP_ENTRY
+};
 
 const bp_kernel BP_KERNEL = {
     .name = BP_NAME,
