@@ -35,7 +35,7 @@ extension = Extension(
     "backprop._kernel",
     sources=["backprop/_kernel.pyx", *sorted(glob.glob("src_c/*.c"))],
     include_dirs=["src_c", np.get_include()],
-    depends=[os.path.join("src_c", name) for name in sorted(os.listdir("src_c")) if name.endswith(".h")],
+    depends=sorted(["backprop/_kernel.pxd", *glob.glob("backprop/kernel/*.pxi"), *glob.glob("src_c/*.h")]),
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_24_API_VERSION"), ("BP_FLAGS", literal(flags))],
     extra_compile_args=flags,
     extra_link_args=[] if sys.platform == "win32" else flags,

@@ -8,13 +8,15 @@ import importlib
 from typing import Any
 
 from .checkpoint import Checkpoint
+from .derivatives import loss_and_gradient
 from .dropout import Dropout
 from .errors import DivergenceError
-from .network import Network, loss_and_gradient
+from .network import Network
 from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rprop
+from .run import EpochState
 from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
 from .stopping import EarlyStopping
-from .training import EpochState, Training, fast_train
+from .training import Training, fast_train
 from .version import __version__, contract_version, show_config
 
 __all__ = [

@@ -48,7 +48,9 @@ def predict(
     X: _Matrix,
     out: _Matrix,
     n_threads: int,
+    thread_work: float,
 ) -> int: ...
+def more_work(rule: str, n_parameters: float, n_out: float) -> float: ...
 def in_contract(function: Callable[..., _T], *arguments: Any) -> _T: ...
 def empty(n: int) -> _Vector: ...
 
@@ -66,11 +68,13 @@ class Threads:
 
 @disjoint_base
 class Data:
-    def __new__(cls, X: _Matrix, y: _Matrix | _Labels, weights: _Vector | None = None, weight: float = 0.0) -> Self: ...
+    def __new__(
+        cls, X: _Matrix, y: _Matrix | _Labels, sample_weight: _Vector | None = None, total_weight: float = 0.0
+    ) -> Self: ...
     @property
     def n_samples(self) -> int: ...
     @property
-    def weight(self) -> float: ...
+    def total_weight(self) -> float: ...
 
 @disjoint_base
 class Pass:
@@ -79,84 +83,50 @@ class Pass:
         sizes: tuple[int, ...],
         names: tuple[str, ...],
         parameters: _Vector,
+        gradient: _Vector | None,
         rows: int,
         n_threads: int,
-        gradient: _Vector | None = None,
+        thread_work: float,
+        more_work: float = 0.0,
     ) -> Self: ...
-    @staticmethod
-    def more_work(n_parameters: float, n_out: float) -> float: ...
 
-class Predictor(Pass):
+@disjoint_base
+class Predictor:
+    def __new__(cls, sizes: tuple[int, ...], names: tuple[str, ...], parameters: _Vector, rows: int) -> Self: ...
     def predict(self, X: Any) -> npt.NDArray[np.float64] | None: ...
 
 @disjoint_base
-class LossPass(Pass):
-    def __new__(
-        cls,
-        sizes: tuple[int, ...],
-        names: tuple[str, ...],
-        parameters: _Vector,
-        rows: int,
-        n_threads: int,
-        gradient: _Vector | None,
-        loss: str,
-        data: Data,
-    ) -> Self: ...
+class LossPass:
+    def __new__(cls, work: Pass, data: Data, loss: str) -> Self: ...
     @property
     def total(self) -> float: ...
     @property
-    def overflow(self) -> int: ...
+    def overflow(self) -> int: ...  # a row, or -1
     def run(self) -> bool: ...
 
 @disjoint_base
-class Trainer(LossPass):
-    def __new__(
-        cls,
-        sizes: tuple[int, ...],
-        names: tuple[str, ...],
-        parameters: _Vector,
-        rows: int,
-        n_threads: int,
-        gradient: _Vector,
-        loss: str,
-        data: Data,
-        rule: str,
-        settings: _Vector,
-        slots: _Matrix,
-        scalars: _Vector,
-        stream: Any,
-        train_biases: bool,
-    ) -> Self: ...
-    def drop(self, rates: _Vector, drops: Any) -> None: ...
+class Step:
+    def __new__(cls, rule: str, settings: _Vector, slots: _Matrix, scalars: _Vector, train_biases: bool) -> Self: ...
+
+@disjoint_base
+class Trainer:
+    def __new__(cls, sums: LossPass, step: Step, batch_size: int, stream: Any) -> Self: ...
     @property
     def ended(self) -> str: ...
-    def shape(self, l1: float, l2: float, clip_norm: float) -> None: ...
+    @property
+    def evaluations(self) -> int: ...
+    def penalize(self, l1: float, l2: float, clip_norm: float) -> None: ...
+    def drop(self, rates: _Vector, drops: Any) -> None: ...
     def train(self, losses: _Vector, done: int, until: int, learning_rates: _Vector | None = None) -> int: ...
 
 @disjoint_base
-class Method(LossPass):
-    def __new__(
-        cls,
-        sizes: tuple[int, ...],
-        names: tuple[str, ...],
-        parameters: _Vector,
-        rows: int,
-        n_threads: int,
-        gradient: _Vector,
-        loss: str,
-        data: Data,
-        rule: str,
-        settings: _Vector,
-        slots: _Matrix,
-        scalars: _Vector,
-        stream: Any,
-        train_biases: bool,
-    ) -> Self: ...
+class Method:
+    def __new__(cls, sums: LossPass, step: Step) -> Self: ...
     @property
     def ended(self) -> str: ...
-    def train(self, losses: _Vector, done: int, until: int, learning_rates: _Vector | None = None) -> int: ...
     @property
     def evaluations(self) -> int: ...
+    def train(self, losses: _Vector, done: int, until: int, learning_rates: _Vector | None = None) -> int: ...
 
 @disjoint_base
 class LBFGS(Method): ...

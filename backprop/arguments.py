@@ -44,8 +44,6 @@ OTHER_NAMES = {
 }
 
 
-MOST_THREADS = 1024
-
 # What float() or a cast would take, but is no real number.
 NOT_REAL = (str, bytes, bytearray, memoryview, complex, np.complexfloating, np.flexible, np.datetime64, np.timedelta64)
 BOOLEANS = (bool, np.bool_)
@@ -135,12 +133,6 @@ def _ends(interval: str) -> tuple[float, float, bool, bool]:
 
 
 _known_ends = lru_cache(_ends)
-
-
-def threads(n_threads: SupportsIndex | None, multiply_adds: float) -> int:
-    """How many threads may work on so many multiply-adds, by the caller's will, or else OpenMP's."""
-    allowed = _kernel.max_threads() if n_threads is None else integer("n_threads", n_threads, 1)
-    return max(1, int(min(allowed, multiply_adds / _kernel.WAKING_WORK, MOST_THREADS)))
 
 
 def flag(argument: str, value: Any) -> bool:
@@ -335,76 +327,3 @@ def gradient_not_finite(k: int) -> OverflowError:
     return OverflowError(
         f"the gradient is not finite at parameter {k}: the network's weights or the inputs are too large"
     )
-
-
-def bit_generators() -> tuple[Any, ...]:
-    """The 64-bit generators; a function, since NumPy imports its random module only when that is first used."""
-    return (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
-
-
-def stream(rng: Any) -> Any:
-    """A random stream of one's own that goes on where rng stands: a bit generator, or the seed of one."""
-    if hasattr(rng, "__index__") and not isinstance(rng, BOOLEANS):
-        seed = integer("rng", rng, 0)
-        return seed if seed < 2**128 else np.random.PCG64(seed)  # whose state is no longer than others
-    given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
-    if isinstance(given, bit_generators()):
-        return copy_of_stream(given)
-    if given is None or isinstance(given, np.random.SeedSequence):
-        return np.random.PCG64(given)
-    kinds = ", ".join(kind.__name__ for kind in bit_generators())
-    raise TypeError(
-        f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), "
-        f"got {shown(rng)}"
-    )
-
-
-def started(stream: Any) -> Any:
-    """The bit generator of a stream. Seeding one takes longer than a step of a small network: not before it is used."""
-    return np.random.PCG64(stream) if isinstance(stream, int) else stream
-
-
-def copy_of_stream(stream: Any) -> Any:
-    """Another stream in the same state."""
-    if isinstance(stream, int):
-        return stream
-    own = next(kind for kind in bit_generators() if isinstance(stream, kind))(0)
-    with stream.lock:
-        own.state = stream.state | {"bit_generator": type(own).__name__}  # not the name of a subclass
-    return own
-
-
-def plain_stream(stream: Any) -> Any:
-    """A stream as integers, strings, lists and dicts."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: plain(item) for name, item in value.items()}
-        return value.tolist() if isinstance(value, np.ndarray) else value
-
-    return stream if isinstance(stream, int) else plain(stream.state)
-
-
-def stream_of_plain(state: Any) -> Any:
-    """The stream that plain_stream gave."""
-
-    def arrays(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: arrays(item) for name, item in value.items()}
-        return np.array(value, np.uint64) if isinstance(value, list) else value
-
-    if isinstance(state, int):
-        return state
-    own = {kind.__name__: kind for kind in bit_generators()}[state["bit_generator"]](0)
-    own.state = arrays(state)
-    return own
-
-
-def advance(rng: Any, stream: Any) -> None:
-    """Leave a generator that was given as rng where the stream stands that was taken from it."""
-    if isinstance(stream, int):
-        return
-    given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
-    if isinstance(given, bit_generators()):
-        with given.lock:
-            given.state = stream.state | {"bit_generator": type(given).__name__}

@@ -1,24 +1,18 @@
 """Checkpoints: a run that was killed, at whatever moment, goes on from the last one to the same bits.
 
-Shared by `fast_train` and the definition, which bring their own functions. The file is that of `Training.save`, with a
-line that says which run it belongs to.
+The file is that of `Training.save`, with a line that says which run it belongs to.
 """
 
 import errno
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy.typing as npt
+from dataclasses import dataclass
 
 from . import arguments
 from .errors import DivergenceError
-from .network import Network, data, rows_of
-
-if TYPE_CHECKING:
-    from .training import Run, RunState, Settings, Training
+from .samples import Samples
+from .state import Result
 
 SECONDS = 60.0
 
@@ -82,17 +76,19 @@ class Checkpoint:
             object.__setattr__(self, "seconds", SECONDS)
 
 
-class Keeper:
-    """Writes the checkpoints of one run, which is at its end after `last` epochs."""
+class CheckpointWriter:
+    """Reads and writes the checkpoints of one run, which begins with a result and ends after `last` epochs."""
 
-    def __init__(self, checkpoint: Checkpoint, run: str, last: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, begin: Result, samples: Samples, last: int) -> None:
+        from . import training_file
+
         self.path = os.path.abspath(os.fsdecode(checkpoint.path))  # a callback may go to another folder
-        self.every, self.seconds = checkpoint.every, checkpoint.seconds
-        self.run, self.last = run, last
+        self.every, self.seconds, self.last = checkpoint.every, checkpoint.seconds, last
+        self.run = training_file.identity(begin, samples)
         self.written = time.monotonic()
 
-    def read(self) -> "Training | None":
-        """How far this run is, if there is a file."""
+    def read(self) -> Result | None:
+        """The last result of this run in the file, if there is a file."""
         from . import text_file, training_file
 
         text_file.remove_parts(self.path)
@@ -110,9 +106,10 @@ class Keeper:
                 f"{self.path!r} is {'no checkpoint' if run is None else 'the checkpoint of another run'}: the network, "
                 f"settings, rows, rng and contract version must be those that it began with; {begin_anew}"
             )
-        if saved.epochs > self.last:
+        epochs = saved.state.losses.size
+        if epochs > self.last:
             raise ValueError(
-                f"{self.path!r} holds {saved.epochs} epochs, more than the {self.last} that are asked for; {begin_anew}"
+                f"{self.path!r} holds {epochs} epochs, more than the {self.last} that are asked for; {begin_anew}"
             )
         return saved
 
@@ -122,59 +119,22 @@ class Keeper:
             return epochs + 1
         return self.last if self.every is None else epochs - epochs % self.every + self.every
 
-    def after(self, epochs: int, training: Callable[[], "Training"]) -> None:
+    def after(self, epochs: int, result: Callable[[], Result]) -> None:
         """Write the run, if it is time to; so many epochs are done."""
         if epochs < self.last and (self._is_time() or (self.every is not None and epochs % self.every == 0)):
             try:
-                now = training()
+                now = result()
             except DivergenceError:
-                # A state that is not finite may yet pass; if it has not, the run says so at its end.
+                # A state that is not finite may become finite again; if it has not, the run says so at its end.
                 return
             self.write(now)
 
-    def write(self, training: "Training") -> None:
+    def write(self, result: Result) -> None:
         """Replace the file, as a whole or not at all."""
         from . import training_file
 
-        training_file.write(self.path, training, self.run)
+        training_file.write(self.path, result, self.run)
         self.written = time.monotonic()
 
     def _is_time(self) -> bool:
         return self.seconds is not None and time.monotonic() - self.written >= self.seconds
-
-
-def carry_on(
-    train: Callable[..., "Training"],
-    network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
-    settings: "Settings",
-    state: "RunState",
-    run: "Run",
-    sample_weight: npt.ArrayLike | None,
-    rng: Any = 0,
-) -> "Training":
-    """Train on from a state, or from where the checkpoint says that this very run stood.
-
-    With rng None, that is where the stream is known from.
-    """
-    if run.checkpoint is None:
-        return train(network, X, y, settings, state, run, sample_weight)
-    from . import training_file
-
-    X = rows_of(network, X)
-    y = arguments.targets(y, X.shape[0], network.sizes[-1], settings.loss)
-    weights = () if sample_weight is None else (arguments.sample_weight(sample_weight, X.shape[0]),)
-    data(network, X, y, settings.loss, *weights)  # what is wrong with them is not called another run
-    begin = state._replace(stream=None) if rng is None else state
-    last = state.losses.size + run.epochs
-    keeper = Keeper(run.checkpoint, training_file.identity(network, settings, begin, X, y, *weights), last)
-    saved = keeper.read()
-    if saved is not None and (saved.stopped != "epochs" or saved.epochs == last):
-        return replace(saved, network=network.with_parameters(saved.network.parameters), settings=settings)
-    if saved is not None:
-        network, state = network.with_parameters(saved._last.parameters), saved._state
-        run = run._replace(epochs=last - saved.epochs)
-    training = train(network, X, y, settings, state, run._replace(keeper=keeper), *weights)
-    keeper.write(training)
-    return training

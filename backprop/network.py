@@ -7,8 +7,10 @@ from typing import Any, NoReturn, Self, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, arguments
+from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
+from .samples import Samples, finite
+from .threads import ThreadPolicy
 
 # A prediction of so many multiply-adds, some 10 microseconds, is made without letting other Python threads in.
 SMALL_WORK = 100_000
@@ -100,10 +102,10 @@ class Network:
         rule = INITIALIZERS[arguments.known_name("initializer", initializer, INITIALIZERS)]
         names = arguments.activations(len(widths) - 2, activation, output_activation)
         bias = arguments.number("hidden_bias", hidden_bias, "(-inf, inf)")
-        stream = arguments.started(arguments.stream(rng))
+        stream = streams.started(streams.stream_of(rng))
         flat = np.empty(arguments.n_parameters(widths))
         _kernel.initial_parameters(widths, stream, *rule, bias, flat)
-        arguments.advance(rng, stream)
+        streams.advance(rng, stream)
         self._fill(widths, names, flat)
 
     def _fill(self, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
@@ -280,14 +282,7 @@ class Network:
             out = self._predictor.predict(X)
         if out is not None:
             return out
-        X = rows_of(self, X)
-        out = np.empty((X.shape[0], self._sizes[-1]))
-        threads = arguments.threads(n_threads, X.shape[0] * self.n_parameters)
-        row = _kernel.predict(self._sizes, self._activations, self._parameters, X, out, threads)
-        if row >= 0:
-            finite("X", X)
-            raise arguments.result_not_finite("the prediction", row)
-        return out
+        return predictions(self, X, n_threads, threads.POLICY)
 
     def loss(
         self,
@@ -330,7 +325,7 @@ class Network:
         >>> backprop.Network([1, 1], rng=None).with_parameters([2, 0]).loss([[1], [2]], [1, 4])
         0.25
         """
-        return mean_loss(self, X, y, loss, None, n_threads, sample_weight)
+        return mean_loss(self, X, y, loss, sample_weight, None, n_threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a text file, exactly; `load` reads it back.
@@ -430,7 +425,7 @@ def _unpickled(kind: type[Network], sizes: tuple[int, ...], activations: tuple[s
 
 def _predictor(network: Network) -> _kernel.Predictor:
     rows = max(1, SMALL_WORK // network.n_parameters)
-    return _kernel.Predictor(network.sizes, network.activations, network.parameters, rows, 1)
+    return _kernel.Predictor(network.sizes, network.activations, network.parameters, rows)
 
 
 def checked(network: object) -> Network:
@@ -440,44 +435,16 @@ def checked(network: object) -> Network:
     return network
 
 
-def loss_of(network: Network, loss: str | None) -> str:
-    """The name of the loss, which must go with the network's output."""
-    return arguments.loss_name(loss, checked(network).activations[-1])
-
-
-def rows_of(network: Network, X: npt.ArrayLike) -> FloatArray:
-    """X as (n_samples, n_features), not looked at yet."""
-    return arguments.rows(X, checked(network).sizes[0])
-
-
-def finite(argument: str, matrix: FloatArray) -> FloatArray:
-    """The matrix itself, or an error that says where it is not finite."""
-    k = _kernel.first_not_finite(matrix.reshape(-1))
-    if k >= 0:
-        s, column = divmod(k, matrix.shape[1])
-        raise arguments.not_finite(argument, s, column, matrix[s, column])
-    return matrix
-
-
-def data(
-    network: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: str, sample_weight: npt.ArrayLike | None = None
-) -> _kernel.Data:
-    """X, y and what the rows count as the kernel takes them, after every check."""
-    X = finite("X", rows_of(network, X))
-    targets = arguments.targets(y, X.shape[0], network.sizes[-1], loss)
-    if targets.ndim == 2:
-        bad = _kernel.bad_target(loss, finite("y", targets))
-        if bad:
-            raise arguments.bad_target(loss, *bad)
-    if sample_weight is None:
-        return _kernel.Data(X, targets)
-    weights = arguments.sample_weight(sample_weight, X.shape[0])
-    s, total = _kernel.sum_of_weights(weights)
-    if s >= 0:
-        raise arguments.bad_weight(s, weights[s].item())
-    if not arguments.within(total, "(0, 1e300]"):
-        raise arguments.bad_weights(X.shape[0], total)
-    return _kernel.Data(X, targets, weights, total)
+def predictions(network: Network, X: npt.ArrayLike, n_threads: int | None, policy: ThreadPolicy) -> FloatArray:
+    """The outputs for each row, by threads where they pay."""
+    X = arguments.rows(X, network.sizes[0])
+    out = np.empty((X.shape[0], network.sizes[-1]))
+    count = policy.threads_for(n_threads, X.shape[0] * network.n_parameters)
+    row = _kernel.predict(network.sizes, network.activations, network.parameters, X, out, count, policy.thread_work)
+    if row >= 0:
+        finite(_kernel, "X", X)
+        raise arguments.result_not_finite("the prediction", row)
+    return out
 
 
 def mean_loss(
@@ -485,72 +452,38 @@ def mean_loss(
     X: npt.ArrayLike,
     y: npt.ArrayLike,
     loss: str | None,
+    sample_weight: npt.ArrayLike | None,
     gradient: FloatArray | None,
     n_threads: int | None = None,
-    sample_weight: npt.ArrayLike | None = None,
 ) -> float:
     """The mean loss; a gradient array, if given, is filled."""
-    name = loss_of(network, loss)
-    arguments.threads(n_threads, 0)
-    return loss_of_rows(network, data(network, X, y, name, sample_weight), name, n_threads, gradient)
+    name = arguments.loss_name(loss, checked(network).activations[-1])
+    threads.POLICY.threads_for(n_threads, 0)
+    samples = Samples.checked(_kernel, network.sizes, X, y, name, sample_weight)
+    return loss_of_samples(network, samples, name, n_threads, threads.POLICY, gradient)
 
 
-def loss_of_rows(
-    network: Network, rows: _kernel.Data, name: str, n_threads: int | None, gradient: FloatArray | None = None
-) -> float:
-    """The mean loss of rows that are checked."""
-    threads = arguments.threads(n_threads, rows.n_samples * network.n_parameters)
-    work = _kernel.LossPass(
-        network.sizes, network.activations, network.parameters, rows.n_samples, threads, gradient, name, rows
-    )
-    while not work.run():
-        pass
-    if work.overflow >= 0:
-        raise arguments.result_not_finite("the loss", work.overflow)
-    return work.total
-
-
-def loss_and_gradient(
+def loss_of_samples(
     network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
-    loss: str | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-) -> tuple[float, FloatArray]:
-    """The mean loss over all rows and its gradient.
-
-    Parameters
-    ----------
-    network : Network
-    X : array_like of shape (n_samples, n_features)
-    y : array_like of shape (n_samples, n_outputs), or (n_samples,)
-    loss : str or None
-    sample_weight : array_like of shape (n_samples,), or None
-        As for `Network.loss`.
-
-    Returns
-    -------
-    loss : float
-    gradient : ndarray of shape (n_parameters,)
-        In the order of `Network.parameters`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a shape does not fit, a number is not finite, or a target or weight is out of its range.
-    OverflowError
-        If a row's loss, the sum of losses, or the gradient is not finite.
-
-    Examples
-    --------
-    >>> import backprop
-    >>> net = backprop.Network([1, 1]).with_parameters([2.0, 0.0])
-    >>> backprop.loss_and_gradient(net, [[1.0], [2.0]], [1.0, 4.0])
-    (0.25, array([0.5, 0.5]))
-    """
-    gradient = np.empty(checked(network).n_parameters)
-    value = mean_loss(network, X, y, loss, gradient, sample_weight=sample_weight)
-    k = _kernel.first_not_finite(gradient)
-    if k >= 0:
-        raise arguments.gradient_not_finite(k)
-    return value, gradient
+    samples: Samples,
+    loss: str,
+    n_threads: int | None,
+    policy: ThreadPolicy,
+    gradient: FloatArray | None = None,
+) -> float:
+    """The mean loss of samples; a gradient array, if given, is filled."""
+    work = _kernel.Pass(
+        network.sizes,
+        network.activations,
+        network.parameters,
+        gradient,
+        samples.n_samples,
+        policy.threads_for(n_threads, samples.n_samples * network.n_parameters),
+        policy.thread_work,
+    )
+    sums = _kernel.LossPass(work, _kernel.Data(*samples), loss)
+    while not sums.run():
+        pass
+    if sums.overflow >= 0:
+        raise arguments.result_not_finite("the loss", sums.overflow)
+    return sums.total

@@ -1,17 +1,27 @@
-"""The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in reference/updates.py."""
+"""The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in definition/updates.py."""
 
 import copy
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import arguments
+from . import _kernel, arguments
+from .arguments import FloatArray
 from .schedules import Schedule, number_or_schedule
+
+
+class Plan(NamedTuple):
+    """An optimizer as the engines take it."""
+
+    rule: str  # the name of its update rule, or of its method
+    settings: tuple[float, ...]  # the numbers that the rule takes, in its order; a schedule's is its first rate
+    slots: tuple[float, ...]  # the state of each parameter before the first step
+    scalars: tuple[float, ...]  # the state beside that
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class _Stepwise:
-    """What the optimizers share that take a step for each batch, by one of the update rules."""
+    """The base of the optimizers that take a step for each batch, by one of the update rules."""
 
     l1: float = 0.0
     l2: float = 0.0
@@ -32,16 +42,17 @@ class _Stepwise:
         """The name of its update rule, and the names of the settings that the rule takes, in their order."""
         raise NotImplementedError
 
-    @property
-    def rule(self) -> str:
-        """The name of its update rule."""
-        return self._rule()[0]
+    def _plan(self) -> Plan:
+        """The plan of the update rule: before the first step 0.0 in every slot and 1.0 in every scalar."""
+        rule, names = self._rule()
+        values = [getattr(self, name) for name in names]
+        numbers = tuple([value.initial if isinstance(value, Schedule) else value for value in values])
+        n_slots, n_scalars = _kernel.UPDATE_RULES[rule]
+        return Plan(rule, numbers, (0.0,) * n_slots, (1.0,) * n_scalars)
 
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its rule takes, in their order; a schedule's is its first rate."""
-        values = [getattr(self, name) for name in self._rule()[1]]
-        return tuple([value.initial if isinstance(value, Schedule) else value for value in values])
+    def _could_leave(self, slots: FloatArray, scalars: FloatArray) -> bool:
+        """Whether steps can have left these slots (n_slots, n_parameters) and scalars (n_scalars,)."""
+        return (len(slots), len(scalars)) == _kernel.UPDATE_RULES[self._rule()[0]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -297,10 +308,10 @@ class Rprop(_Stepwise):
     def _rule(self) -> tuple[str, tuple[str, ...]]:
         return _RPROP_RULES[self.variant], ("increase", "decrease", "min_step", "max_step")
 
-    @property
-    def first_moments(self) -> tuple[float, ...]:
-        """What its rule keeps of each parameter, before the first step."""
-        return (0.0, self.first_step, 0.0)
+    def _plan(self) -> Plan:
+        """The plan of the update rule, whose second slot is the step of each weight."""
+        plan = super()._plan()
+        return plan._replace(slots=(plan.slots[0], self.first_step, *plan.slots[2:]))
 
 
 @dataclass(frozen=True)
@@ -352,26 +363,17 @@ class LBFGS:
             object.__setattr__(self, name, arguments.integer(name, getattr(self, name), 1, 1000))
         _check(self, tolerance="[0, inf)", l2="[0, inf)")
 
-    @property
-    def rule(self) -> str:
-        """The name of its method."""
-        return "lbfgs"
+    def _plan(self) -> Plan:
+        """The plan of N13: `memory` changes of the weights, as many of the gradient, and what is known of the pairs."""
+        settings = (float(self.memory), self.tolerance, self.l2, float(self.max_evaluations))
+        scalars = (0.0, float(self.memory - 1), 0.0, *[0.0] * self.memory)
+        return Plan("lbfgs", settings, (0.0,) * (2 * self.memory), scalars)
 
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its method takes, in their order."""
-        return (float(self.memory), self.tolerance, self.l2, float(self.max_evaluations))
-
-    @property
-    def first_state(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """What its method keeps of each parameter, and beside that, before the first iteration."""
-        return (0.0,) * (2 * self.memory), (0.0, float(self.memory - 1), 0.0, *[0.0] * self.memory)
-
-    def fits(self, n_moments: int, powers: list[float]) -> bool:
-        """Whether an iteration can have left these, of which the kernel takes some for indices."""
-        if (n_moments, len(powers)) != (2 * self.memory, 3 + self.memory):
+    def _could_leave(self, slots: FloatArray, scalars: FloatArray) -> bool:
+        """Whether an iteration can have left these; the kernel takes some of the scalars for indices."""
+        if (len(slots), len(scalars)) != (2 * self.memory, 3 + self.memory):
             return False
-        held, newest = powers[:2]
+        held, newest = scalars[:2].tolist()
         return held in range(self.memory + 1) and newest in range(self.memory)
 
 
@@ -429,38 +431,29 @@ class LevenbergMarquardt:
         _check(self, mu_decrease="(0, 1)", mu_increase="[1.1, inf)", mu_max="[1e-20, inf)", min_gradient="[0, inf)")
         _check(self, mu=f"[1e-20, {self.mu_max!r}]")
 
-    @property
-    def rule(self) -> str:
-        """The name of its method."""
-        return "levenberg_marquardt"
+    def _plan(self) -> Plan:
+        """The plan of N14, whose one scalar is the damping mu."""
+        settings = (self.mu_decrease, self.mu_increase, self.mu_max, self.min_gradient)
+        return Plan("levenberg_marquardt", settings, (), (self.mu,))
 
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that its method takes, in their order."""
-        return (self.mu_decrease, self.mu_increase, self.mu_max, self.min_gradient)
-
-    @property
-    def first_state(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """What it keeps of each parameter, and of all, before the first epoch."""
-        return (), (self.mu,)
-
-    def fits(self, n_moments: int, powers: list[float]) -> bool:
+    def _could_leave(self, slots: FloatArray, scalars: FloatArray) -> bool:
         """Whether an epoch can have left these; a damping that is not above 0 would grow for ever."""
-        return (n_moments, len(powers)) == (0, 1) and arguments.within(powers[0], f"[1e-20, {self.mu_max!r}]")
+        bounds = f"[1e-20, {self.mu_max!r}]"
+        return (len(slots), len(scalars)) == (0, 1) and arguments.within(scalars[0].item(), bounds)
 
 
 _OF_ADAM = {"learning_rate": "(0, inf)", "beta_1": "[0, 1)", "beta_2": "[0, 1)", "epsilon": "(0, inf)"}
 _RPROP_RULES = {"irprop-": "irprop_minus", "rprop+": "rprop_plus"}
 
 Optimizer = SGD | Adam | AdamW | RMSprop | Rprop | LBFGS | LevenbergMarquardt
-# Those whose step is for the whole sum over the rows.
+# Optimizers that need the gradient of all rows for a step.
 FULL_BATCH = (Rprop, LBFGS, LevenbergMarquardt)
-# Of these, those that decide themselves how far to go and when to end: classes of their own in the kernel.
+# Full-batch optimizers that decide themselves how far to go and when to end: classes of their own in the kernel.
 METHODS = (LBFGS, LevenbergMarquardt)
 
 
 def _check(optimizer: Any, **ranges: str) -> None:
-    """Make numbers of these settings, and check that they lie in their ranges."""
+    """Convert these settings to numbers and check that they lie in their ranges."""
     for name, interval in ranges.items():
         check = number_or_schedule if name == "learning_rate" else arguments.number
         object.__setattr__(optimizer, name, check(name, getattr(optimizer, name), interval))
@@ -472,8 +465,18 @@ def schedule_of(optimizer: Optimizer) -> Schedule | None:
     return rate if isinstance(rate, Schedule) else None
 
 
-def shaping_of(optimizer: Optimizer) -> tuple[float, float, float]:
-    """What is done to a batch's gradient before the step: l1, l2 and clip_norm, where inf is none."""
+def plan_of(optimizer: Optimizer) -> Plan:
+    """The optimizer as the engines take it."""
+    return optimizer._plan()
+
+
+def could_leave(optimizer: Optimizer, slots: FloatArray, scalars: FloatArray) -> bool:
+    """Whether the optimizer can have left this state, which a file may hold."""
+    return optimizer._could_leave(slots, scalars)
+
+
+def penalties_of(optimizer: Optimizer) -> tuple[float, float, float]:
+    """l1, l2 and clip_norm, which change a batch's gradient before the step; a clip_norm of inf does nothing."""
     if not isinstance(optimizer, _Stepwise):
         return 0.0, 0.0, math.inf
     return optimizer.l1, optimizer.l2, math.inf if optimizer.clip_norm is None else optimizer.clip_norm
@@ -484,8 +487,3 @@ def at_rate(optimizer: Optimizer, rate: float) -> Optimizer:
     now = copy.copy(optimizer)
     object.__setattr__(now, "learning_rate", rate)
     return now
-
-
-def first_moments(optimizer: Optimizer, n_moments: int) -> tuple[float, ...]:
-    """What its rule keeps of each parameter, before the first step: 0.0, but for Rprop's steps."""
-    return (optimizer.first_moments if isinstance(optimizer, Rprop) else (0.0, 0.0))[:n_moments]

@@ -1,14 +1,13 @@
-"""Stopping well: which weights to keep, and when to stop looking for better ones.
+"""Early stopping: which weights to keep, and when to stop looking for better ones.
 
-Shared by `fast_train` and the definition, which bring their own functions; the losses that are compared have the same
-bits in both.
+Both engines share it and bring their own losses, which have the same bits.
 """
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,8 @@ import numpy.typing as npt
 from . import _kernel, arguments
 from .arguments import FloatArray
 from .errors import DivergenceError
-from .network import Network, rows_of
+from .network import Network
+from .samples import Checks, Samples
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class EarlyStopping:
 
 
 class Watch(NamedTuple):
-    """What has been seen so far; it goes on through resumed runs."""
+    """The state of early stopping; it goes on through resumed runs."""
 
     losses: FloatArray  # (epochs so far,)
     best_epoch: int
@@ -119,50 +119,38 @@ def improves(loss: float, lowest: float, minimum: float) -> tuple[bool, bool]:
     return loss < lowest - minimum, loss < lowest
 
 
-class Part(NamedTuple):
-    """Rows, as a caller gave them."""
+class Splitter(Checks, Protocol):
+    """The functions of an engine that splitting needs."""
 
-    X: npt.ArrayLike
-    y: npt.ArrayLike
-    sample_weight: npt.ArrayLike | None = None
-
-
-class Parts(NamedTuple):
-    """The rows to train on and the rows to watch."""
-
-    trained: Part
-    watched: Part
+    def order(self, stream: Any, n: int, /) -> npt.NDArray[np.int64]:
+        """The numbers below n, shuffled by a bit generator (N9)."""
 
 
-def parts(
-    network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None,
-    loss: str,
-    stopping: EarlyStopping | None,
-    shuffled: Callable[[Any, int], Any],
-) -> Parts:
-    """A validation_fraction takes the last of the shuffled rows; both parts keep the order that the rows had."""
-    whole = Part(X, y, sample_weight)
-    if stopping is None or (stopping.validation_data is None and stopping.validation_fraction is None):
-        return Parts(whole, whole)
+def split(
+    engine: Splitter, sizes: tuple[int, ...], samples: Samples, loss: str, stopping: EarlyStopping | None
+) -> tuple[Samples, Samples | None]:
+    """The samples to train on, and those to watch; None: the same.
+
+    A validation_fraction takes the last of the shuffled rows; both parts keep the order that the rows had.
+    """
+    if stopping is None:
+        return samples, None
     if stopping.validation_data is not None:
-        return Parts(whole, Part(*stopping.validation_data))
-    rows = rows_of(network, X)
-    targets = arguments.targets(y, rows.shape[0], network.sizes[-1], loss)
-    n = rows.shape[0]
-    weights = None if sample_weight is None else arguments.sample_weight(sample_weight, n)
-    watched = math.ceil(n * (stopping.validation_fraction or 0.0))
-    if watched == n:
+        X, y, *weights = stopping.validation_data
+        return samples, Samples.checked(engine, sizes, X, y, loss, *weights)
+    if stopping.validation_fraction is None:
+        return samples, None
+    n = samples.n_samples
+    n_watched = math.ceil(n * stopping.validation_fraction)
+    if n_watched == n:
         raise ValueError(f"validation_fraction {stopping.validation_fraction!r} leaves none of {n} rows to train on")
-    order = np.asarray(shuffled(np.random.PCG64(stopping.rng), n))
-    pieces = np.sort(order[: n - watched]), np.sort(order[n - watched :])
-    return Parts(*(Part(rows[k], targets[k], None if weights is None else weights[k]) for k in pieces))
+    order = engine.order(np.random.PCG64(stopping.rng), n)
+    trained, watched = np.sort(order[: n - n_watched]), np.sort(order[n - n_watched :])
+    return samples.take(engine, trained), samples.take(engine, watched)
 
 
 class Watcher:
-    """Takes note of the watched loss after each epoch of a run, and says when to stop."""
+    """Notes the watched loss after each epoch of a run, and says when to stop."""
 
     def __init__(self, stopping: EarlyStopping, loss_of: Callable[[Network], float], watch: Watch | None) -> None:
         self.stopping, self.loss_of = stopping, loss_of

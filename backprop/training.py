@@ -1,217 +1,27 @@
-"""fast_train(), and the Training that it returns: check, allocate, call the kernel, wrap."""
+"""fast_train(), the Training that it returns, and the main flow of a run: check, train, look, keep.
 
-import math
+One flow serves both engines: `fast_train` runs it with the compiled kernel, `backprop.reference` with the definition.
+"""
+
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, arguments
+from . import engine, streams
 from .arguments import FloatArray
-from .checkpoint import Checkpoint, Keeper, carry_on
+from .checkpoint import Checkpoint, CheckpointWriter
 from .dropout import Dropout
-from .errors import DivergenceError
-from .network import Network, data, loss_of, loss_of_rows
-from .optimizers import (
-    FULL_BATCH,
-    METHODS,
-    Adam,
-    LevenbergMarquardt,
-    Optimizer,
-    first_moments,
-    schedule_of,
-    shaping_of,
-)
-from .schedules import Rates
-from .stopping import EarlyStopping, Watch, Watcher, parts
-
-DEFAULT_OPTIMIZER = Adam()
-RATES_AT_ONCE = 1024  # epochs whose learning rates are worked out in advance
-LOSSES_AT_ONCE = 65536  # the curve grows by so many epochs: a run that is meant to be stopped may ask for any number
-
-
-class Settings(NamedTuple):
-    """What a run has in common with all that resume it, resolved and checked."""
-
-    loss: str
-    optimizer: Optimizer
-    batch_size: int | None  # None: all rows
-    shuffle: bool
-    train_biases: bool
-    stopping: EarlyStopping | None = None
-    dropout: Dropout | None = None
-
-    @classmethod
-    def checked(
-        cls,
-        network: Network,
-        loss: str | None,
-        optimizer: Optimizer | None,
-        batch_size: int | None,
-        shuffle: bool,
-        train_biases: bool,
-        stopping: EarlyStopping | None,
-        dropout: Dropout | None = None,
-    ) -> "Settings":
-        """The settings with their defaults filled in."""
-        loss = loss_of(network, loss)
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            kinds = ", ".join(f"{kind.__name__}(...)" for kind in get_args(Optimizer))
-            raise TypeError(f"optimizer must be None or one of backprop's {kinds}, got {arguments.shown(optimizer)}")
-        if stopping is not None and not isinstance(stopping, EarlyStopping):
-            raise TypeError(f"stopping must be None or a backprop.EarlyStopping(...), got {arguments.shown(stopping)}")
-        if dropout is not None:
-            if not isinstance(dropout, Dropout):
-                raise TypeError(f"dropout must be None or a backprop.Dropout(...), got {arguments.shown(dropout)}")
-            dropout.rates(network.sizes)
-            if isinstance(optimizer, METHODS):
-                raise ValueError(
-                    f"dropout must be None with {type(optimizer).__name__}, got {arguments.shown(dropout)}"
-                )
-        if isinstance(optimizer, FULL_BATCH) and batch_size is not None:
-            kind, given = type(optimizer).__name__, arguments.shown(batch_size)
-            raise ValueError(f"batch_size must be None with {kind}, which takes all rows at once, got {given}")
-        if isinstance(optimizer, LevenbergMarquardt) and loss != "squared_error":
-            raise ValueError(f"loss must be 'squared_error' with the optimizer LevenbergMarquardt, got {loss!r}")
-        return cls(
-            loss,
-            DEFAULT_OPTIMIZER if optimizer is None else optimizer,
-            batch_size_of(optimizer, batch_size),
-            arguments.flag("shuffle", shuffle),
-            arguments.flag("train_biases", train_biases),
-            stopping,
-            dropout,
-        )
-
-
-def batch_size_of(optimizer: Optimizer | None, batch_size: int | None) -> int | None:
-    """32 if nothing is said, or all rows."""
-    if batch_size is None:
-        return None if isinstance(optimizer, FULL_BATCH) else 32
-    return arguments.integer("batch_size", batch_size, 1)
-
-
-class RunState(NamedTuple):
-    """What moves on with the epochs, beside the parameters."""
-
-    losses: FloatArray  # (epochs so far,)
-    moments: FloatArray  # (n_moments, n_parameters)
-    powers: FloatArray  # (n_powers,): running products of Adam's betas
-    stream: Any  # a bit generator, or the seed of one as long as none is needed
-    watch: Watch | None = None
-    dropout: Any = None  # the bit generator that dropped units are drawn from, if any are
-
-    def copy(self) -> "RunState":
-        stream = arguments.copy_of_stream(self.stream)
-        dropout = None if self.dropout is None else arguments.copy_of_stream(self.dropout)
-        return RunState(self.losses, self.moments.copy(), self.powers.copy(), stream, self.watch, dropout)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Bytes and integers: arrays that one NumPy has pickled do not load under every other."""
-        watch = self.watch and (_packed(self.watch.losses), *self.watch[1:3], *map(_packed, self.watch[3:]))
-        dropout = None if self.dropout is None else arguments.plain_stream(self.dropout)
-        return _unpickled_state, (*map(_packed, self[:3]), arguments.plain_stream(self.stream), watch, dropout)
-
-
-def _packed(array: FloatArray) -> tuple[tuple[int, ...], bytes]:
-    return array.shape, array.astype("<f8").tobytes()
-
-
-def _unpacked(packed: tuple[tuple[int, ...], bytes]) -> FloatArray:
-    shape, data = packed
-    return np.frombuffer(data, "<f8").reshape(shape).astype(np.float64)  # an array of its own, no view
-
-
-def _unpickled_state(losses: Any, moments: Any, powers: Any, stream: Any, watch: Any, dropout: Any) -> RunState:
-    if watch is not None:
-        watch = Watch(_unpacked(watch[0]), *watch[1:3], *map(_unpacked, watch[3:]))
-    stream = arguments.stream_of_plain(stream)
-    dropout = None if dropout is None else arguments.stream_of_plain(dropout)
-    return RunState(_unpacked(losses), _unpacked(moments), _unpacked(powers), stream, watch, dropout)
-
-
-class Run(NamedTuple):
-    """What is asked of one run only."""
-
-    epochs: int
-    callback: "Callback | None"
-    progress: bool
-    n_threads: int | None
-    checkpoint: Checkpoint | None = None
-    keeper: Keeper | None = None  # of the checkpoint
-
-    @classmethod
-    def checked(
-        cls,
-        epochs: int,
-        callback: "Callback | None",
-        progress: bool,
-        checkpoint: Checkpoint | None,
-        n_threads: int | None = None,
-    ) -> "Run":
-        """What was asked for."""
-        epochs = arguments.integer("epochs", epochs, 1)
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback must be None or a function of one argument, got {arguments.shown(callback)}")
-        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-            shown = arguments.shown(checkpoint)
-            raise TypeError(f"checkpoint must be None or a backprop.Checkpoint(...), got {shown}")
-        arguments.threads(n_threads, 0)
-        return cls(epochs, callback, arguments.flag("progress", progress), n_threads, checkpoint)
-
-
-class EpochState:
-    """What a callback is shown after an epoch.
-
-    Attributes
-    ----------
-    epoch : int
-        Counted from 0, through all runs that were resumed.
-    loss : float
-        The mean loss of this epoch, as seen while training.
-    network : Network
-        A copy with the weights after this epoch, made when it is first asked for; ask before the callback returns.
-    """
-
-    def __init__(
-        self,
-        epoch: int,
-        loss: float,
-        network: Callable[[], Network],
-        parameters: FloatArray | None = None,
-        evaluations: int = 0,
-    ) -> None:
-        self.epoch = epoch
-        self.loss = loss
-        self._parameters = parameters  # those that are trained, for who is quick and changes nothing
-        self._evaluations = evaluations  # of the loss of all rows by a method, in this run
-        self._make: Callable[[], Network] | None = network
-        self._network: Network | None = None
-
-    @property
-    def network(self) -> Network:
-        if self._network is None:
-            if self._make is None:
-                raise RuntimeError("state.network must be asked for before the callback returns: training has gone on")
-            self._network = self._make()
-        return self._network
-
-    def shown_to(self, callback: "Callback") -> bool:
-        """Call the callback; return whether it stops the run. The weights move on afterwards."""
-        answer = callback(self)
-        self._make = self._parameters = None
-        return isinstance(answer, arguments.BOOLEANS) and bool(answer)
-
-    def __repr__(self) -> str:
-        return f"EpochState(epoch={self.epoch}, loss={self.loss!r})"
-
-
-Callback = Callable[[EpochState], Any]
+from .engine import Engine
+from .epochs import Epochs
+from .network import Network
+from .optimizers import Optimizer
+from .run import Callback, Run
+from .samples import Samples
+from .state import Result, RunState, Settings
+from .stopping import EarlyStopping, split
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -240,11 +50,28 @@ class Training:
         The loss, optimizer, batch size and so on that were used.
     """
 
-    network: Network
-    stopped: str
-    settings: Settings
-    _state: RunState
-    _continue: Callable[..., "Training"]
+    _result: Result
+    _engine: Engine
+
+    @property
+    def network(self) -> Network:
+        return self._result.network
+
+    @property
+    def stopped(self) -> str:
+        return self._result.stopped
+
+    @property
+    def settings(self) -> Settings:
+        return self._result.settings
+
+    @property
+    def _state(self) -> RunState:
+        return self._result.state
+
+    def _with(self, **changes: Any) -> "Training":
+        """The same run with other fields of its result."""
+        return Training(self._result._replace(**changes), self._engine)
 
     @property
     def losses(self) -> FloatArray:
@@ -264,12 +91,6 @@ class Training:
     @property
     def best_epoch(self) -> int | None:
         return None if self._state.watch is None else self._state.watch.best_epoch
-
-    @property
-    def _last(self) -> Network:
-        """Where a resumed run begins."""
-        watch = self._state.watch
-        return self.network if watch is None else self.network.with_parameters(watch.last)
 
     def resume(
         self,
@@ -312,7 +133,9 @@ class Training:
         (50, True)
         """
         run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
-        return carry_on(self._continue, self._last, X, y, self.settings, self._state.copy(), run, sample_weight)
+        begin = self._result.copy()
+        samples = Samples.checked(self._engine, begin.network.sizes, X, y, self.settings.loss, sample_weight)
+        return train_or_resume(self._engine, begin, samples, run)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a text file, exactly; `load` reads it back.
@@ -343,7 +166,7 @@ class Training:
         """
         from . import training_file
 
-        training_file.write(path, self)
+        training_file.write(path, self._result)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Training":
@@ -375,178 +198,65 @@ class Training:
         """
         from . import training_file
 
-        return training_file.read(path)[1]
+        return cls(training_file.read(path)[1], engine.KERNEL)
 
     def __repr__(self) -> str:
         return f"<Training: {self.network!r}, {self.epochs} epochs, last loss {self.losses[-1]:g}, {self.stopped!r}>"
 
 
-def first_state(settings: Settings) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What the optimizer keeps of each parameter, and beside them (N7): 0.0, but for Rprop's steps; powers are 1.0."""
-    optimizer = settings.optimizer
-    if isinstance(optimizer, METHODS):
-        return optimizer.first_state
-    n_moments, n_powers = _kernel.UPDATE_RULES[optimizer.rule]
-    return first_moments(optimizer, n_moments), (1.0,) * n_powers
+def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, rng: Any = 0) -> Training:
+    """Train on from a result, or from the epoch at which the checkpoint's file says that this very run stood.
+
+    The state of begin moves on. With rng None, the run's random stream is the one in the checkpoint, if there is one.
+    """
+    network, _, settings, state = begin
+    trained, watched = split(engine, network.sizes, samples, settings.loss, settings.stopping)
+    if run.checkpoint is None:
+        return Training(Epochs(engine, begin, trained, watched, run, None).train(), engine)
+    last = state.losses.size + run.epochs
+    known_by = begin._replace(state=state._replace(stream=None)) if rng is None else begin
+    writer = CheckpointWriter(run.checkpoint, known_by, samples, last)
+    saved = writer.read()
+    if saved is not None:
+        # A subclass of Network stays one.
+        saved = saved._replace(network=network.with_parameters(saved.network.parameters), settings=settings)
+        if saved.stopped != "epochs" or saved.state.losses.size == last:
+            return Training(saved, engine)
+        begin = saved._replace(network=saved.last)
+        run = run._replace(epochs=last - saved.state.losses.size)
+    result = Epochs(engine, begin, trained, watched, run, writer).train()
+    writer.write(result)
+    return Training(result, engine)
 
 
-def fits(optimizer: Optimizer, moments: FloatArray, powers: FloatArray) -> bool:
-    """Whether the optimizer can have left these. Nothing of the size that a stranger's settings ask for is made."""
-    if isinstance(optimizer, METHODS):
-        return optimizer.fits(len(moments), powers.tolist())
-    return (len(moments), len(powers)) == _kernel.UPDATE_RULES[optimizer.rule]
-
-
-def start(network: Network, settings: Settings, stream: Any) -> RunState:
-    """The state before the first epoch."""
-    first, powers = first_state(settings)
-    moments = np.empty((len(first), network.n_parameters))
-    for k, value in enumerate(first):
-        moments[k] = value
-    dropout = None if settings.dropout is None else settings.dropout.stream(network.sizes)
-    return RunState(np.empty(0), moments, np.array(powers), stream, dropout=dropout)
-
-
-def progress_bar(run: Run) -> AbstractContextManager[Callable[[int, float], None]]:
-    """A function to call with the number of epochs done and the last loss; it shows a bar if one was asked for."""
-    return _bar(run.epochs) if run.progress else nullcontext(_no_bar)
-
-
-def _no_bar(done: int, loss: float) -> None:
-    pass
-
-
-@contextmanager
-def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        raise ImportError("progress=True needs tqdm: pip install 'exact-backprop[progress]'") from None
-    with tqdm(total=epochs, unit="epoch") as bar:
-
-        def advance(done: int, loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
-            bar.update(done)
-
-        yield advance
-
-
-def continue_training(
+def train(
+    engine: Engine,
     network: Network,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
-    settings: Settings,
-    state: RunState,
-    run: Run,
+    loss: str | None = None,
+    optimizer: Optimizer | None = None,
+    epochs: int = 100,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    rng: Any = 0,
+    train_biases: bool = True,
     sample_weight: npt.ArrayLike | None = None,
+    dropout: Dropout | None = None,
+    stopping: EarlyStopping | None = None,
+    checkpoint: Checkpoint | None = None,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+    progress: bool = False,
 ) -> Training:
-    """Train for some epochs more; the network stays as it is, the state moves on."""
-    stopping = settings.stopping
-    trained, to_watch = parts(network, X, y, sample_weight, settings.loss, stopping, _kernel.order)
-    rows = data(network, trained.X, trained.y, settings.loss, trained.sample_weight)
-    watcher = None
-    if stopping is not None:
-        watched = rows
-        if to_watch is not trained:
-            watched = data(network, to_watch.X, to_watch.y, settings.loss, to_watch.sample_weight)
-        watcher = Watcher(stopping, lambda one: loss_of_rows(one, watched, settings.loss, run.n_threads), state.watch)
-    rule = settings.optimizer.rule
-    kind = _kernel.METHODS.get(rule)  # None: an update rule
-    shuffle = settings.shuffle and rows.n_samples > 1 and kind is None
-    stream = arguments.started(state.stream) if shuffle else state.stream
-    w, gradient = _kernel.empty(network.n_parameters), _kernel.empty(network.n_parameters)
-    w[...] = network.parameters
-    # A call of Trainer's lasts for many epochs; a method wakes threads for each sum over the rows.
-    work = math.inf
-    if kind is not None:
-        n = network.n_parameters
-        work = rows.n_samples * (n + kind.more_work(n, network.sizes[-1]))
-    trainer = (kind or _kernel.Trainer)(
-        network.sizes,
-        network.activations,
-        w,
-        min(settings.batch_size or rows.n_samples, rows.n_samples),
-        arguments.threads(run.n_threads, work),
-        gradient,
-        settings.loss,
-        rows,
-        rule,
-        np.array(settings.optimizer.settings),
-        state.moments,
-        state.powers,
-        stream if shuffle else None,
-        settings.train_biases,
-    )
-    if isinstance(trainer, _kernel.Trainer):
-        trainer.shape(*shaping_of(settings.optimizer))
-        if settings.dropout is not None and state.dropout is not None:
-            trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)
-    schedule = schedule_of(settings.optimizer)
-    rates = None
-    if schedule is not None:
-        rates = Rates(schedule, watcher.losses if watcher else state.losses.tolist(), _kernel.exp, _kernel.log)
-    one_by_one = run.callback is not None or watcher is not None or (rates is not None and rates.look_back)
-    curve, stopped, last = [state.losses] if state.losses.size else [], "epochs", state.losses.shape[0] + run.epochs
-    first = state.losses.shape[0]  # the epoch at which the newest piece of the curve begins
-
-    def training(curve: list[FloatArray]) -> Training:
-        losses = curve[0] if len(curve) == 1 else np.concatenate(curve)
-        if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(state.moments.reshape(-1)) >= 0:
-            raise DivergenceError(losses.shape[0] - 1, losses)
-        final, watch = network._of(network.sizes, network.activations, w.copy()), None
-        if watcher:
-            final, watch = watcher.result(final)
-        after = RunState(losses, state.moments, state.powers, stream, watch, state.dropout)
-        return Training(final, stopped, settings, after, continue_training)
-
-    with progress_bar(run) as advance:
-        while first < last and stopped == "epochs":
-            piece, done = np.empty(min(last - first, LOSSES_AT_ONCE)), 0
-            rates_of_piece, known = None if rates is None else np.empty(piece.shape[0]), 0
-            while done < piece.shape[0] and stopped == "epochs":
-                before, until = done, done + 1 if one_by_one else piece.shape[0]
-                if rates is not None and rates_of_piece is not None:
-                    if done == known:
-                        known = min(until, done + RATES_AT_ONCE)
-                        rates_of_piece[done:known] = [rates.of(first + k) for k in range(done, known)]
-                    until = known
-                if run.keeper is not None:
-                    until = min(until, run.keeper.until(first + done) - first)
-                done = trainer.train(piece, done, until, rates_of_piece)
-                if done == before:
-                    continue
-                epoch, loss = first + done - 1, float(piece[done - 1])
-                if not math.isfinite(loss) or trainer.ended == "overflow":
-                    raise DivergenceError(epoch, np.concatenate([*curve, piece[:done]]))
-                stopped = trainer.ended or stopped
-                advance(done - before, loss)
-                if one_by_one:
-                    snapshot = _snapshot(network, w, curve, piece[:done])
-                    if watcher is not None:
-                        stopped = watcher.after(snapshot(), [*curve, piece[:done]]) or stopped
-                    if rates is not None:
-                        rates.see(watcher.losses[-1] if watcher else loss)
-                    if run.callback is not None and EpochState(
-                        epoch, loss, snapshot, w, trainer.evaluations if isinstance(trainer, _kernel.Method) else 0
-                    ).shown_to(run.callback):
-                        stopped = "callback"
-                if run.keeper is not None and done == until and stopped == "epochs":
-                    run.keeper.after(first + done, partial(training, [*curve, piece[:done]]))
-            curve.append(piece if done == piece.shape[0] else piece[:done].copy())
-            first += done
-    return training(curve)
-
-
-def _snapshot(network: Network, w: FloatArray, curve: list[FloatArray], newest: FloatArray) -> Callable[[], Network]:
-    """The network of the moment, or, since no NaN is a result, the error that the run would end with."""
-
-    def make() -> Network:
-        if _kernel.first_not_finite(w) >= 0:
-            losses = np.concatenate([*curve, newest])
-            raise DivergenceError(losses.shape[0] - 1, losses)
-        return network.with_parameters(w)
-
-    return make
+    """`fast_train` by any engine."""
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
+    begin = Result.first(network, settings, rng)
+    run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
+    samples = Samples.checked(engine, network.sizes, X, y, settings.loss, sample_weight)
+    training = train_or_resume(engine, begin, samples, run, rng)
+    streams.advance(rng, training._state.stream)
+    return training
 
 
 def fast_train(
@@ -644,9 +354,23 @@ def fast_train(
     >>> run.network.predict(X).round(1).ravel().tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
-    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
-    state = start(network, settings, arguments.stream(rng))
-    run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
-    training = carry_on(continue_training, network, X, y, settings, state, run, sample_weight, rng)
-    arguments.advance(rng, training._state.stream)
-    return training
+    return train(
+        engine.KERNEL,
+        network,
+        X,
+        y,
+        loss,
+        optimizer,
+        epochs,
+        batch_size,
+        shuffle,
+        rng,
+        train_biases,
+        sample_weight,
+        dropout,
+        stopping,
+        checkpoint,
+        n_threads,
+        callback,
+        progress,
+    )

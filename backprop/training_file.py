@@ -16,11 +16,13 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, arguments, text_file
+from . import _kernel, arguments, streams, text_file
 from .arguments import FloatArray
-from .network import Network, data, rows_of
+from .network import Network
+from .optimizers import could_leave
+from .samples import Samples
+from .state import Result, RunState, Settings
 from .stopping import Watch
-from .training import RunState, Settings, Training, continue_training, fits
 from .version import contract_version
 
 FORM = text_file.Form("backprop-training", "1", "a file of a training run")
@@ -73,7 +75,8 @@ def _classes(*hints: Any) -> Iterator[tuple[str, Any]]:
             yield from _classes(*get_args(hint))
 
 
-KINDS: dict[str, Any] = dict(_classes(Settings, RunState))  # of which there may be objects in a file
+KINDS: dict[str, Any] = dict(_classes(Settings, RunState))  # classes of which a file may hold objects
+LABELS = {"slots": "moments", "scalars": "powers"}  # fields that are called otherwise in files of version 1
 
 
 def names_of(kind: Any) -> tuple[str, ...]:
@@ -100,7 +103,7 @@ def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[
     elif isinstance(value, np.ndarray):
         kind, words = value.dtype.name, [",".join(map(str, value.shape)), *numbers(value)]
     elif kind in STREAMS:
-        words = _words_of_stream(kind, arguments.plain_stream(value))
+        words = _words_of_stream(kind, streams.to_plain(value))
     elif kind not in KINDS:
         kind, words = "tuple", [str(len(value))]
     yield " ".join([label, kind, *words])
@@ -109,7 +112,7 @@ def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[
             yield from lines_of(f"{label}[{k}]", item, numbers)
     elif kind in KINDS:
         for name in names_of(KINDS[kind]):
-            yield from lines_of(f"{label}.{name}", getattr(value, name), numbers)
+            yield from lines_of(f"{label}.{LABELS.get(name, name)}", getattr(value, name), numbers)
 
 
 def _words_of_stream(kind: str, state: dict[str, Any]) -> list[str]:
@@ -137,43 +140,43 @@ def _settings(network: Network, settings: Settings) -> Settings:
     stopping = settings.stopping
     if stopping is None or stopping.validation_data is None:
         return settings
-    X = rows_of(network, stopping.validation_data[0])
+    X = arguments.rows(stopping.validation_data[0], network.sizes[0])
     y = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
     given = [one for one in stopping.validation_data[2:] if one is not None]
     weights = [arguments.sample_weight(one, X.shape[0]) for one in given]
     return settings._replace(stopping=replace(stopping, validation_data=(X, y, *weights)))
 
 
-def write(path: str | os.PathLike[str], training: Training, run: str | None = None) -> None:
-    """Write a training run; the file at path is replaced as a whole or not at all."""
-    network = training.network
-    sizes, settings = np.array(network.sizes, np.int64), _settings(network, training.settings)
-    parts = run, sizes, network.activations, network.parameters, training.stopped, settings, training._state
+def write(path: str | os.PathLike[str], result: Result, run: str | None = None) -> None:
+    """Write a result; the file at path is replaced as a whole or not at all."""
+    network, stopped, settings, state = result
+    sizes, settings = np.array(network.sizes, np.int64), _settings(network, settings)
+    parts = run, sizes, network.activations, network.parameters, stopped, settings, state
     named = zip(Contents._fields, parts, strict=True)
     text_file.write(path, FORM, [line for name, part in named for line in lines_of(name, part, _numbers)])
 
 
-def identity(network: Network, settings: Settings, state: RunState, *arrays: npt.NDArray[Any]) -> str:
-    """The SHA-256 of all that the bits of a run depend on: where it starts, the data, and the contract."""
+def identity(begin: Result, samples: Samples) -> str:
+    """The SHA-256 of all that the bits of a run depend on: where it begins, the rows, and the contract."""
+    network, _, settings, state = begin
     parts: dict[str, Any] = {"contract": contract_version, "sizes": network.sizes, "activations": network.activations}
     parts |= {"parameters": network.parameters, "settings": _settings(network, settings), "state": state}
-    text = "\n".join(
-        line for name, part in [*parts.items(), ("rows", arrays)] for line in lines_of(name, part, _digest)
-    )
+    parts["rows"] = tuple(array for array in samples[:3] if array is not None)
+    text = "\n".join(line for name, part in parts.items() for line in lines_of(name, part, _digest))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 # Reading.
 
 
-def read(path: str | os.PathLike[str]) -> tuple[str | None, Training]:
-    """The run that a checkpoint belongs to, if it is one, and the training run; ValueError says what is wrong."""
+def read(path: str | os.PathLike[str]) -> tuple[str | None, Result]:
+    """The run that a checkpoint belongs to, if it is one, and the result; ValueError says what is wrong."""
     try:
         lines = iter(text_file.read(path, FORM))
         try:
             contents = Contents(*(_value(lines, name) for name in Contents._fields))
             _demand(next(lines, None) is None, "there are lines too many")
-            return contents.run, _training(contents)
+            return contents.run, _result(contents)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"is not well formed: {error}") from None
     except ValueError as error:
@@ -203,7 +206,9 @@ def _value(lines: Iterator[str], label: str, level: int = 0) -> Any:
         return tuple(_value(lines, f"{label}[{k}]", level + 1) for k in range(int(one)))
     if kind in KINDS and not words:
         known = KINDS[kind]
-        return known(**{name: _value(lines, f"{label}.{name}", level + 1) for name in names_of(known)})
+        return known(
+            **{name: _value(lines, f"{label}.{LABELS.get(name, name)}", level + 1) for name in names_of(known)}
+        )
     raise ValueError(f"line {label} does not hold a value as a file of a training run has them")
 
 
@@ -231,11 +236,11 @@ def _stream(kind: str, words: list[str]) -> Any:
     _demand(next(rest, None) is None, f"{kind} has words too many")
     if kind in ("PCG64", "PCG64DXSM"):  # else it could repeat a word for ever, and a shuffle would wait for another
         _demand(state["state"]["inc"] % 2 == 1, f"{kind} must have an odd state.inc")
-    return arguments.stream_of_plain(state)
+    return streams.from_plain(state)
 
 
-def _training(contents: Contents) -> Training:
-    """The training run, after every check: resuming it can do nothing worse than raise."""
+def _result(contents: Contents) -> Result:
+    """The result, after every check: resuming it can do nothing worse than raise."""
     run, sizes, names, flat, stopped, settings, state = contents
     _demand(run is None or (isinstance(run, str) and re.fullmatch("[0-9a-f]{64}", run)), "run is no SHA-256")
     _demand(_is_array(sizes, np.int64, (None,)) and isinstance(names, tuple) and names, "it holds no network")
@@ -251,19 +256,19 @@ def _training(contents: Contents) -> Training:
         parts = settings.stopping.validation_data
         _demand(all(isinstance(part, np.ndarray) for part in parts), "validation_data must be arrays")
         X, y, *weights = parts
-        data(network, X, y, settings.loss, *weights)
+        Samples.checked(_kernel, network.sizes, X, y, settings.loss, *weights)
     _demand(isinstance(state, RunState), "state must be RunState")
     _check_state(network, settings, state)
-    return Training(network, stopped, settings, state, continue_training)
+    return Result(network, stopped, settings, state)
 
 
 def _check_state(network: Network, settings: Settings, state: RunState) -> None:
     """The state must be one that a run with these settings can have; what is read is finite already."""
     _demand(_is_array(state.losses, np.float64, (None,)) and state.losses.size, "state.losses must be numbers")
     n = network.n_parameters
-    _demand(_is_array(state.moments, np.float64, (None, n)), f"state.moments must be rows of {n} numbers")
-    _demand(_is_array(state.powers, np.float64, (None,)), "state.powers must be numbers")
-    kept = fits(settings.optimizer, state.moments, state.powers)
+    _demand(_is_array(state.slots, np.float64, (None, n)), f"state.moments must be rows of {n} numbers")
+    _demand(_is_array(state.scalars, np.float64, (None,)), "state.powers must be numbers")
+    kept = could_leave(settings.optimizer, state.slots, state.scalars)
     _demand(kept, "state.moments and state.powers are none that the optimizer keeps")
     _demand(_is_stream(state.stream), "state.stream must be a bit generator, or the seed of one")
     wanted = None if settings.dropout is None else settings.dropout.stream(network.sizes)
@@ -296,7 +301,7 @@ def _is_array(value: Any, dtype: type, shape: tuple[int | None, ...]) -> bool:
 
 
 def _is_stream(value: Any) -> bool:
-    return (type(value) is int and value >= 0) or isinstance(value, arguments.bit_generators())
+    return (type(value) is int and value >= 0) or isinstance(value, streams.bit_generators())
 
 
 def _demand(holds: Any, message: str) -> None:

@@ -7,8 +7,12 @@ Step by Step Backpropagation Example", 2015.
 import numpy as np
 import numpy.typing as npt
 
-from . import arguments, reference
-from .network import Network, checked, loss_and_gradient
+from . import arguments
+from .definition.losses import LOSSES, cross_entropy
+from .definition.passes import derivatives, forward, hidden_deltas, node_deltas
+from .definition.values import layers_of
+from .derivatives import loss_and_gradient
+from .network import Network, checked
 from .optimizers import SGD
 from .training import fast_train
 
@@ -81,18 +85,15 @@ def walk(
     loss = arguments.loss_name(loss, output)
     optimizer = SGD(learning_rate)
 
-    (inputs,), (targets,), _ = reference.data_of(network, [x], [t], loss)
-    layers = reference.layers_of(network.parameters.tolist(), network.sizes)
-    (_, h, o), (net_h, net_o) = reference.forward(layers, network.activations, inputs)
-    delta_o = reference.node_deltas(loss, output, net_o, o, targets)
-    delta_h = reference.hidden_deltas(hidden, net_h, h, layers[1][0], delta_o)
     E_total, gradient = loss_and_gradient(network, [x], [t], loss)
+    inputs, targets = x.tolist(), t.tolist()
+    layers = layers_of(network.parameters.tolist(), network.sizes)
+    (_, h, o), (net_h, net_o) = forward(layers, network.activations, inputs)
+    delta_o = node_deltas(loss, output, net_o, o, targets)
+    delta_h = hidden_deltas(hidden, net_h, h, layers[1][0], delta_o)
     step = fast_train(network, [x], [t], loss=loss, optimizer=optimizer, epochs=1, train_biases=train_biases).network
 
-    # The weights into unit j are numbered one after the other, so W[i][j] of the hidden layer is w(j*n_in + i + 1).
-    w_h = [[f"w{j * n_in + i + 1}" for j in range(n_hidden)] for i in range(n_in)]
-    w_o = [[f"w{n_hidden * (n_in + j) + i + 1}" for j in range(n_out)] for i in range(n_hidden)]
-    b_h, b_o = [f"b_h{j + 1}" for j in range(n_hidden)], [f"b_o{j + 1}" for j in range(n_out)]
+    w_h, b_h, w_o, b_o = _names(n_in, n_hidden, n_out)
     names = [name for row in (*w_h, b_h, *w_o, b_o) for name in row]  # in the order of the parameters
     w = dict(zip(names, network.parameters.tolist(), strict=True))
     dE_dw = dict(zip(names, gradient.tolist(), strict=True))
@@ -107,13 +108,11 @@ def walk(
         numbers |= {f"net_h{j + 1}": net_h[j], f"out_h{j + 1}": h[j]}
     for j in range(n_out):
         numbers |= {f"net_o{j + 1}": net_o[j], f"out_o{j + 1}": o[j]}
+    numbers |= _error_terms(loss, net_o, o, targets) | {"E_total": E_total}
     for j in range(n_out):
-        numbers[f"E_o{j + 1}"] = _error_of(loss, net_o, o, targets, j)
-    numbers["E_total"] = E_total
-    for j in range(n_out):
-        if reference.LOSSES[loss].through_activation:
-            numbers[f"dE_total/dout_o{j + 1}"] = reference.LOSSES[loss].slope(o[j], targets[j])
-            numbers[f"dout_o{j + 1}/dnet_o{j + 1}"] = reference.derivatives(output, net_o, o)[j]
+        if LOSSES[loss].through_activation:
+            numbers[f"dE_total/dout_o{j + 1}"] = LOSSES[loss].slope(o[j], targets[j])
+            numbers[f"dout_o{j + 1}/dnet_o{j + 1}"] = derivatives(output, net_o, o)[j]
         numbers[f"delta_o{j + 1}"] = delta_o[j]
         for i in range(n_hidden):
             numbers |= {f"dnet_o{j + 1}/d{w_o[i][j]}": h[i], f"dE_total/d{w_o[i][j]}": dE_dw[w_o[i][j]]}
@@ -124,7 +123,7 @@ def walk(
             total = total + part
             numbers[f"dE_o{j + 1}/dout_h{i + 1}"] = part
         numbers[f"dE_total/dout_h{i + 1}"] = total
-        numbers[f"dout_h{i + 1}/dnet_h{i + 1}"] = reference.derivatives(hidden, net_h, h)[i]
+        numbers[f"dout_h{i + 1}/dnet_h{i + 1}"] = derivatives(hidden, net_h, h)[i]
         numbers[f"delta_h{i + 1}"] = delta_h[i]
         for k in range(n_in):
             numbers |= {f"dnet_h{i + 1}/d{w_h[k][i]}": inputs[k], f"dE_total/d{w_h[k][i]}": dE_dw[w_h[k][i]]}
@@ -133,6 +132,21 @@ def walk(
         numbers |= {f"{name}+": new[name] for name in (*b_h, *b_o)}
     numbers["E_total+"] = step.loss([x], [t], loss)
     return numbers
+
+
+def _names(n_in: int, n_hidden: int, n_out: int) -> tuple[list[list[str]], list[str], list[list[str]], list[str]]:
+    """The tutorial's names of the hidden layer's W[i][j] and b[j], and of the output layer's.
+
+    The weights into unit j are numbered one after the other, so W[i][j] of the hidden layer is w(j*n_in + i + 1).
+    """
+    w_h = [[f"w{j * n_in + i + 1}" for j in range(n_hidden)] for i in range(n_in)]
+    w_o = [[f"w{n_hidden * (n_in + j) + i + 1}" for j in range(n_out)] for i in range(n_hidden)]
+    return w_h, [f"b_h{j + 1}" for j in range(n_hidden)], w_o, [f"b_o{j + 1}" for j in range(n_out)]
+
+
+def _error_terms(loss: str, z: list[float], o: list[float], t: list[float]) -> dict[str, float]:
+    """The term of each output in the total error."""
+    return {f"E_o{j + 1}": _error_of(loss, z, o, t, j) for j in range(len(o))}
 
 
 def _vector(argument: str, values: npt.ArrayLike, length: int) -> arguments.FloatArray:
@@ -148,8 +162,8 @@ def _vector(argument: str, values: npt.ArrayLike, length: int) -> arguments.Floa
 def _error_of(loss: str, z: list[float], o: list[float], t: list[float], j: int) -> float:
     """The term of one output in the total error."""
     if loss == "cross_entropy":  # its terms share the sum over all outputs, and are 0 where the target is
-        return reference.cross_entropy(z, o, [t[k] if k == j else 0.0 for k in range(len(t))])
-    return reference.LOSSES[loss].value(z[j : j + 1], o[j : j + 1], t[j : j + 1])
+        return cross_entropy(z, o, [t[k] if k == j else 0.0 for k in range(len(t))])
+    return LOSSES[loss].value(z[j : j + 1], o[j : j + 1], t[j : j + 1])
 
 
 # What the tutorial prints, to its digits: {name:.9f} is a number of the walk.

@@ -14,13 +14,16 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import _kernel, optimizers
-from .network import Network
-from .training import fast_train
+from .engine import Kernel
+from .network import Network, predictions
+from .threads import POLICY, ThreadPolicy
+from .training import train as train_by
 from .version import __version__, contract_version
 
 N_VALUES = 50_000  # of each elementary function
@@ -94,14 +97,16 @@ def points(name: str) -> np.ndarray[Any, Any]:
     return values if name.startswith("log") else np.where(words >> np.uint64(8) & np.uint64(1) == 1, values, -values)
 
 
-def results(spec: dict[str, Any], n_threads: int | None = None) -> list[np.ndarray[Any, Any]]:
-    """What the kernel gives: losses, parameters and predictions of a run, or a function's values."""
+def results(
+    spec: dict[str, Any], n_threads: int | None = None, policy: ThreadPolicy = POLICY
+) -> list[np.ndarray[Any, Any]]:
+    """The kernel's results: losses, parameters and predictions of a run, or a function's values."""
     if "sizes" not in spec:
         values = np.empty(N_VALUES)
         _kernel.elementary(spec["name"], points(spec["name"]), values)
         return [values]
-    run = train(fast_train, spec, n_threads=n_threads)
-    return [run.losses, run.network.parameters, run.network.predict(data(spec)[0], n_threads=n_threads)]
+    run = train(partial(train_by, Kernel(policy)), spec, n_threads=n_threads)
+    return [run.losses, run.network.parameters, predictions(run.network, data(spec)[0], n_threads, policy)]
 
 
 def little_endian(arrays: list[np.ndarray[Any, Any]]) -> bytes:
@@ -126,18 +131,13 @@ class Fingerprint:
 
 def fingerprint(n_threads: int) -> Fingerprint:
     """Compute everything with this process's instruction set and so many threads, though the work is small."""
-    usual = _kernel.THREAD_WORK, _kernel.WAKING_WORK
+    policy = POLICY if n_threads == 1 else ThreadPolicy(waking_work=1e-3, thread_work=1e-3)
     content, differing = b"", []
-    try:
-        if n_threads > 1:
-            _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
-        for item in golden()[0]:
-            part = little_endian(results(item.spec, n_threads))
-            content += part
-            if sha256(part) != item.promised:
-                differing.append(item.name)
-    finally:
-        _kernel.THREAD_WORK, _kernel.WAKING_WORK = usual
+    for item in golden()[0]:
+        part = little_endian(results(item.spec, n_threads, policy))
+        content += part
+        if sha256(part) != item.promised:
+            differing.append(item.name)
     return Fingerprint(_kernel.TARGET, n_threads, sha256(content), len(content) // 8, differing)
 
 

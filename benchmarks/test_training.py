@@ -1,7 +1,5 @@
 """Epoch throughput."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import workloads
@@ -65,9 +63,9 @@ def test_dead_units(measure, dead):
         for b in biases[:-1]:
             b[::2] = -1e6
         killed = backprop.Network.from_arrays(run.network.weights, biases, "relu")
-        run = dataclasses.replace(run, network=killed)
+        run = run._with(network=killed)
     run = run.resume(*data, epochs=32)
-    moments = np.abs(run._state.moments[0])
+    moments = np.abs(run._state.slots[0])
     assert dead == bool(np.any((moments > 0.0) & (moments < np.finfo(float).tiny)))
     measure(lambda: run.resume(*data, epochs=1), network, rows=10_000, training=True, updates=313)
 

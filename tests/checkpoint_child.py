@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 import backprop
-from backprop import arguments, reference, text_file
+from backprop import reference, streams, text_file
 
 X = np.linspace(-1.0, 1.0, 30)[:, None]
 Y = np.sin(4.0 * X)
@@ -41,9 +41,9 @@ def train(name, path=None, every=None, **more):
 def digest(run):
     """The SHA-256 of all bits of a run."""
     state = run._state
-    arrays = [run.network.parameters, run.losses, run.validation_losses, state.moments, state.powers]
+    arrays = [run.network.parameters, run.losses, run.validation_losses, state.slots, state.scalars]
     arrays += [] if state.watch is None else [state.watch.best, state.watch.last]
-    streams = [one and arguments.plain_stream(one) for one in (state.stream, state.dropout)]
+    streams = [one and streams.to_plain(one) for one in (state.stream, state.dropout)]
     others = repr([run.stopped, run.best_epoch, state.watch and state.watch[1:3], streams])
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays) + others.encode()).hexdigest()
 

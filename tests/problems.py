@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import backprop
-from backprop import arguments, reference
-from backprop.optimizers import FULL_BATCH, Optimizer
+from backprop import reference, streams
+from backprop.optimizers import FULL_BATCH, Optimizer, plan_of
 
 HIDDEN = tuple(reference.ACTIVATIONS)
 OUTPUTS = (*reference.ACTIVATIONS, *{row.output for row in reference.LOSSES.values()} - {"", *reference.ACTIVATIONS})
@@ -54,7 +54,7 @@ def optimizers_by_rule():
                 optimizer = kind(*values)
             except (TypeError, ValueError):  # a setting that has no default, or out of range
                 continue
-            found.setdefault(optimizer.rule, optimizer)
+            found.setdefault(plan_of(optimizer).rule, optimizer)
     return found
 
 
@@ -219,7 +219,7 @@ def run_bits(run):
     """Every bit of a Training: what the user sees, and the state with which it goes on; an outcome's error as it is."""
     if not isinstance(run, backprop.Training):
         return run
-    state = run._state._replace(stream=arguments.started(run._state.stream))
+    state = run._state._replace(stream=streams.started(run._state.stream))
     return {
         "parameters": bits(run.network.parameters),
         "losses": bits(run.losses),

@@ -263,10 +263,13 @@ def test_no_bit_changes_and_callbacks_see_the_same(engine, path, monkeypatch, ke
     seconds = itertools.count()
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: float(next(seconds)))
     written = []
-    write = checkpoint.Keeper.write
-    monkeypatch.setattr(
-        checkpoint.Keeper, "write", lambda self, training: (written.append(training.epochs), write(self, training))
-    )
+    write = checkpoint.CheckpointWriter.write
+
+    def noted(self, result):
+        written.append(result.state.losses.size)
+        write(self, result)
+
+    monkeypatch.setattr(checkpoint.CheckpointWriter, "write", noted)
     seen, expected = {True: [], False: []}, None
     for with_one in (False, True):
         for callback in (None, lambda state, s=seen[with_one]: s.append((state.epoch, state.loss, state.network))):

@@ -10,6 +10,7 @@ from problems import drawn_kinds, drawn_settings, outcome, run_bits, some_proble
 
 import backprop
 from backprop import reference
+from backprop.definition.randomness import shuffled
 
 X = np.linspace(-1.0, 1.0, 36).reshape(12, 3)
 Y = np.cos(3.0 * X[:, :2])
@@ -114,7 +115,7 @@ def test_the_order_of_the_draws(engine):
     rates = (0.5, 0.25)
     settings = {"optimizer": backprop.SGD(1.0), "epochs": 1, "batch_size": 5, "rng": 4}
     run = engine.train(network, X[:5], Y[:5], dropout=backprop.Dropout(rates, rng=3), **settings)
-    stream, order = stream_of(3), reference.shuffled(np.random.PCG64(4), 5)
+    stream, order = stream_of(3), shuffled(np.random.PCG64(4).random_raw, 5)
     slopes, total = np.zeros(network.n_parameters), 0.0
     for s in order:
         masks = [(drawn(stream, n) >= rate) / (1.0 - rate) for n, rate in zip((6, 5), rates, strict=True)]
@@ -214,7 +215,7 @@ def test_files_whose_stream_is_missing_or_too_much(tmp_path):
     """The state must be one that such a run has."""
     for dropout, state in ((HALF, None), (None, np.random.PCG64(1)), (HALF, np.random.Philox(1)), (HALF, 5)):
         run = backprop.fast_train(NETWORK, X, Y, epochs=1, dropout=dropout)
-        dataclasses.replace(run, _state=run._state._replace(dropout=state)).save(tmp_path / "run.txt")
+        run._with(state=run._state._replace(dropout=state)).save(tmp_path / "run.txt")
         with pytest.raises(ValueError, match=r"state\.dropout must be a PCG64 if units are dropped, else none"):
             backprop.Training.load(tmp_path / "run.txt")
 

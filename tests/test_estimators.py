@@ -294,7 +294,7 @@ def test_interrupt_before_the_first_epoch_ends():
 def test_state_is_kept_in_between(monkeypatch):
     """How often the state is kept changes nothing."""
     expected = bits(MLPClassifier(**SMALL).fit(X, Y))
-    monkeypatch.setattr("backprop.estimators.run.SLICE", -1.0)
+    monkeypatch.setattr("backprop.estimators.fit.SLICE", -1.0)
     assert bits(MLPClassifier(**SMALL).fit(X, Y)) == expected
 
 
@@ -317,7 +317,7 @@ def test_squares_of_weights():
 @pytest.mark.parametrize("slice_", [1e9, -1.0])
 def test_lbfgs(slice_, monkeypatch):
     """How often the state is kept changes neither the weights nor what is counted."""
-    monkeypatch.setattr("backprop.estimators.run.SLICE", slice_)
+    monkeypatch.setattr("backprop.estimators.fit.SLICE", slice_)
     settings = SMALL | {"solver": "lbfgs", "max_iter": 500, "tol": 1e-4}
     with pytest.warns(ConvergenceWarning, match="max_fun=12"):
         few = MLPClassifier(**settings, max_fun=12).fit(X, Y)

@@ -152,7 +152,7 @@ def parts(train, predict, loss_and_gradient, number):
     network, X, y, settings = problem(number)
     try:
         run = train(network, X, y, **settings)
-        found = [run.network.parameters, run.losses, run._state.moments, run._state.powers]
+        found = [run.network.parameters, run.losses, run._state.slots, run._state.scalars]
     except ArithmeticError as error:
         found = [np.frombuffer(repr(error).encode(), np.uint8)]
     for function, arguments in ((predict, ()), (loss_and_gradient, (y, settings["loss"]))):

@@ -11,6 +11,7 @@ CHILD = r'''
 import json, pickle, signal, sys, tempfile, threading
 import numpy as np
 import backprop
+from backprop.optimizers import plan_of
 from backprop import _kernel
 from host_modes import control, felt, set_control, set_mode
 from small_work import share_small_work
@@ -56,19 +57,19 @@ def training():
             network = backprop.Network([3, 5, 2], hidden, output, rng=1)
             run = backprop.fast_train(network, X, y, epochs=3, batch_size=3, optimizer=optimizer)
             run = run.resume(X, y, epochs=2)
-            yield from (run.network.parameters, run.losses, run._state.moments)
+            yield from (run.network.parameters, run.losses, run._state.slots)
             run = backprop.fast_train(network, X, y, epochs=6, optimizer=backprop.LBFGS(3, l2=0.01))
-            yield from (run.network.parameters, run.losses, run._state.moments, run._state.powers)
+            yield from (run.network.parameters, run.losses, run._state.slots, run._state.scalars)
     for hidden in ("tanh", "softplus"):
         network = backprop.Network([3, 7, 2], hidden, rng=1)
         run = backprop.fast_train(network, X, Y, epochs=4, optimizer=backprop.LevenbergMarquardt())
-        yield from (run.network.parameters, run.losses, run._state.powers)
+        yield from (run.network.parameters, run.losses, run._state.scalars)
 
 
 def subnormal_training():
     for optimizer in (backprop.SGD(0.1), backprop.SGD(1e-3, 0.5), backprop.Adam(1e-300)):
         run = backprop.fast_train(LINEAR, SUBNORMAL, SUBNORMAL_Y, epochs=3, batch_size=2, optimizer=optimizer)
-        yield from (run.network.parameters, run.losses, run._state.moments)
+        yield from (run.network.parameters, run.losses, run._state.slots)
 
 
 def passes():
@@ -87,7 +88,7 @@ def with_threads():
     share_small_work()
     for rows, y, optimizer in ((X, Y, backprop.Adam(0.01)), (SUBNORMAL, SUBNORMAL_Y, backprop.SGD(1e-3, 0.5))):
         run = backprop.fast_train(LINEAR, rows, y, epochs=3, batch_size=7, optimizer=optimizer, n_threads=4)
-        yield from (run.network.parameters, run.losses, run._state.moments)
+        yield from (run.network.parameters, run.losses, run._state.slots)
         yield run.network.predict(rows, n_threads=4)
         yield np.array(run.network.loss(rows, y, n_threads=4))
 
@@ -144,8 +145,8 @@ def tiny_class():
 def settings():
     """The smallest numbers that an optimizer takes."""
     yield np.array([backprop.SGD(5e-324).learning_rate, backprop.Adam(5e-324, 5e-324, 5e-324, 5e-324).epsilon])
-    yield np.array([ord(letter) for letter in backprop.SGD(0.1, 5e-324).rule])
-    yield np.array(backprop.SGD(0.1, 5e-324).settings)
+    yield np.array([ord(letter) for letter in plan_of(backprop.SGD(0.1, 5e-324)).rule])
+    yield np.array(plan_of(backprop.SGD(0.1, 5e-324)).settings)
 
 
 seen = []

@@ -80,8 +80,8 @@ def test_a_wrong_bit_differs(monkeypatch):
     """The last bit of one number of one run."""
     usual = verify.results
 
-    def results(spec, n_threads=None):
-        found = usual(spec, n_threads)
+    def results(spec, *threads):
+        found = usual(spec, *threads)
         if spec["name"] == "momentum":
             found[0] = found[0].copy()
             found[0][-1] = np.nextafter(found[0][-1], 1.0)

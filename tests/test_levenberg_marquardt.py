@@ -1,11 +1,11 @@
 """LevenbergMarquardt: the bits of both engines, known least squares problems, singular matrices, and its ends."""
 
 import copy
+import importlib
 import json
 import math
 import pathlib
 import pickle
-import sys
 
 import hypothesis
 import hypothesis.strategies as st
@@ -21,8 +21,7 @@ CASES = json.loads((pathlib.Path(__file__).parent / "data" / "cases.json").read_
 RAT42 = next(case for case in CASES if case["id"] == "nist-rat42")
 # The nine points of the page on MATLAB's train.
 NINE = np.arange(9.0)[:, None], np.array([0.0, 0.84, 0.91, 0.14, -0.77, -0.96, -0.28, 0.66, 0.99])
-# The file of the definition, whose name its function has taken.
-DEFINITION = sys.modules[reference.levenberg_marquardt.__module__]
+DEFINITION = importlib.import_module("backprop.definition.levenberg_marquardt")
 XOR = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0.0, 1.0, 1.0, 0.0])
 
 
@@ -267,7 +266,7 @@ def test_a_pivot_that_is_not_positive_is_damped_more(engine):
     network = backprop.Network([2, 1]).with_parameters([0.0, 0.0, 0.0])
     settings = {"optimizer": LevenbergMarquardt(1e-20), "epochs": 1, "train_biases": False}
     run = engine.train(network, X, y, **settings)
-    assert run._state.powers[0] > 1e-20
+    assert run._state.scalars[0] > 1e-20
     assert engine.loss(run.network, X, y) < run.losses[0]
     w = run.network.weights[0][:, 0]
     assert w[1] == pytest.approx(3.0 * w[0], rel=1e-3)  # the shortest of the solutions
@@ -282,7 +281,7 @@ def test_gradient(engine):
     run = engine.train(network, X, engine.predict(network, X), optimizer=LevenbergMarquardt(), epochs=50)
     assert (run.stopped, run.epochs, run.losses.tolist()) == ("gradient", 1, [0.0])
     assert run.network == network
-    assert run._state.powers.tolist() == [1e-3]
+    assert run._state.scalars.tolist() == [1e-3]
 
 
 def test_min_gradient_is_of_the_mean_loss(engine):
@@ -304,7 +303,7 @@ def test_damping(engine):
     again = run.resume(X, y, epochs=50)
     assert (again.stopped, again.epochs) == ("damping", run.epochs + 1)
     assert again.network == run.network
-    assert again._state.powers.tolist() == run._state.powers.tolist()
+    assert again._state.scalars.tolist() == run._state.scalars.tolist()
     assert again.losses[-1] == again.losses[-2] == engine.loss(run.network, X, y)
     assert run.resume(X, y + 1.0, epochs=50).network != run.network  # other rows, another best
 
@@ -314,11 +313,11 @@ def test_mu_goes_by_its_factors(engine):
     network, X, y = problem([2, 1], n=6)
     powers = []
     run = engine.train(network, X, y, optimizer=LevenbergMarquardt(0.5, 0.25), epochs=1)
-    powers.append(run._state.powers[0])
-    powers.append(run.resume(X, y, epochs=1)._state.powers[0])
+    powers.append(run._state.scalars[0])
+    powers.append(run.resume(X, y, epochs=1)._state.scalars[0])
     assert powers == [0.125, 0.03125]
     run = engine.train(network, X, y, optimizer=LevenbergMarquardt(1e-20, 0.25), epochs=1)
-    assert run._state.powers[0] == 1e-20
+    assert run._state.scalars[0] == 1e-20
 
 
 def test_losses_are_those_before_each_step(engine):
@@ -346,7 +345,7 @@ def test_a_trial_that_overflows_is_taken_back(engines):
     X, y = [[0.0], [1.0]], [50.0, 60.0]
     runs = [engine.train(network, X, y, optimizer=LevenbergMarquardt(1e-20), epochs=3) for engine in engines]
     assert run_bits(runs[0]) == run_bits(runs[1])
-    assert runs[0]._state.powers[0] > 1e-20
+    assert runs[0]._state.scalars[0] > 1e-20
     assert (np.diff(runs[0].losses) < 0.0).all()
 
 

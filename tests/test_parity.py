@@ -297,6 +297,6 @@ def test_subnormal_state_runs_on(engines, optimizer):
     settings = {"optimizer": optimizer, "epochs": 2, "batch_size": 2}
     runs = [engine.train(network, X, y, **settings).resume(-X, y, epochs=2700) for engine in engines]
     assert run_bits(runs[0]) == run_bits(runs[1])
-    of_units = np.abs(runs[1]._state.moments[0, :6])
+    of_units = np.abs(runs[1]._state.slots[0, :6])
     assert (of_units > 0.0).all()
     assert (of_units < np.finfo(float).tiny).all()

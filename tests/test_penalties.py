@@ -12,8 +12,8 @@ from small_work import small_work_shared
 
 import backprop
 from backprop import reference
-from backprop.optimizers import FULL_BATCH
-from backprop.reference import sums
+from backprop.definition import sums
+from backprop.optimizers import FULL_BATCH, plan_of
 
 SHAPINGS = [
     {"l2": 0.25},
@@ -218,7 +218,8 @@ def test_settings_and_looks():
         for shaping in SHAPINGS:
             one = shaped(optimizer, **shaping)
             assert one != optimizer
-            assert (one.rule, one.settings) == (rule, optimizer.settings)
+            assert plan_of(one) == plan_of(optimizer)
+            assert plan_of(one).rule == rule
             assert eval(repr(one), vars(backprop)) == one
             again = pickle.loads(pickle.dumps(one))
             assert (again, hash(again), repr(again)) == (one, hash(one), repr(one))

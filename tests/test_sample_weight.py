@@ -11,6 +11,7 @@ from problems import bits, drawn_kinds, drawn_settings, outcome, run_bits, some_
 
 import backprop
 from backprop import reference
+from backprop.definition.randomness import shuffled
 
 X = np.linspace(-1.0, 1.0, 36).reshape(12, 3)
 Y = np.cos(3.0 * X[:, :2])
@@ -92,7 +93,7 @@ def test_pauses_change_no_bit(engines):
         for count in (1, 2)
     ]
     assert run_bits(runs[0]) == run_bits(runs[1])
-    order = reference.shuffled(np.random.PCG64(0), 1200)
+    order = shuffled(np.random.PCG64(0).random_raw, 1200)
     total = of_all = 0.0
     for s in order:
         of_all = of_all + float(c[s])
@@ -123,7 +124,7 @@ def test_a_batch_that_counts_nothing_takes_no_step(engine):
     kept = np.r_[0:3, 6:9]
     other = engine.train(NETWORK, X[kept], Y[kept], sample_weight=c[kept], **settings)
     assert run_bits(run) == run_bits(other)
-    assert run._state.powers.tolist() == [0.9 * 0.9 * 0.9 * 0.9, 0.999 * 0.999 * 0.999 * 0.999]
+    assert run._state.scalars.tolist() == [0.9 * 0.9 * 0.9 * 0.9, 0.999 * 0.999 * 0.999 * 0.999]
 
 
 def test_whole_weights_repeat_rows(engine):
@@ -206,7 +207,7 @@ def test_watched_rows_count(engine, tmp_path):
 
 
 def test_the_fraction_takes_the_weights_along(engine):
-    order = reference.shuffled(np.random.PCG64(7), 12)
+    order = shuffled(np.random.PCG64(7).random_raw, 12)
     watched, rest = sorted(order[9:]), sorted(order[:9])
     c = C + 0.5
     stop = backprop.EarlyStopping(validation_fraction=0.25, patience=None, rng=7)
@@ -289,7 +290,7 @@ def test_bad_weights(engine, bad, exception, words):
 
 def test_both_parts_must_count(engine):
     stop = backprop.EarlyStopping(validation_fraction=0.25, rng=7)
-    order = reference.shuffled(np.random.PCG64(7), 12)
+    order = shuffled(np.random.PCG64(7).random_raw, 12)
     for rows, n in ((order[9:], 3), (order[:9], 9)):
         c = np.ones(12)
         c[rows] = 0.0

@@ -20,7 +20,8 @@ from test_contract_source import offences
 import backprop
 from backprop import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay, _kernel, reference
 from backprop import schedules as module
-from backprop.reference import elementary
+from backprop.definition import elementary
+from backprop.optimizers import plan_of
 
 KINDS = (StepDecay, ExponentialDecay, InverseScaling, CosineDecay, ReduceOnPlateau)
 SCHEDULES = [
@@ -178,7 +179,7 @@ def test_each_epoch_has_its_rate(engine, make, batch_size):
         if by_hand is None:
             by_hand = engine.train(problem.network, X, y, epochs=1, **settings)
         else:
-            constant = dataclasses.replace(by_hand, settings=by_hand.settings._replace(optimizer=make(rate)))
+            constant = by_hand._with(settings=by_hand.settings._replace(optimizer=make(rate)))
             by_hand = constant.resume(X, y, epochs=1)
     assert by_hand.network == whole.network
     assert by_hand.losses.tobytes() == whole.losses.tobytes()
@@ -220,7 +221,7 @@ def test_plateau_looks_at_the_watched_losses(engine):
     # The first epoch improves on nothing, then two do not: reduced before epochs 3, 5 and 7.
     late = engine.train(problem.network, X, y, optimizer=backprop.SGD(0.01), epochs=3, batch_size=4)
     for rate in (0.005, 0.0025, 0.00125):
-        late = dataclasses.replace(late, settings=late.settings._replace(optimizer=backprop.SGD(rate)))
+        late = late._with(settings=late.settings._replace(optimizer=backprop.SGD(rate)))
         late = late.resume(X, y, epochs=2)
     assert late.losses.tobytes() == watched.losses.tobytes()
     alone = engine.train(problem.network, X, y, optimizer=plateau, **settings)
@@ -244,10 +245,10 @@ def test_more_epochs_than_are_worked_out_at_once(monkeypatch):
     X, y = problem.pieces[0][:2]
     runs = []
     for at_once, batch_size in itertools.product((1024, 7, 1), (1, 2)):
-        monkeypatch.setattr(backprop.training, "RATES_AT_ONCE", at_once)
+        monkeypatch.setattr(backprop.epochs, "RATES_AT_ONCE", at_once)
         settings = problem.settings | {"batch_size": batch_size}
         runs.append(run_bits(backprop.fast_train(problem.network, X, y, epochs=1500, **settings)))
-        monkeypatch.setattr(backprop.training, "LOSSES_AT_ONCE", 11)
+        monkeypatch.setattr(backprop.epochs, "LOSSES_AT_ONCE", 11)
         assert run_bits(backprop.fast_train(problem.network, X, y, epochs=1500, **settings)) == runs[-1]
         monkeypatch.undo()
     assert runs[0::2] == [runs[0]] * 3
@@ -266,7 +267,7 @@ def test_settings_and_looks():
     for make, schedule in itertools.product(OPTIMIZERS, SCHEDULES):
         optimizer, number = make(schedule), make(0.1)
         assert optimizer == make(dataclasses.replace(schedule)) != number
-        assert (optimizer.rule, optimizer.settings) == (number.rule, number.settings)
+        assert plan_of(optimizer) == plan_of(number)
         assert eval(repr(optimizer), vars(backprop)) == optimizer
         for again in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
             assert (again, hash(again), repr(again)) == (optimizer, hash(optimizer), repr(optimizer))

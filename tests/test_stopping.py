@@ -9,7 +9,8 @@ import pytest
 from problems import run_bits
 
 import backprop
-from backprop import reference, stopping
+from backprop import stopping
+from backprop.definition.randomness import shuffled
 
 X = np.linspace(-1.0, 1.0, 24)[:, None]
 Y = np.sin(4.0 * X)
@@ -129,7 +130,7 @@ def test_it_travels(engine, again):
 
 def test_the_fraction(engine):
     """The last rows of an order of its own stream; what is left is trained on, in the order that it had."""
-    order = reference.shuffled(np.random.PCG64(7), len(X))
+    order = shuffled(np.random.PCG64(7).random_raw, len(X))
     watched, rest = sorted(order[len(X) - 5 :]), sorted(order[: len(X) - 5])
     run = train(engine, backprop.EarlyStopping(validation_fraction=0.2, patience=None, rng=7), epochs=5)
     stop = backprop.EarlyStopping(validation_data=(X[watched], Y[watched]), patience=None)

@@ -11,7 +11,7 @@ import pytest
 from problems import child_environment
 
 import backprop
-from backprop import _kernel, arguments
+from backprop import _kernel, threads
 
 LINUX = sys.platform == "linux"
 CORES_USED = "import backprop; print(backprop._kernel.max_threads())"
@@ -185,13 +185,14 @@ def test_other_python_threads_run_while_a_network_trains():
 
 def test_how_many_threads_for_how_much_work(monkeypatch):
     monkeypatch.setattr(_kernel, "max_threads", lambda: 8)
-    assert arguments.threads(None, 0) == 1
-    assert arguments.threads(None, float("inf")) == 8
-    assert arguments.threads(3, float("inf")) == 3
-    assert arguments.threads(10**9, float("inf")) == arguments.MOST_THREADS
-    assert arguments.threads(8, 2.5 * _kernel.WAKING_WORK) == 2
+    policy = threads.ThreadPolicy()
+    assert policy.threads_for(None, 0) == 1
+    assert policy.threads_for(None, float("inf")) == 8
+    assert policy.threads_for(3, float("inf")) == 3
+    assert policy.threads_for(10**9, float("inf")) == threads.MOST_THREADS
+    assert policy.threads_for(8, 2.5 * policy.waking_work) == 2
     with pytest.raises(ValueError, match="n_threads must be an integer >= 1, got 0"):
-        arguments.threads(0, 1)
+        policy.threads_for(0, 1)
 
 
 def test_subnormals_survive_in_every_thread(threads_for_small_work):

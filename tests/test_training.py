@@ -11,7 +11,7 @@ import pytest
 from problems import interruption, run_bits
 
 import backprop
-from backprop import reference
+from backprop.definition.randomness import shuffled
 
 X = (np.arange(40.0).reshape(20, 2) % 11.0 - 5.0) / 5.0
 Y = (np.arange(20.0) % 7.0) / 6.0
@@ -494,7 +494,7 @@ def test_a_long_shuffle_is_one_shuffle():
     )
     stream = np.random.PCG64(3)
     w, b = network.parameters.tolist()
-    for s in reference.shuffled(stream, n):
+    for s in shuffled(stream.random_raw, n):
         delta = ((0.0 + x[s] * w) + b) - t[s]
         w, b = w - 0.1 * (0.0 + x[s] * delta), b - 0.1 * (0.0 + delta)
     assert run.network.parameters.tolist() == [w, b]

@@ -11,9 +11,9 @@ import pytest
 from problems import run_bits, signed
 
 import backprop
-from backprop import _kernel, arguments, training_file
-from backprop.optimizers import Optimizer
-from backprop.training import RunState, Settings
+from backprop import _kernel, streams, training_file
+from backprop.optimizers import Optimizer, plan_of
+from backprop.state import RunState, Settings
 
 X = np.linspace(-1.0, 1.0, 12)[:, None]
 Y = np.sin(4.0 * X)
@@ -81,7 +81,7 @@ def test_every_optimizer(engine, tmp_path, optimizer, stop):
 def test_no_optimizer_is_left_out():
     assert {type(one) for one in OPTIMIZERS} == set(typing.get_args(Optimizer))
     assert {one.__name__ for one in typing.get_args(Optimizer)} <= set(training_file.KINDS)
-    assert {one.rule for one in OPTIMIZERS} >= set(_kernel.UPDATE_RULES)
+    assert {plan_of(one).rule for one in OPTIMIZERS} >= set(_kernel.UPDATE_RULES)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -318,7 +318,7 @@ def test_streams(path):
         "Philox state.counter 0 0 0 1 state.key 1 2 buffer 1 2 3 4 buffer_pos 4 has_uint32 0 uinteger 0",
         "SFC64 state.state 1 2 3 4 has_uint32 1 uinteger 4294967295",
     ]
-    assert [one.split(" ")[0] for one in fine] == [kind.__name__ for kind in arguments.bit_generators()]
+    assert [one.split(" ")[0] for one in fine] == [kind.__name__ for kind in streams.bit_generators()]
     for text in fine:
         stream(text)
         refused(path, "a line begins with '', not with 'sizes'")
@@ -394,9 +394,7 @@ WATCH_CHANGES = {
 def test_a_watch_that_does_not_fit(tmp_path, change, words):
     run = backprop.fast_train(NETWORK, X, Y, epochs=9, stopping=WATCHED)
     state = run._state._replace(watch=change(run._state.watch))
-    training_file.write(
-        tmp_path / "run", backprop.Training(run.network, run.stopped, run.settings, state, run._continue)
-    )
+    training_file.write(tmp_path / "run", run._result._replace(state=state))
     refused(tmp_path / "run", words)
 
 
@@ -404,19 +402,17 @@ def test_an_optimizer_of_many_moments_is_not_believed(tmp_path):
     """A state's size is compared before anything of that size is made."""
     run = backprop.fast_train(NETWORK, X, Y, epochs=2)
     for shape in ((0, 10), (2, 11), (3, 10), (20,)):
-        state = run._state._replace(moments=np.zeros(shape))
-        training_file.write(
-            tmp_path / "run", backprop.Training(run.network, run.stopped, run.settings, state, run._continue)
-        )
+        state = run._state._replace(slots=np.zeros(shape))
+        training_file.write(tmp_path / "run", run._result._replace(state=state))
         refused(tmp_path / "run", "state.moments")
 
 
 @pytest.mark.parametrize("mu", [0.0, -0.0, -1.0, 9e-21, 1e10 * 1.001, 5e-324])
 def test_a_damping_that_leads_nowhere(tmp_path, mu):
     run = backprop.fast_train(NETWORK, X, Y, epochs=2, optimizer=backprop.LevenbergMarquardt())
-    state = run._state._replace(powers=np.array([mu]))
+    state = run._state._replace(scalars=np.array([mu]))
     path = tmp_path / "run"
-    training_file.write(path, backprop.Training(run.network, run.stopped, run.settings, state, run._continue))
+    training_file.write(path, run._result._replace(state=state))
     refused(path, "none that the optimizer keeps")
 
 
@@ -424,12 +420,12 @@ def test_indices_of_lbfgs_are_not_believed(tmp_path):
     """The kernel would read and write beyond its memory; and no memory is taken because a setting asks for it."""
     path = tmp_path / "run"
     run = backprop.fast_train(NETWORK, X, Y, epochs=4, optimizer=backprop.LBFGS(memory=3))
-    assert run._state.powers[0] == 3.0
+    assert run._state.scalars[0] == 3.0
     for k, value in itertools.product((0, 1), (-1.0, 0.5, 4.0, 1e9, -1e300, 5e-324, 3.0)):
-        powers = run._state.powers.copy()
+        powers = run._state.scalars.copy()
         powers[k] = value
-        state = run._state._replace(powers=powers)
-        training_file.write(path, backprop.Training(run.network, run.stopped, run.settings, state, run._continue))
+        state = run._state._replace(scalars=powers)
+        training_file.write(path, run._result._replace(state=state))
         if (k, value) == (0, 3.0):
             assert backprop.Training.load(path).epochs == 4
         else:
@@ -459,7 +455,8 @@ def test_the_documents_example(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert (tmp_path / "run.txt").read_text(encoding="ascii") == example
-    for word in (*training_file.Contents._fields, *RunState._fields, *training_file.STREAMS, *training_file.CONSTANTS):
+    fields = [training_file.LABELS.get(name, name) for name in RunState._fields]
+    for word in (*training_file.Contents._fields, *fields, *training_file.STREAMS, *training_file.CONSTANTS):
         assert f"`{word}`" in text or f".{word}`" in text
 
 

@@ -1,6 +1,5 @@
 """What classifier and regressor have in common: parameters, checks, the fit, predictions."""
 
-import dataclasses
 import math
 import operator
 import warnings
@@ -17,14 +16,14 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .. import _kernel, arguments
+from .. import _kernel, arguments, threads
 from ..arguments import FloatArray
-from ..network import Network, loss_of_rows
-from ..network import data as data_of
+from ..network import Network, loss_of_samples
 from ..optimizers import Optimizer
-from ..training import Callback
+from ..run import Callback
+from ..samples import Samples
+from .fit import Curves, Fit, Progress, Rule
 from .rows import BLOCK, Rows, dense, weights_of
-from .run import Curves, Progress, Rule, Run
 from .solvers import SOLVERS, full_batch, goes_on, l2_of, optimizer_of
 
 HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
@@ -189,24 +188,8 @@ class Perceptron(BaseEstimator):
         rows = Rows(X, targets, weights_of(sample_weight, X.shape[0])).weighted(by_class)
         n_outputs, output, loss = self._outputs(targets)
         sizes = (X.shape[1], *hidden, n_outputs)
-        if first:
-            self._forget()
-            random_state = check_random_state(self.random_state)
-            start = self._start(sizes, output, given, random_state)
-            progress, training = Progress(), None
-            curves = Curves([], [], [])
-            self._split_state = random_state.get_state(legacy=False)
-        else:
-            start, training, progress, curves = self._network(), self._training, self._progress, self._curves
-            if start.sizes != sizes:
-                raise ValueError(f"a fit that goes on needs the sizes of before, {start.sizes}, got {sizes}")
-            replaced = start is not self._published
-            start = start if given is None else self._start(sizes, output, given, None)
-            if training is not None and (replaced or given is not None):
-                training = dataclasses.replace(training, network=start)
-            words = getattr(np.random, self._split_state["bit_generator"])()
-            random_state = np.random.RandomState(words)
-            random_state.set_state(self._split_state)  # it draws the same validation rows again
+        begin = self._begin_anew(sizes, output, given) if first else self._go_on(sizes, output, given)
+        start, training, progress, curves, random_state = begin
         own = None if validation_data is None else self._watched(validation_data).weighted(by_class)
         split = self._early_stopping and own is None
         rows, watched = self._split(rows, random_state) if split else (rows, own)
@@ -224,7 +207,7 @@ class Perceptron(BaseEstimator):
             "shuffle": bool(self.shuffle),
             "rng": self._seed,
         }
-        run = Run(
+        fit = Fit(
             self._rule(start, watched, loss, incremental, callback, own is not None),
             rows,
             settings,
@@ -236,13 +219,35 @@ class Perceptron(BaseEstimator):
             curves,
         )
         try:
-            why = run.train()
+            why = fit.train()
         except BaseException:
             curves.cut((0, 0, 0) if first else self._progress.lengths)
             raise
-        self._publish(run, run.loss_now() if self.solver == "lbfgs" and run.training else run.progress.loss)
+        self._publish(fit, fit.loss_now() if self.solver == "lbfgs" and fit.training else fit.progress.loss)
         self._warn(why, incremental)
         return self
+
+    def _begin_anew(self, sizes: tuple[int, ...], output: str, given: Any) -> tuple[Any, ...]:
+        """The network, training, progress, curves and random state of a fit from the beginning."""
+        self._forget()
+        random_state = check_random_state(self.random_state)
+        start = self._start(sizes, output, given, random_state)
+        self._split_state = random_state.get_state(legacy=False)
+        return start, None, Progress(), Curves([], [], []), random_state
+
+    def _go_on(self, sizes: tuple[int, ...], output: str, given: Any) -> tuple[Any, ...]:
+        """The same of a warm start or a partial_fit: where the last call has left them."""
+        start, training = self._network(), self._training
+        if start.sizes != sizes:
+            raise ValueError(f"a fit that goes on needs the sizes of before, {start.sizes}, got {sizes}")
+        replaced = start is not self._published
+        start = start if given is None else self._start(sizes, output, given, None)
+        if training is not None and (replaced or given is not None):
+            training = training._with(network=start)
+        words = getattr(np.random, self._split_state["bit_generator"])()
+        random_state = np.random.RandomState(words)
+        random_state.set_state(self._split_state)  # it draws the same validation rows again
+        return start, training, self._progress, self._curves, random_state
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[FloatArray, Any]:
         """X as float64 and y, after scikit-learn's checks; reset: with names and number of the features as they are."""
@@ -336,7 +341,8 @@ class Perceptron(BaseEstimator):
         watch = "descent" if self.solver == "lbfgs" else "loss"
         score = watched_loss = None
         if watched is not None:
-            rows, data = watched, data_of(start, watched.X, watched.y, loss, watched.weight)
+            rows = watched
+            samples = Samples.checked(_kernel, start.sizes, rows.X, rows.y, loss, rows.weight)
             if self._early_stopping:
                 watch = "validation_loss" if by_loss else "score"
             if own or not by_loss:
@@ -347,7 +353,7 @@ class Perceptron(BaseEstimator):
             if own or by_loss:
 
                 def watched_loss(network: Network) -> float:
-                    return loss_of_rows(network, data, loss, None)
+                    return loss_of_samples(network, samples, loss, None, threads.POLICY)
 
         return Rule(
             1 if incremental else int(self.max_iter),
@@ -361,19 +367,19 @@ class Perceptron(BaseEstimator):
             callback,
         )
 
-    def _publish(self, run: Run, loss: float) -> None:
+    def _publish(self, fit: Fit, loss: float) -> None:
         """The fitted attributes."""
-        progress, watch = run.progress, run.rule.watch
-        self._training, self._progress, self._curves = run.training, progress, run.curves
+        progress, watch = fit.progress, fit.rule.watch
+        self._training, self._progress, self._curves = fit.training, progress, fit.curves
         best = progress.best if watch == progress.watch else None
-        self._published = run.network if best is None else best
+        self._published = fit.network if best is None else best
         self._put(self._published)
-        self.loss_curve_ = run.curves.losses
+        self.loss_curve_ = fit.curves.losses
         self.loss_ = loss
         self.best_loss_ = progress.lowest if watch == "loss" else None
-        self.validation_scores_ = run.curves.scores if run.rule.score else None
+        self.validation_scores_ = fit.curves.scores if fit.rule.score else None
         self.best_validation_score_ = -progress.lowest if watch == "score" else None
-        self.validation_losses_ = run.curves.watched if run.rule.watched_loss else None
+        self.validation_losses_ = fit.curves.watched if fit.rule.watched_loss else None
         self.best_validation_loss_ = progress.lowest if watch == "validation_loss" else None
         self.n_iter_ = progress.epochs
         self.t_ = progress.seen

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from ..optimizers import FULL_BATCH, LBFGS, SGD, Adam, LevenbergMarquardt, Optimizer, Rprop
+from ..optimizers import FULL_BATCH, LBFGS, SGD, Adam, LevenbergMarquardt, Optimizer, Rprop, plan_of
 from ..schedules import InverseScaling
-from .run import Progress
+from .fit import Progress
 
 SOLVERS = ("lbfgs", "sgd", "adam", "rprop", "lm")
 
@@ -37,7 +37,7 @@ def least_squares(solver: Any) -> bool:
 
 def goes_on(old: Optimizer, new: Optimizer) -> bool:
     """Whether one optimizer can take over the other's state."""
-    return old.rule == new.rule and getattr(old, "memory", None) == getattr(new, "memory", None)
+    return plan_of(old).rule == plan_of(new).rule and getattr(old, "memory", None) == getattr(new, "memory", None)
 
 
 def rate_of(estimator: Any, progress: Progress, n_samples: int) -> float | InverseScaling:

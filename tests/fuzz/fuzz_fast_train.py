@@ -634,7 +634,7 @@ def bits(value):
         return repr(value)
     if isinstance(value, backprop.Training):
         state = value._state
-        arrays = [value.losses, value.validation_losses, state.moments, state.powers]
+        arrays = [value.losses, value.validation_losses, state.slots, state.scalars]
         return [bits(value.network), value.stopped, value.best_epoch, bits(arrays)]
     if isinstance(value, backprop.EarlyStopping | backprop.Checkpoint | backprop.Dropout):
         return repr(value)

@@ -43,7 +43,7 @@ def one_input(data):
         return
     values = reader["read"](PATH)
     arrays = {"parameters": run.network.parameters, "state.losses": run.losses}
-    arrays |= {"state.moments": run._state.moments, "state.powers": run._state.powers}
+    arrays |= {"state.moments": run._state.slots, "state.powers": run._state.scalars}
     for label, array in arrays.items():
         if array.tobytes() != np.array(values[label], np.float64).tobytes():
             raise FindingError(f"{label} is not what the file says")
@@ -63,8 +63,8 @@ def resume(run, again):
         return
     y = LABELS if run.network.activations[-1] == "softmax" else Y[:, : run.network.sizes[-1]]
     outcomes = []
-    for one, function in ((run, run._continue), (again, reference.continue_training)):
-        training = backprop.Training(one.network, one.stopped, one.settings, one._state, function)
+    for one, engine in ((run, run._engine), (again, reference.DEFINITION)):
+        training = backprop.Training(one._result, engine)
         try:
             more = training.resume(X, y, epochs=2)
         except (ValueError, OverflowError) as error:

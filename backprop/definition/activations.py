@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .elementary import exp, expm1, log1p
+from .values import Vector
 
 
 def tanh(z: float) -> float:
@@ -50,3 +51,16 @@ ACTIVATIONS = {
     "gelu": Activation(lambda z: (0.5 * z) * (1.0 + gelu_tanh(z)), gelu_derivative, of_z=True),
     "gaussian": Activation(lambda z: exp(-(z * z)), lambda z: -2.0 * (z * exp(-(z * z))), of_z=True),
 }
+
+
+def softmax_sum(z: Vector) -> tuple[float, Vector, float]:
+    """The largest z, m; every exp(z[j] - m); and their sum in increasing j."""
+    m = z[0]
+    for z_j in z:
+        if z_j > m:
+            m = z_j
+    e = [exp(z_j - m) for z_j in z]
+    S = 0.0
+    for e_j in e:
+        S = S + e_j
+    return m, e, S

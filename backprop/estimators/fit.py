@@ -12,17 +12,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _kernel
+from .. import _kernel, engine, threads
 from ..arguments import FloatArray
 from ..errors import DivergenceError
-from ..network import Network
-from ..training import Callback, EpochState, Training, fast_train
+from ..network import Network, loss_of_samples
+from ..run import Callback, EpochState, Run
+from ..samples import Samples
+from ..state import Result, Settings
+from ..training import Training, train_or_resume
 from .rows import Rows
 
 SLICE = 0.25  # seconds after which the state is kept; at Ctrl-C the epochs since then are computed again
 SMALLEST_RATE = 1e-6  # "adaptive" ends here
 SHRINK = 5.0  # and divides by this
-FLAT = 2.220446049250313e-09  # lbfgs ends where an iteration lowers the loss by less than this share, as SciPy's does
+FLAT_DESCENT = (
+    2.220446049250313e-09  # lbfgs ends where an iteration lowers the loss by less than this share, as SciPy's does
+)
 
 
 class FitDivergenceError(DivergenceError):
@@ -76,7 +81,7 @@ class Rule(NamedTuple):
     callback: Callback | None
 
 
-class Run:
+class Fit:
     """Trains by the rule; `training`, `progress` and `curves` are then where it has come to."""
 
     def __init__(
@@ -92,6 +97,7 @@ class Run:
         curves: Curves,
     ) -> None:
         self.rule, self.rows, self.settings, self.start = rule, rows, settings, start
+        self.samples = Samples.checked(_kernel, start.sizes, rows.X, rows.y, settings["loss"], rows.weight)
         self.l2, self.reported = l2, reported
         self.training, self.progress, self.curves = training, progress, curves
         self.why = ""
@@ -136,22 +142,22 @@ class Run:
 
     def loss_now(self) -> float:
         """The loss with its penalty, with the weights that have been reached."""
-        X, y, weight = self.rows
-        return self.reported(self.network.loss(X, y, self.settings["loss"], None, weight)) + self.penalty(None)
+        loss = loss_of_samples(self.network, self.samples, self.settings["loss"], None, threads.POLICY)
+        return self.reported(loss) + self.penalty(None)
 
     def trained(self, epochs: int, rate: float | None, callback: Callback | None) -> Training:
         """Some epochs more, from where the training is."""
-        X, y, weight = self.rows
         optimizer = self.settings["optimizer"]
         if rate is not None:
             optimizer = dataclasses.replace(optimizer, learning_rate=rate)
         settings = self.settings | {"optimizer": optimizer}
-        run: Any = {"epochs": epochs, "callback": callback, "sample_weight": weight}
+        rng = settings.pop("rng")
         if self.training is None:
-            return fast_train(self.start, X, y, **run, **settings)
-        del settings["rng"]  # the stream goes on
-        training = dataclasses.replace(self.training, settings=self.training.settings._replace(**settings))
-        return training.resume(X, y, **run)
+            begin = Result.first(self.start, Settings.checked(self.start, **settings), rng)
+        else:  # the stream goes on
+            begin = self.training._result.copy()
+            begin = begin._replace(settings=begin.settings._replace(**settings))
+        return train_or_resume(engine.KERNEL, begin, self.samples, Run.checked(epochs, callback))
 
     def after(self, state: EpochState) -> bool:
         """Take note of an epoch; returns whether to come back from the kernel."""
@@ -182,7 +188,7 @@ class Run:
         if watch != rule.watch:
             watch, lowest, best, unimproved = rule.watch, math.inf, None, 0
         if watch == "descent":
-            if lowest < math.inf and lowest - loss <= FLAT * max(abs(lowest), abs(loss), 1.0):
+            if lowest < math.inf and lowest - loss <= FLAT_DESCENT * max(abs(lowest), abs(loss), 1.0):
                 why = "flat"
             lowest = loss
             if not why and self.evaluated + state._evaluations > rule.max_evaluations:

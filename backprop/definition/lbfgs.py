@@ -1,28 +1,25 @@
 """L-BFGS (N13): quasi-Newton steps from the last few changes of weights and gradient, each along a line.
 
 Nocedal and Wright 2006: algorithm 7.4 for the direction (two loops), 3.5 and 3.6 for the strong Wolfe conditions (here
-one loop), equation 3.59 for the interpolation. `moments` are the changes s of the weights, then the changes y of the
-gradient; `powers` are how many pairs there are, which is the newest, gamma, and every s*y.
+one loop), equation 3.59 for the interpolation. The slots are the last `memory` changes s of the weights, then as many
+changes y of the gradient; the scalars are the number of pairs (s, y), the index of the newest, gamma, and every s*y.
 """
 
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..network import Network
-from ..training import Settings
-from . import add_gradient, layers_of, trained_indices
-from .data import Data
+from .passes import mean_loss
 from .sums import dot
-from .updates import Rows, Vector
+from .values import Architecture, Dataset, Hyperparameters, Matrix, NextWord, Vector, trained_indices
 
-ENOUGH = 1e-4  # of the decrease that the first slope promises (c1)
-FLAT = 0.9  # of the first slope may be left (c2)
-KEEP = 2.220446049250313e-16  # s*y is to be above this share of the decrease that was promised: 2**-52
+SUFFICIENT_DECREASE = 1e-4  # c1: a step must lower f by this share of what the first slope promises
+CURVATURE = 0.9  # c2: the share of the first slope that may be left at the end of a step
+LEAST_CURVATURE = 2.220446049250313e-16  # 2**-52: a pair is kept if s*y is above this share of the promised decrease
 
 
 class Point(NamedTuple):
-    """On the line w + t*d: the objective f, its slope along d, and the gradient."""
+    """A point on the line w + t*d: the objective f, its slope along d, and its gradient g."""
 
     t: float
     f: float
@@ -30,7 +27,7 @@ class Point(NamedTuple):
     g: Vector
 
 
-def largest(x: Vector) -> float:
+def max_abs(x: Vector) -> float:
     """The largest absolute value."""
     found = 0.0
     for x_k in x:
@@ -42,36 +39,31 @@ def largest(x: Vector) -> float:
 # The objective: the mean loss, and half the squared weights times l2.
 
 
-def objective(network: Network, w: Vector, settings: Settings, data: Data) -> tuple[float, float, Vector]:
-    """The mean loss of the rows in their order, the objective, and the objective's gradient; biases have no penalty."""
-    _, _, l2, _ = settings.optimizer.settings
-    layers, total, g = layers_of(w, network.sizes), 0.0, [0.0 for _ in w]
-    C = 0.0
-    for c in data.c:
-        C = C + c
-    for x, t, c in zip(*data, strict=True):
-        total = total + add_gradient(g, layers, network.activations, settings.loss, x, t, c)
-        if not math.isfinite(total):
-            break  # the point is of no use, whatever the other rows say
-    loss = total / C
-    moves, weights = trained_indices(network.sizes, settings.train_biases), trained_indices(network.sizes, False)
-    mean = [0.0 for _ in w]
-    for k in moves:
-        mean[k] = g[k] / C
+def objective(
+    network: Architecture, w: Vector, settings: Hyperparameters, data: Dataset
+) -> tuple[float, float, Vector]:
+    """The mean loss, the objective f and the gradient of f; biases have no penalty, and 0.0 if they are not trained."""
+    _, _, l2, _ = settings.settings
+    loss, g, overflow = mean_loss(network, w, settings.loss, data)
+    if overflow >= 0:
+        return loss, loss, g  # neither f nor g is used
+    gradient = [0.0 for _ in w]
+    for k in trained_indices(network.sizes, settings.train_biases):
+        gradient[k] = g[k]
     if not l2 > 0.0:
-        return loss, loss, mean
+        return loss, loss, gradient
     penalized = [0.0 for _ in w]
-    for k in weights:
+    for k in trained_indices(network.sizes, False):
         penalized[k] = w[k]
-        mean[k] = mean[k] + l2 * w[k]
-    return loss, loss + (0.5 * l2) * dot(penalized, penalized), mean
+        gradient[k] = gradient[k] + l2 * w[k]
+    return loss, loss + (0.5 * l2) * dot(penalized, penalized), gradient
 
 
-# Where to: d = -H*g.
+# The direction d = -H*g.
 
 
 def two_loops(g: Vector, pairs: list[tuple[Vector, Vector, float]], gamma: float) -> Vector:
-    """H is gamma, changed by the pairs (s, y, s*y), the newest first."""
+    """-H*g, where H is gamma times the identity, updated by the pairs (s, y, s*y), of which the newest is the first."""
     d, alphas = [-g_k for g_k in g], []
     for s, y, sy in pairs:
         alpha = dot(s, d) / sy
@@ -85,7 +77,7 @@ def two_loops(g: Vector, pairs: list[tuple[Vector, Vector, float]], gamma: float
     return d
 
 
-# How far.
+# The length of the step.
 
 
 def clamped(u: float, low: float, high: float, otherwise: float) -> float:
@@ -116,9 +108,9 @@ def line_search(start: Point, t: float, trial: Callable[[float], Point], most: i
     for _ in range(most):
         at, before = trial(t), low
         finite = math.isfinite(at.f) and math.isfinite(at.slope)
-        if not (finite and at.f <= start.f + (ENOUGH * t) * start.slope and at.f < low.f):
+        if not (finite and at.f <= start.f + (SUFFICIENT_DECREASE * t) * start.slope and at.f < low.f):
             high = at
-        elif abs(at.slope) <= -(FLAT * start.slope):
+        elif abs(at.slope) <= -(CURVATURE * start.slope):
             return at
         else:
             onward = high is None or high.t > low.t
@@ -142,26 +134,25 @@ def line_search(start: Point, t: float, trial: Callable[[float], Point], most: i
 
 
 def lbfgs_iteration(
-    network: Network,
+    network: Architecture,
     w: Vector,
-    moments: Rows,
-    powers: Vector,
-    streams: object,
-    settings: Settings,
-    X: Rows,
-    y: Rows,
-    c: Vector,
+    slots: Matrix,
+    scalars: Vector,
+    next_word: NextWord,
+    next_dropout_word: NextWord,
+    settings: Hyperparameters,
+    data: Dataset,
 ) -> tuple[float, str]:
-    """One iteration. Return the loss before it, and why the method is at its end, or ""."""
-    memory, most = int(settings.optimizer.settings[0]), int(settings.optimizer.settings[3])
-    S, Y, tolerance = moments[:memory], moments[memory:], settings.optimizer.settings[1]
-    start, moves, data = list(w), trained_indices(network.sizes, settings.train_biases), Data(X, y, c)
+    """One iteration: w, slots and scalars move on. Return the loss before it, and why the method ends, or ""."""
+    memory, most = int(settings.settings[0]), int(settings.settings[3])
+    S, Y, tolerance = slots[:memory], slots[memory:], settings.settings[1]
+    start, moves = list(w), trained_indices(network.sizes, settings.train_biases)
     loss, f, g = objective(network, w, settings, data)
     if not math.isfinite(loss):
         return loss, ""
     if not (math.isfinite(f) and all(map(math.isfinite, g))):
         return loss, "overflow"
-    steepest = largest(g)
+    steepest = max_abs(g)
     if steepest <= tolerance:
         return loss, "gradient"
 
@@ -174,10 +165,10 @@ def lbfgs_iteration(
         return Point(t, f, dot(g_t, d), g_t)
 
     while True:
-        held, newest = int(powers[0]), int(powers[1])
+        held, newest = int(scalars[0]), int(scalars[1])
         if held > 0:
             order = [(newest - i) % memory for i in range(held)]
-            d, t = two_loops(g, [(S[i], Y[i], powers[3 + i]) for i in order], powers[2]), 1.0
+            d, t = two_loops(g, [(S[i], Y[i], scalars[3 + i]) for i in order], scalars[2]), 1.0
         else:
             d = [-(g_k / steepest) for g_k in g]
             t = 1.0 / math.sqrt(dot(d, d))
@@ -186,7 +177,7 @@ def lbfgs_iteration(
             found = line_search(Point(0.0, f, slope, g), t, trial, most)
             if found.t > 0.0:
                 break
-        powers[0] = 0.0
+        scalars[0] = 0.0
         if held == 0:
             w[:] = start
             return loss, "line_search"
@@ -194,8 +185,8 @@ def lbfgs_iteration(
         w[k] = start[k] + found.t * d[k]
     s, y_ = [w[k] - start[k] for k in range(len(w))], [found.g[k] - g[k] for k in range(len(w))]
     sy, yy = dot(s, y_), dot(y_, y_)
-    if sy > KEEP * -(found.t * slope) and yy > 0.0 and math.isfinite(sy) and math.isfinite(yy):
+    if sy > LEAST_CURVATURE * -(found.t * slope) and yy > 0.0 and math.isfinite(sy) and math.isfinite(yy):
         at = (newest + 1) % memory
-        S[at][:], Y[at][:], powers[3 + at] = s, y_, sy
-        powers[0], powers[1], powers[2] = float(held + 1 if held < memory else memory), float(at), sy / yy
+        S[at][:], Y[at][:], scalars[3 + at] = s, y_, sy
+        scalars[0], scalars[1], scalars[2] = float(held + 1 if held < memory else memory), float(at), sy / yy
     return loss, ""

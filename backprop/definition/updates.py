@@ -1,49 +1,53 @@
-"""Update rules (N7): w, g and each of the moments are flat; `trained` are the parameters that may move."""
+"""Update rules (N7): one step of each optimizer that steps along a batch's mean gradient.
+
+w, g and each slot are flat, a number for each parameter. Slots hold a rule's state for every parameter (moments,
+velocities), scalars its state beside that (powers of Adam's betas), settings its hyperparameters; `trained` are the
+indices of the parameters that may move.
+"""
 
 import math
 
-Vector = list[float]
-Rows = list[Vector]
+from .values import Matrix, Vector
 
 
-def sgd(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+def sgd(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
     (lr,) = settings
     for k in trained:
         w[k] = w[k] - lr * g[k]
 
 
-def momentum(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
-    (v,), (lr, mu) = moments, settings
+def momentum(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
+    (v,), (lr, mu) = slots, settings
     for k in trained:
         v[k] = mu * v[k] - lr * g[k]
         w[k] = w[k] + v[k]
 
 
-def nesterov(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
-    (v,), (lr, mu) = moments, settings
+def nesterov(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
+    (v,), (lr, mu) = slots, settings
     for k in trained:
         v[k] = mu * v[k] - lr * g[k]
         w[k] = w[k] + (mu * v[k] - lr * g[k])
 
 
-def adam(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+def adam(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
     """Kingma and Ba 2015, algorithm 1 in the efficient form at the end of their section 2."""
-    (m, v), (lr, b1, b2, epsilon) = moments, settings
-    powers[0] = powers[0] * b1
-    powers[1] = powers[1] * b2
-    rate = (lr * math.sqrt(1.0 - powers[1])) / (1.0 - powers[0])
+    (m, v), (lr, b1, b2, epsilon) = slots, settings
+    scalars[0] = scalars[0] * b1
+    scalars[1] = scalars[1] * b2
+    rate = (lr * math.sqrt(1.0 - scalars[1])) / (1.0 - scalars[0])
     for k in trained:
         m[k] = b1 * m[k] + (1.0 - b1) * g[k]
         v[k] = b2 * v[k] + (1.0 - b2) * (g[k] * g[k])
         w[k] = w[k] - (rate * m[k]) / (math.sqrt(v[k]) + epsilon)
 
 
-def adamw(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+def adamw(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
     """Loshchilov and Hutter 2019, algorithm 2: weights decay beside Adam's step, not through the gradient."""
-    (m, v), (lr, b1, b2, epsilon, decay) = moments, settings
-    powers[0] = powers[0] * b1
-    powers[1] = powers[1] * b2
-    rate = (lr * math.sqrt(1.0 - powers[1])) / (1.0 - powers[0])
+    (m, v), (lr, b1, b2, epsilon, decay) = slots, settings
+    scalars[0] = scalars[0] * b1
+    scalars[1] = scalars[1] * b2
+    rate = (lr * math.sqrt(1.0 - scalars[1])) / (1.0 - scalars[0])
     shrink = lr * decay
     for k in trained:
         m[k] = b1 * m[k] + (1.0 - b1) * g[k]
@@ -51,16 +55,18 @@ def adamw(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector,
         w[k] = (w[k] - shrink * w[k]) - (rate * m[k]) / (math.sqrt(v[k]) + epsilon)
 
 
-def rmsprop(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+def rmsprop(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
     """Tieleman and Hinton 2012, lecture 6.5."""
-    (v,), (lr, rho, epsilon) = moments, settings
+    (v,), (lr, rho, epsilon) = slots, settings
     for k in trained:
         v[k] = rho * v[k] + (1.0 - rho) * (g[k] * g[k])
         w[k] = w[k] - (lr * g[k]) / (math.sqrt(v[k]) + epsilon)
 
 
-def rmsprop_momentum(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
-    (v, u), (lr, rho, epsilon, mu) = moments, settings
+def rmsprop_momentum(
+    w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]
+) -> None:
+    (v, u), (lr, rho, epsilon, mu) = slots, settings
     for k in trained:
         v[k] = rho * v[k] + (1.0 - rho) * (g[k] * g[k])
         u[k] = mu * u[k] + (lr * g[k]) / (math.sqrt(v[k]) + epsilon)
@@ -83,9 +89,9 @@ def new_step(step: float, turn: float, settings: Vector) -> float:
     return step
 
 
-def irprop_minus(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+def irprop_minus(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
     """Igel and Huesken 2000: a weight whose slope has changed its sign waits for a step."""
-    before, step = moments
+    before, step = slots
     for k in trained:
         turn = sign(before[k]) * sign(g[k])
         step[k] = new_step(step[k], turn, settings)
@@ -93,9 +99,9 @@ def irprop_minus(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: 
         w[k] = w[k] - sign(before[k]) * step[k]
 
 
-def rprop_plus(w: Vector, g: Vector, moments: Rows, powers: Vector, settings: Vector, trained: list[int]) -> None:
+def rprop_plus(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
     """Riedmiller and Braun 1993: a weight whose slope has changed its sign goes back to where it was."""
-    before, step, moved = moments
+    before, step, moved = slots
     for k in trained:
         turn = sign(before[k]) * sign(g[k])
         step[k] = new_step(step[k], turn, settings)

@@ -1,0 +1,46 @@
+"""Epochs (N8): a visit to every row, and a step after each batch."""
+
+from .dropout import draw_masks
+from .lbfgs import lbfgs_iteration
+from .levenberg_marquardt import levenberg_marquardt
+from .passes import add_gradient
+from .penalties import clip, penalize
+from .randomness import shuffled
+from .updates import UPDATE_RULES
+from .values import Architecture, Dataset, Hyperparameters, Matrix, NextWord, Vector, layers_of, trained_indices
+
+
+def train_epoch(
+    network: Architecture,
+    w: Vector,
+    slots: Matrix,
+    scalars: Vector,
+    next_word: NextWord,
+    next_dropout_word: NextWord,
+    settings: Hyperparameters,
+    data: Dataset,
+) -> tuple[float, str]:
+    """Visit every row once; w, slots and scalars move on after each batch. Return the loss, and why to end: ""."""
+    update, n, total, total_weight = UPDATE_RULES[settings.rule], len(data.X), 0.0, 0.0
+    order = shuffled(next_word, n) if settings.shuffle else list(range(n))
+    for first in range(0, n, settings.batch_size):
+        batch = order[first : first + settings.batch_size]
+        layers, g, batch_weight = layers_of(w, network.sizes), [0.0 for _ in w], 0.0
+        for s in batch:
+            masks = draw_masks(next_dropout_word, settings.dropout_rates, network.sizes)
+            x, t, weight = data.X[s], data.y[s], data.sample_weight[s]
+            total = total + add_gradient(g, layers, network.activations, settings.loss, x, t, weight, masks)
+            batch_weight = batch_weight + weight
+            total_weight = total_weight + weight
+        if batch_weight == 0.0:  # all rows of the batch have the weight 0.0: no step
+            continue
+        g = [g_k / batch_weight for g_k in g]
+        trained = trained_indices(network.sizes, settings.train_biases)
+        penalize(w, g, trained_indices(network.sizes, False), settings.l1, settings.l2)
+        clip(g, settings.clip_norm, trained)
+        update(w, g, slots, scalars, settings.settings, trained)
+    return total / total_weight, ""
+
+
+# Methods: optimizers without an update rule, of which an epoch is one iteration; arguments and results as train_epoch.
+METHODS = {"lbfgs": lbfgs_iteration, "levenberg_marquardt": levenberg_marquardt}

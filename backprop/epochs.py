@@ -1,0 +1,171 @@
+"""The epochs of one run: the engine's work, piece by piece, and everything that happens between two pieces."""
+
+import math
+
+import numpy as np
+
+from . import _kernel, streams
+from .arguments import FloatArray
+from .checkpoint import CheckpointWriter
+from .engine import Engine
+from .errors import DivergenceError
+from .network import Network
+from .optimizers import plan_of, schedule_of
+from .run import EpochState, Run, progress_bar
+from .samples import Samples
+from .schedules import Rates
+from .state import Result, RunState
+from .stopping import Watcher
+
+RATES_AT_ONCE = 1024  # epochs whose learning rates are worked out in advance
+LOSSES_AT_ONCE = 65536  # epochs by which the curve grows: a run that is meant to be stopped may ask for any number
+
+
+class Curve:
+    """The loss of every epoch, in pieces, of which the newest is still being filled."""
+
+    def __init__(self, losses: FloatArray) -> None:
+        self._full = [losses] if losses.size else []
+        self._before = losses.size  # epochs in full pieces
+        self.piece = np.empty(0)
+        self.done = 0  # epochs in the newest piece
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs so far."""
+        return self._before + self.done
+
+    def make_room(self, epochs: int) -> None:
+        """Begin another piece if the newest is full; so many epochs are still to come."""
+        if self.done == self.piece.size:
+            self._full += [self.piece] if self.done else []
+            self._before += self.done
+            self.piece, self.done = np.empty(min(epochs, LOSSES_AT_ONCE)), 0
+
+    def pieces(self) -> list[FloatArray]:
+        """The losses so far, in pieces."""
+        return [*self._full, self.piece[: self.done]] if self.done else self._full
+
+    def losses(self) -> FloatArray:
+        """The losses so far, in one array."""
+        if not self._full and self.done == self.piece.size:
+            return self.piece
+        return np.concatenate(self.pieces())
+
+
+class Epochs:
+    """The epochs of one run: an engine trains them; EarlyStopping, schedule, callback and checkpoint look at them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        begin: Result,
+        samples: Samples,
+        watched: Samples | None,
+        run: Run,
+        writer: CheckpointWriter | None,
+    ) -> None:
+        network, _, settings, state = begin
+        plan, stopping = plan_of(settings.optimizer), settings.stopping
+        shuffles = settings.shuffle and samples.n_samples > 1 and plan.rule not in _kernel.METHODS
+        self.begin, self.run, self.writer = begin, run, writer
+        self.stream = streams.started(state.stream) if shuffles else state.stream
+        self.trainer = engine.trainer(
+            network, samples, settings, plan, state, self.stream if shuffles else None, run.n_threads
+        )
+        self.curve, self.stopped = Curve(state.losses), "epochs"
+        self.watcher = None
+        if stopping is not None:
+            looked_at = samples if watched is None else watched
+            self.watcher = Watcher(
+                stopping, lambda one: engine.loss(one, looked_at, settings.loss, run.n_threads), state.watch
+            )
+        schedule, self.rates = schedule_of(settings.optimizer), None
+        if schedule is not None:
+            seen = self.watcher.losses if self.watcher else state.losses.tolist()
+            self.rates = Rates(schedule, seen, engine.exp, engine.log)
+        self.rates_of_piece, self.known = np.empty(0), 0  # learning rates beside the losses; how many are known
+        self.one_by_one = run.callback is not None or self.watcher is not None
+        self.one_by_one = self.one_by_one or (self.rates is not None and self.rates.look_back)
+
+    def train(self) -> Result:
+        """Train until all epochs are done, or somebody ends the run."""
+        last = self.curve.epochs + self.run.epochs
+        with progress_bar(self.run) as advance:
+            while self.curve.epochs < last and self.stopped == "epochs":
+                before = self.curve.epochs
+                halt = self.next_halt(last)
+                self.some_epochs(halt)
+                if self.curve.epochs == before:
+                    continue  # Python has looked at its signals within an epoch
+                advance(self.curve.epochs - before, float(self.curve.piece[self.curve.done - 1]))
+                if self.one_by_one:
+                    self.look()
+                if self.writer is not None and self.curve.epochs == halt and self.stopped == "epochs":
+                    self.writer.after(halt, self.result)
+        return self.result()
+
+    def next_halt(self, last: int) -> int:
+        """The number of epochs after which the engine must come back, for a look, a checkpoint or a learning rate."""
+        curve = self.curve
+        curve.make_room(last - curve.epochs)
+        begin = curve.epochs - curve.done  # the first epoch of the newest piece
+        halt = curve.epochs + 1 if self.one_by_one else begin + curve.piece.size
+        if self.rates is not None:
+            if self.rates_of_piece.size != curve.piece.size or curve.done == 0:
+                self.rates_of_piece, self.known = np.empty(curve.piece.size), 0
+            if curve.done >= self.known:
+                self.known = min(halt - begin, curve.done + RATES_AT_ONCE)
+                self.rates_of_piece[curve.done : self.known] = [
+                    self.rates.of(begin + k) for k in range(curve.done, self.known)
+                ]
+            halt = begin + self.known
+        return halt if self.writer is None else min(halt, self.writer.until(curve.epochs))
+
+    def some_epochs(self, halt: int) -> None:
+        """Have the engine train up to so many epochs, or until it comes back for a signal."""
+        curve = self.curve
+        begin = curve.epochs - curve.done
+        rates = None if self.rates is None else self.rates_of_piece
+        before, curve.done = curve.done, self.trainer.train(curve.piece, curve.done, halt - begin, rates)
+        if curve.done == before:
+            return
+        if not math.isfinite(curve.piece[curve.done - 1]) or self.trainer.ended == "overflow":
+            raise self.divergence()
+        self.stopped = self.trainer.ended or self.stopped
+
+    def look(self) -> None:
+        """Let everybody see the last epoch: EarlyStopping, the schedule, the callback."""
+        loss = float(self.curve.piece[self.curve.done - 1])
+        if self.watcher is not None:
+            self.stopped = self.watcher.after(self.snapshot(), self.curve.pieces()) or self.stopped
+        if self.rates is not None:
+            self.rates.see(self.watcher.losses[-1] if self.watcher else loss)
+        if self.run.callback is not None:
+            parameters, evaluations = self.trainer.parameters, self.trainer.evaluations
+            state = EpochState(self.curve.epochs - 1, loss, self.snapshot, parameters, evaluations)
+            if state.shown_to(self.run.callback):
+                self.stopped = "callback"
+
+    def snapshot(self) -> Network:
+        """The network of the moment, or the error that the run would end with, since no NaN is a result."""
+        parameters = self.trainer.parameters
+        if _kernel.first_not_finite(parameters) >= 0:
+            raise self.divergence()
+        return self.begin.network.with_parameters(parameters)
+
+    def result(self) -> Result:
+        """The result, if the run ended here."""
+        trainer, (network, _, settings, state) = self.trainer, self.begin
+        w, slots, scalars = trainer.parameters, trainer.slots, trainer.scalars
+        if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(slots.reshape(-1)) >= 0:
+            raise self.divergence()
+        given_back, watch = network._of(network.sizes, network.activations, w.copy()), None
+        if self.watcher is not None:
+            given_back, watch = self.watcher.result(given_back)
+        after = RunState(self.curve.losses(), slots, scalars, self.stream, watch, state.dropout)
+        return Result(given_back, self.stopped, settings, after)
+
+    def divergence(self) -> DivergenceError:
+        """The error of a run whose numbers are not finite after the last epoch."""
+        return DivergenceError(self.curve.epochs - 1, self.curve.losses())

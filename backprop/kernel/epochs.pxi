@@ -1,0 +1,177 @@
+# Epochs of an update rule: batches of rows in visiting order, each followed by a step.
+
+# Steps of a shuffle between two looks at the clock of the call.
+cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
+
+
+cdef void shuffle_on(Shared *shared) noexcept nogil:
+    """Do up to SHUFFLE_STEPS steps of this epoch's shuffle, which starts from the order 0, 1, 2, ..."""
+    cdef Epochs *epochs = &shared.epochs
+    cdef Py_ssize_t k
+    if epochs.to_shuffle < 0:
+        for k in range(shared.samples.n_samples):
+            shared.samples.order[k] = k
+        epochs.to_shuffle = shared.samples.n_samples - 1
+    epochs.to_shuffle = shuffled(epochs.bitgen, shared.samples.order, epochs.to_shuffle, SHUFFLE_STEPS)
+
+
+cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
+    """Set the learning rate of this epoch, if each epoch has its own."""
+    if shared.optimizer.learning_rates != NULL and epoch < shared.epochs.until:
+        shared.optimizer.settings[0] = shared.optimizer.learning_rates[epoch]
+
+
+cdef void train_epochs(void *argument, int thread) noexcept nogil:
+    """One thread's part of a call of Trainer.train: batches, block by block, through epochs and their shuffles.
+
+    All threads go through the same blocks, and each counts rows, batches and epochs in variables of its own: none has
+    to wait until another has counted.
+    """
+    cdef Shared *shared = <Shared *>argument
+    cdef Epochs *epochs = &shared.epochs
+    cdef Optimizer *optimizer = &shared.optimizer
+    cdef ThreadState *own = &shared.threads[thread]
+    cdef Py_ssize_t n = shared.samples.n_samples, row = shared.sums.row, batch_start = epochs.batch_start
+    cdef Py_ssize_t done = epochs.done, to_shuffle = epochs.to_shuffle, rows, stop, k
+    cdef double work = 0.0, loss = 0.0, batch_weight, epoch_weight
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    for k in range(optimizer.rule.n_scalars):
+        own.scalars[k] = optimizer.scalars[k]
+    own.batch_weight, own.epoch_weight = shared.sums.batch_weight, shared.sums.epoch_weight
+    if thread == 0:
+        begin_epoch(shared, done)
+    transpose(shared, own, thread)
+    barrier(shared, thread)
+    while (done < epochs.until and fabs(loss) <= DBL_MAX and work < shared.clock.work * shared.n_threads
+           and not shared.clock.give_up):
+        if to_shuffle != 0:
+            if thread == 0:
+                epochs.to_shuffle = to_shuffle
+                shuffle_on(shared)
+            barrier(shared, thread)
+            to_shuffle = epochs.to_shuffle
+            work += 16.0 * min(n, SHUFFLE_STEPS) * shared.n_threads
+            barrier(shared, thread)
+            continue
+        stop = n if n - batch_start < epochs.batch_size else batch_start + epochs.batch_size
+        rows = min(shared.block.rows, stop - row)
+        visit(shared, thread, row, rows, row == batch_start)
+        batch_weight, epoch_weight = <double>(stop - batch_start), <double>n
+        if shared.samples.sample_weight != NULL:
+            add_weights(shared, own, row, rows, row == batch_start)
+            batch_weight, epoch_weight = own.batch_weight, own.epoch_weight
+        work += rows * shared.block.row_work
+        row += rows
+        if row == stop:
+            if batch_weight != 0.0:  # all sample weights 0.0: no mean, hence no step
+                update(shared, own, thread, batch_weight)
+            work += 8.0 * <double>shared.sizes.n_parameters
+            batch_start = stop
+        barrier(shared, thread)
+        if row == n:
+            loss = shared.sums.total / epoch_weight
+            done += 1
+            if thread == 0:  # the others may already visit rows of the next epoch, but take no step before a barrier
+                epochs.losses[done - 1] = loss
+                begin_epoch(shared, done)
+            row, batch_start = 0, 0
+            to_shuffle = 0 if epochs.bitgen == NULL else -1
+    if thread == 0:
+        shared.sums.row, epochs.batch_start, epochs.done, epochs.to_shuffle = row, batch_start, done, to_shuffle
+        for k in range(optimizer.rule.n_scalars):
+            optimizer.scalars[k] = own.scalars[k]
+        shared.sums.batch_weight, shared.sums.epoch_weight = own.batch_weight, own.epoch_weight
+    bp_fpenv_leave(saved)
+
+
+cdef class Trainer:
+    """Training by an update rule: moves the parameters of `sums` and the state of `step`.
+
+    batch_size: rows between two steps. stream: a bit generator that nothing else uses, for a new visiting order in each
+    epoch; None visits the rows in the order of X.
+    """
+
+    cdef LossPass sums
+    cdef Step step
+    cdef Shared *shared              # that of sums.work
+    cdef object stream
+    cdef int64_t[::1] order
+    cdef const double[::1] drop_rates
+    cdef object drops
+    cdef Workspace masks
+    cdef OnlineLayers online_layers  # for plain SGD with batches of one row; else None
+    cdef Threads threads
+    cdef readonly str ended          # always "", as for a method that goes on
+    cdef readonly Py_ssize_t evaluations  # always 0: a method counts its evaluations of the objective
+
+    def __cinit__(self, LossPass sums not None, Step step not None, Py_ssize_t batch_size, stream):
+        cdef Shared *shared = &sums.work.shared
+        if step.rule not in update_names:
+            raise ValueError(f"{step.rule!r} is no update rule")
+        step.bind(sums)
+        self.sums, self.step, self.shared, self.stream = sums, step, shared, stream
+        self.ended, self.evaluations = "", 0
+        self.threads = Threads(shared.n_threads)
+        shared.optimizer.rule = &update_rules[update_names.index(step.rule)]
+        shared.epochs.batch_size = batch_size
+        if stream is not None:
+            shared.epochs.bitgen, shared.epochs.to_shuffle = bitgen_of(stream), -1
+            self.order = np.empty(shared.samples.n_samples, np.int64)
+            shared.samples.order = &self.order[0]
+        suits = (batch_size == 1 and step.rule == "sgd" and shared.sums.loss.slopes == NULL
+                 and shared.samples.sample_weight == NULL)
+        self.online_layers = OnlineLayers(sums.work.sizes, sums.work.names) if suits else None
+
+    def penalize(self, double l1, double l2, double clip_norm):
+        """Add L1 and L2 penalties to each mean gradient, then clip its norm; clip_norm inf: no clipping."""
+        cdef Optimizer *optimizer = &self.shared.optimizer
+        cdef bp_fpenv saved = bp_fpenv_enter()
+        optimizer.l1, optimizer.l2, optimizer.clip_norm = l1, l2, clip_norm
+        optimizer.changes_gradient = l1 > 0.0 or l2 > 0.0 or clip_norm <= DBL_MAX
+        bp_fpenv_leave(saved)
+        if optimizer.changes_gradient:
+            self.online_layers = None
+
+    def drop(self, const double[::1] rates not None, drops not None):
+        """Drop hidden units at the rate of their layer, rates (n_layers - 1,), drawn from the bit generator `drops`."""
+        cdef Shared *shared = self.shared
+        cdef ThreadState *own
+        cdef bp_layer *layer
+        cdef Py_ssize_t l, rows = shared.block.rows, n_hidden = shared.sizes.n_layers - 1, doubles = 1
+        cdef int thread
+        must_be("the rates", "dropout", n_hidden, rates.shape[0])
+        self.drop_rates, self.drops, self.online_layers = rates, drops, None
+        shared.epochs.drop_rates, shared.epochs.drop_bitgen = &rates[0], bitgen_of(drops)
+        for l in range(n_hidden):
+            doubles += 2 * aligned(rows * shared.threads[0].layers[l].n)
+        self.masks = Workspace(doubles)
+        for l in range(n_hidden):
+            layer = &shared.threads[0].layers[l]
+            if not within(self.drop_rates[l], 0.0, 1.0, False, False):
+                continue
+            layer.mask, layer.masked = self.masks.take(rows * layer.n), self.masks.take(rows * layer.n)
+            shared.block.row_work += 32.0 * layer.n
+            for thread in range(shared.n_threads):
+                own = &shared.threads[thread]
+                own.layers[l].mask, own.layers[l].masked = layer.mask, layer.masked
+                own.layers[l + 1].x = layer.masked
+
+    def train(self, double[::1] losses not None, Py_ssize_t done, Py_ssize_t until,
+              const double[::1] learning_rates=None):
+        """Train for about 20 ms; fill losses[done:until], one for each epoch; return how many are filled by now.
+
+        learning_rates, if given, has an epoch's rate at the index of its loss. Returns early at `until`, and after an
+        epoch whose loss is not finite.
+        """
+        cdef Shared *shared = self.shared
+        shared.epochs.losses, shared.epochs.done, shared.epochs.until = &losses[0], done, until
+        shared.optimizer.learning_rates = NULL
+        if learning_rates is not None:
+            shared.optimizer.learning_rates = &learning_rates[0]
+        if self.online_layers is None:
+            with nogil:
+                self.threads.run(shared, train_epochs)
+        else:
+            with nogil:
+                online_rows(shared, self.online_layers)
+        return shared.epochs.done

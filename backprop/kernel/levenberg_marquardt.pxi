@@ -1,0 +1,282 @@
+# Levenberg-Marquardt (N14): A = J^T J and b = J^T e of the Jacobian J and the residuals e, then steps d with
+# (A + mu*total_weight*I) d = b, by Cholesky, with a larger mu until the loss falls.
+
+# Smallest damping. Without a bound mu would underflow to 0.0, which no factor can raise again.
+cdef double LOWEST_MU = 1e-20
+
+
+cdef enum Stage:
+    JACOBIAN    # A and b, block of rows by block of rows
+    DAMP        # U = A + mu*total_weight*I
+    FACTOR      # U becomes its Cholesky factor, BP_PIVOTS rows at a time
+    TRIAL       # the loss at w - d
+    ENDED       # of this iteration
+
+
+cdef struct Damped:
+    Stage stage
+    Py_ssize_t columns      # n_parameters + 1, rounded up to full cache lines
+    Py_ssize_t stride       # doubles from row to row of the matrices; columns or a cache line more
+    double *J               # (rows*n_out, stride): Jacobian of a block of rows; column n_parameters: the residuals
+    double *A               # (n_parameters, stride): J^T J on and right of the diagonal; column n_parameters is J^T e
+    double *U               # (n_parameters, stride): the Cholesky factor; column n_parameters becomes d
+    double *minus           # (BP_PASS_PIVOTS, stride): rows of U, negated
+    double *before          # (n_parameters,): w before the step
+    const double *settings  # factors of mu after success and after failure, largest mu, smallest gradient norm
+    double mu
+    double total_weight     # sum of all sample weights
+    double loss             # the mean loss before the step
+    Py_ssize_t column       # first pivot of the next BP_PIVOTS
+    bp_counter taken        # pieces of BP_PIVOTS columns that threads have taken, the last piece first
+    double work             # multiply-adds of all threads in this call
+    const char *reason      # why the method has ended; NULL: it has not
+
+
+cdef void add_products(Shared *shared, Damped *job, int thread, Py_ssize_t depth, Span rows, const double *left,
+                       const double *right, bint first, double *C) noexcept nogil:
+    """This thread's part of C = C + left^T right (C = left^T right if first), on and right of the diagonal of C.
+
+    left and right (depth, ...), C (rows, ...): all three point at the column rows.start. A thread that is free takes
+    the next piece of columns: pieces further right have more rows, and are taken first.
+    """
+    cdef Py_ssize_t columns = job.columns - rows.start, start
+    cdef Py_ssize_t pieces = (columns + BP_PIVOTS - 1) // BP_PIVOTS
+    while True:
+        start = (pieces - 1 - bp_take(&job.taken)) * BP_PIVOTS
+        if start < 0:
+            break
+        kernel.add_products(depth, rows.stop - rows.start, start, min(start + BP_PIVOTS, columns), left, right,
+                            job.stride, first, C, shared.threads[thread].layers[0].scratch)
+
+
+cdef void jacobian_rows(Shared *shared, Damped *job, int thread, const double *t,
+                        const double *sample_weight, Span rows) noexcept nogil:
+    """Rows of J for these rows of a block, one for each output k, by a backward pass from output k alone.
+
+    Each is times the square root of its sample weight and ends in its residual.
+    """
+    cdef ThreadState *own = &shared.threads[thread]
+    cdef bp_layer *layer
+    cdef bp_layer *last = &own.layers[shared.sizes.n_layers - 1]
+    cdef Py_ssize_t n_out = shared.sizes.n_out, s, j, k, l, column, at = rows.start * n_out
+    cdef const double *of = last.z if last.activation.of_z else last.a
+    cdef double *row
+    cdef double root = 1.0
+    if rows.start == rows.stop:
+        return
+    for k in range(n_out):
+        for s in range(rows.start, rows.stop):
+            for j in range(n_out):
+                last.delta[s * n_out + j] = 1.0 if j == k else 0.0
+        last.activation.times_derivative((rows.stop - rows.start) * n_out, of + at, last.delta + at)
+        if sample_weight != NULL:
+            for s in range(rows.start, rows.stop):
+                root = sqrt(sample_weight[s])
+                for j in range(n_out):
+                    last.delta[s * n_out + j] = root * last.delta[s * n_out + j]
+        for l in range(shared.sizes.n_layers - 2, -1, -1):
+            hidden_deltas(&own.layers[l], &own.layers[l + 1], rows)
+        row, column = job.J + k * job.stride, 0
+        for l in range(shared.sizes.n_layers):
+            layer = &own.layers[l]
+            kernel.jacobian(layer, rows.start, rows.stop, shared.optimizer.train_biases, row + column,
+                            n_out * job.stride)
+            column += (layer.n_in + 1) * layer.n
+        for s in range(rows.start, rows.stop):
+            if sample_weight != NULL:
+                root = sqrt(sample_weight[s])
+            row[s * n_out * job.stride + column] = root * (last.a[s * n_out + k] - t[s * n_out + k])
+
+
+cdef void normal_equations(Shared *shared, Damped *job, int thread, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    """This thread's part of what a block of rows adds to A and b, after its forward pass and its losses."""
+    cdef Span part = share(rows, thread, shared.n_threads)
+    if first == 0:
+        transpose(shared, &shared.threads[thread], thread)
+    visit(shared, thread, first, rows, first == 0)
+    jacobian_rows(shared, job, thread, targets_of(shared, first, part), sample_weights_of(shared, first, part), part)
+    barrier(shared, thread)
+    add_products(shared, job, thread, rows * shared.sizes.n_out, Span(0, shared.sizes.n_parameters), job.J, job.J,
+                 first == 0, job.A)
+
+
+cdef void damp(Shared *shared, Damped *job, int thread) noexcept nogil:
+    """This thread's rows of U = A + mu*total_weight*I."""
+    cdef Span rows = share(shared.sizes.n_parameters, thread, shared.n_threads)
+    cdef Py_ssize_t i, at, start
+    cdef double shift = job.mu * job.total_weight
+    for i in range(rows.start, rows.stop):
+        start = i // 8 * 8
+        at = i * job.stride
+        memcpy(job.U + at + start, job.A + at + start, (job.columns - start) * sizeof(double))
+        job.U[at + i] = job.U[at + i] + shift
+
+
+cdef void factor(Shared *shared, Damped *job, int thread) noexcept nogil:
+    """This thread's part of the Cholesky factor after the BP_PIVOTS rows at `column` are factored on the diagonal.
+
+    Those rows right of it; then their products are subtracted from the rows below: at once only from the rest of the
+    BP_PASS_PIVOTS rows of this pass, and after the last of these from all other rows, by all rows of the pass together.
+    """
+    cdef Py_ssize_t n = shared.sizes.n_parameters, start = job.column, stop = min(start + BP_PIVOTS, n)
+    cdef Py_ssize_t first = start // BP_PASS_PIVOTS * BP_PASS_PIVOTS, last = min(first + BP_PASS_PIVOTS, n)
+    cdef Py_ssize_t right = aligned(stop)
+    cdef Span lines = share((job.columns - right) // 8, thread, shared.n_threads)
+    cdef double *minus = job.minus + (start - first) * job.stride
+    kernel.factor_columns(start, stop, right + 8 * lines.start, right + 8 * lines.stop, job.stride, job.U, minus)
+    barrier(shared, thread)
+    if stop == last:
+        start, minus, last = first, job.minus, n
+    if stop < last:
+        add_products(shared, job, thread, stop - start, Span(stop, last), minus + stop,
+                     job.U + start * job.stride + stop, False, job.U + stop * (job.stride + 1))
+
+
+cdef void back_substitution(Shared *shared, Damped *job, double *w) noexcept nogil:
+    """w = before - d with U d = c, c being column n_parameters of U, which becomes d."""
+    cdef Py_ssize_t n = shared.sizes.n_parameters, i, j
+    cdef double *c = job.U + n
+    cdef double d
+    for j in range(n - 1, -1, -1):
+        d = c[j * job.stride] / job.U[j * job.stride + j]
+        w[j] = job.before[j] - d
+        for i in range(j):
+            c[i * job.stride] = c[i * job.stride] - job.U[i * job.stride + j] * d
+
+
+cdef double gradient_norm(Shared *shared, Damped *job) noexcept nogil:
+    """Euclidean norm of the gradient of the mean loss, b/total_weight."""
+    cdef Py_ssize_t k
+    cdef double *g = job.before  # as scratch: w is copied there only afterwards
+    for k in range(shared.sizes.n_parameters):
+        g[k] = job.A[k * job.stride + shared.sizes.n_parameters] / job.total_weight
+    return sqrt(kernel.dot(shared.sizes.n_parameters, g, g))
+
+
+cdef void attempt(Damped *job) noexcept nogil:
+    """Begin a step with this mu, or end if mu is above its largest value."""
+    job.stage = DAMP
+    if not job.mu <= job.settings[2]:
+        job.stage, job.reason = ENDED, "damping"
+
+
+cdef void reject(Shared *shared, Damped *job) noexcept nogil:
+    """Undo the step and begin another with a larger mu."""
+    memcpy(shared.optimizer.w, job.before, shared.sizes.n_parameters * sizeof(double))
+    job.mu = job.mu * job.settings[1]
+    attempt(job)
+
+
+cdef void pivots(Shared *shared, Damped *job, Py_ssize_t column) noexcept nogil:
+    """Factor the next BP_PIVOTS rows on the diagonal; after the last ones begin the trial."""
+    cdef Py_ssize_t n = shared.sizes.n_parameters, stop = min(column + BP_PIVOTS, n)
+    job.column, job.stage, job.taken.next = column, FACTOR, 0
+    if column < n:
+        if not kernel.factor_diagonal(column, stop, aligned(stop), job.stride, job.U):
+            reject(shared, job)
+        return
+    back_substitution(shared, job, shared.optimizer.w)
+    job.stage, shared.sums.row = TRIAL, 0
+    if kernel.first_not_finite(n, shared.optimizer.w) >= 0:
+        reject(shared, job)
+
+
+cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogil:
+    """Decide what all threads do next: thread 0 alone, between two barriers, after `rows` rows or a part of U."""
+    cdef double loss
+    if job.stage == DAMP:
+        pivots(shared, job, 0)
+        return
+    if job.stage == FACTOR:
+        pivots(shared, job, job.column + BP_PIVOTS)
+        return
+    shared.sums.row, job.taken.next = shared.sums.row + rows, 0
+    if shared.sums.row < shared.samples.n_samples:
+        return
+    loss = shared.sums.total / job.total_weight
+    if job.stage == TRIAL:
+        if loss < job.loss:
+            job.mu = job.mu * job.settings[0]
+            shared.optimizer.scalars[0] = job.mu if job.mu > LOWEST_MU else LOWEST_MU
+            job.stage = ENDED
+        else:
+            reject(shared, job)
+        return
+    job.loss = loss
+    if not fabs(loss) <= DBL_MAX:
+        job.stage = ENDED
+    elif gradient_norm(shared, job) <= job.settings[3]:
+        job.stage, job.reason = ENDED, "gradient"
+    else:
+        memcpy(job.before, shared.optimizer.w, shared.sizes.n_parameters * sizeof(double))
+        attempt(job)
+
+
+cdef void damped_step(void *argument, int thread) noexcept nogil:
+    """One thread's part of about 20 ms of an iteration: all threads go through the same stages together."""
+    cdef Shared *shared = <Shared *>argument
+    cdef Damped *job = <Damped *>shared.method
+    cdef double work = 0.0, n = <double>shared.sizes.n_parameters
+    cdef Py_ssize_t rows
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    while job.stage != ENDED and work < shared.clock.work * shared.n_threads and not shared.clock.give_up:
+        rows = min(shared.block.rows, shared.samples.n_samples - shared.sums.row)
+        if job.stage == JACOBIAN:
+            normal_equations(shared, job, thread, shared.sums.row, rows)
+            work += rows * shared.block.row_work
+        elif job.stage == DAMP:
+            damp(shared, job, thread)
+            work += n * n
+        elif job.stage == FACTOR:
+            factor(shared, job, thread)
+            work += 0.5 * BP_PIVOTS * (n - <double>job.column) * (n - <double>job.column)
+        else:
+            visit(shared, thread, shared.sums.row, rows, False)
+            work += rows * n
+        barrier(shared, thread)
+        if thread == 0:
+            next_stage(shared, job, rows)
+        barrier(shared, thread)
+    if thread == 0:
+        job.work = work
+    bp_fpenv_leave(saved)
+
+
+cdef class LevenbergMarquardt(Method):
+    """Levenberg-Marquardt for squared errors. settings: as in `Damped`. No slots; scalars (1,): mu.
+
+    Jacobian and normal equations need memory for about 2*n_parameters^2 doubles.
+    """
+
+    cdef Damped job
+    cdef double[::1] matrices
+
+    def __cinit__(self, *arguments):
+        cdef Shared *shared = self.shared
+        cdef Damped *job = &self.job
+        cdef Py_ssize_t n = shared.sizes.n_parameters, residuals
+        self.needs("levenberg_marquardt")
+        job.columns = aligned(n + 1)
+        # An odd number of cache lines: with a power of two all rows of a column would fall into one set of the cache.
+        job.stride = job.columns + (8 if job.columns // 8 % 2 == 0 else 0)
+        residuals = max(FEWEST_ROWS, min(BLOCK_ROWS, BLOCK_DOUBLES // job.stride))
+        shared.block.rows = max(1, min(shared.block.rows, residuals // shared.sizes.n_out))
+        residuals = shared.block.rows * shared.sizes.n_out
+        self.matrices = np.zeros((residuals + 2 * n + BP_PASS_PIVOTS) * job.stride + 8)
+        job.J = <double *>((<size_t>&self.matrices[0] + 63) // 64 * 64)
+        job.A = job.J + residuals * job.stride
+        job.U = job.A + n * job.stride
+        job.minus = job.U + n * job.stride
+        job.before, job.settings, job.reason = shared.sums.g, shared.optimizer.settings, NULL
+        job.total_weight = self.sums.data.total_weight
+        shared.sums.g, shared.method = NULL, job
+
+    cdef int iterate(self, double *loss) except -1 nogil:
+        cdef Damped *job = &self.job
+        job.stage, job.mu, job.taken.next = JACOBIAN, self.shared.optimizer.scalars[0], 0
+        self.shared.sums.row = 0
+        while job.stage != ENDED:
+            self.threads.run(self.shared, damped_step)
+            self.check_signals(job.work / <double>self.shared.n_threads)
+        loss[0], self.reason = job.loss, job.reason
+        return 0

@@ -1,0 +1,171 @@
+# Losses: the check of targets, the mean loss of all rows, and its gradient.
+
+
+def bad_target(str loss not None, const double[:, ::1] y not None):
+    """The first target out of the loss's range: (s, j, y[s][j]), or (s, -1, sum) for a row that does not sum to 1.
+
+    None if all targets of y (n_samples, n_out) are in range. A row's sum may be 1e-9 from 1.
+    """
+    cdef const bp_loss *row = &losses[loss_names.index(loss)]
+    cdef Py_ssize_t s = 0, j = -1
+    cdef double value = 0.0, total
+    cdef bint bad = False
+    cdef bp_fpenv saved
+    if row.low == -DBL_MAX and row.high == DBL_MAX:
+        return None
+    with nogil:
+        saved = bp_fpenv_enter()
+        for s in range(y.shape[0]):
+            total = 0.0
+            for j in range(y.shape[1]):
+                value = y[s, j]
+                bad = not row.low <= value <= row.high
+                if bad:
+                    break
+                total = total + value
+            else:
+                if row.distribution and not fabs(total - 1.0) <= 1e-9:
+                    bad, value, j = True, total, -1
+            if bad:
+                break
+        bp_fpenv_leave(saved)
+    return (s, j, value) if bad else None
+
+
+cdef void losses_of(Shared *shared, ThreadState *own, const double *t, const double *sample_weight,
+                    Span rows) noexcept nogil:
+    """Loss of each of these rows of a block, times its sample weight, into block.L (rows,)."""
+    cdef Py_ssize_t s
+    cdef double *L = shared.block.L
+    cdef bp_layer *last = &own.layers[shared.sizes.n_layers - 1]
+    cdef Py_ssize_t at = rows.start * last.n
+    shared.sums.loss.values(rows.stop - rows.start, last.n, last.z + at, last.a + at, t + at,
+                            shared.block.softmax_stats + 2 * rows.start, L + rows.start)
+    if sample_weight != NULL:
+        for s in range(rows.start, rows.stop):
+            L[s] = sample_weight[s] * L[s]
+
+
+cdef double add_losses(const double *L, Py_ssize_t rows, double total) noexcept nogil:
+    """total + L[0] + ... + L[rows - 1], row after row: a sum over all rows that blocks do not interrupt."""
+    cdef Py_ssize_t s
+    for s in range(rows):
+        total = total + L[s]
+    return total
+
+
+cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, bint first_of_batch) noexcept nogil:
+    """Forward pass of a block of rows, its losses and, where there is a gradient, its backward pass.
+
+    All threads call it, and meet at a barrier before they read each other's results. Row 0 of the block is row `first`
+    in visiting order.
+    """
+    cdef ThreadState *own = &shared.threads[thread]
+    cdef Sums *sums = &shared.sums
+    cdef Span part = share(rows, thread, shared.n_threads)
+    cdef const double *x = rows_of(shared, first, part)
+    cdef const double *t
+    cdef const double *sample_weight = sample_weights_of(shared, first, part)
+    if shared.epochs.drop_bitgen != NULL:
+        if thread == 0:
+            draw_masks(shared, rows)
+        barrier(shared, thread)
+    forward(shared, own, x, part)
+    t = targets_of(shared, first, part)
+    losses_of(shared, own, t, sample_weight, part)
+    if sums.g != NULL:
+        backward(shared, own, t, sample_weight, part)
+    barrier(shared, thread)
+    if thread == 0:
+        sums.before = sums.total if first > 0 else 0.0
+        sums.total = add_losses(shared.block.L, rows, sums.before)
+        shared.clock.give_up = waits_too_long(shared, 2e-3)
+    if sums.g != NULL:
+        add_gradient(shared, own, thread, first_of_batch, rows)
+
+
+cdef void visit_all(void *argument, int thread) noexcept nogil:
+    """One thread's part of a call of LossPass.run: visit rows from sums.row on, while no sum of losses overflows.
+
+    After an overflow sums.row is the row at which the sum stopped being finite.
+    """
+    cdef Shared *shared = <Shared *>argument
+    cdef Sums *sums = &shared.sums
+    cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples
+    cdef double work = 0.0
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    if sums.g != NULL and row == 0:
+        transpose(shared, &shared.threads[thread], thread)
+        barrier(shared, thread)
+    while row < n and work < PAUSE_WORK * shared.n_threads:
+        rows = min(shared.block.rows, n - row)
+        visit(shared, thread, row, rows, row == 0)
+        barrier(shared, thread)
+        work += rows * shared.block.row_work
+        row += rows
+        if not fabs(sums.total) <= DBL_MAX:
+            row -= rows
+            rows = 1
+            while fabs(add_losses(shared.block.L, rows, sums.before)) <= DBL_MAX:
+                rows += 1
+            row += rows - 1
+            barrier(shared, thread)
+            if thread == 0:
+                sums.total = add_losses(shared.block.L, rows, sums.before)
+            break
+    if thread == 0:
+        sums.row = row
+    bp_fpenv_leave(saved)
+
+
+cdef class LossPass:
+    """The mean loss of all rows, in the order of X, and its gradient if the Pass has an array for it.
+
+    One Trainer or Method may use it, and then calls it instead of the caller.
+    """
+
+    cdef Pass work
+    cdef Data data
+    cdef bint taken                    # a Trainer or Method uses it
+    cdef readonly double total         # the mean loss, once run() has returned True
+    cdef readonly Py_ssize_t overflow  # row at which the sum of losses stopped being finite; -1: none
+
+    def __cinit__(self, Pass work not None, Data data not None, str loss not None):
+        cdef Shared *shared = &work.shared
+        if work.taken:
+            raise ValueError("another LossPass uses this Pass")
+        must_be("the columns", "X", shared.sizes.n_in, data.X.shape[1])
+        if data.samples.y != NULL:
+            must_be("the columns", "y", shared.sizes.n_out, data.y.shape[1])
+        self.work, self.data, self.total, self.overflow = work, data, 0.0, -1
+        shared.samples = data.samples
+        shared.sums.loss = &losses[loss_names.index(loss)]
+        shared.sums.g = &work.gradient[0] if work.gradient is not None else NULL
+        work.taken = True
+
+    def run(self):
+        """Work for about 20 ms; return whether all rows are done or the sum of losses has overflowed."""
+        cdef Shared *shared = &self.work.shared
+        cdef bp_fpenv saved
+        cdef bint complete
+        if self.taken:
+            raise ValueError("a trainer uses this LossPass")
+        with nogil:
+            bp_run(&shared.n_threads, visit_all, shared)
+            saved = bp_fpenv_enter()
+            complete = self.mean()
+            bp_fpenv_leave(saved)
+        return complete
+
+    cdef bint mean(self) noexcept nogil:
+        """Whether all rows are done or the sum has overflowed; in the first case sums become means."""
+        cdef Shared *shared = &self.work.shared
+        cdef bint complete = shared.sums.row == shared.samples.n_samples
+        self.total = shared.sums.total
+        if not fabs(self.total) <= DBL_MAX:
+            self.overflow = shared.sums.row
+        elif complete:
+            self.total = self.total / self.data.total_weight
+            if shared.sums.g != NULL:
+                kernel.mean_gradient(shared.sizes.n_parameters, self.data.total_weight, shared.sums.g)
+        return self.overflow >= 0 or complete

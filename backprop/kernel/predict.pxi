@@ -1,0 +1,106 @@
+# Predictions: of many rows by threads, of a few without any Python object but the result.
+
+
+cdef struct Prediction:
+    Shared *shared
+    const double *X     # (n_samples, n_in)
+    double *out         # (n_samples, n_out)
+    Py_ssize_t row      # rows [row, stop) are those of this call
+    Py_ssize_t stop
+    bp_counter taken    # blocks of rows that threads have taken
+    Py_ssize_t *bad     # (n_threads,): first row where X or the result is not finite, in each thread's blocks; or stop
+
+
+cdef void predict_rows(void *argument, int thread) noexcept nogil:
+    """Predict block after block, each by the thread that is free first, in that thread's part of the work space."""
+    cdef Prediction *job = <Prediction *>argument
+    cdef Shared *shared = job.shared
+    cdef ThreadState *own = &shared.threads[thread]
+    cdef Py_ssize_t n_in = shared.sizes.n_in, n_out = shared.sizes.n_out
+    cdef Py_ssize_t most = shared.block.rows // shared.n_threads, start = most * thread, row, rows, k
+    cdef const double *a = own.layers[shared.sizes.n_layers - 1].a + start * n_out
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    while job.bad[thread] == job.stop:
+        row = job.row + bp_take(&job.taken) * most
+        if row >= job.stop:
+            break
+        rows = min(most, job.stop - row)
+        k = kernel.first_not_finite(rows * n_in, job.X + row * n_in)
+        if k >= 0:
+            job.bad[thread] = row + k // n_in
+            break
+        forward(shared, own, job.X + (row - start) * n_in, Span(start, start + rows))
+        memcpy(job.out + row * n_out, a, rows * n_out * sizeof(double))
+        k = kernel.first_not_finite(rows * n_out, a)
+        if k >= 0:
+            job.bad[thread] = row + k // n_out
+    bp_fpenv_leave(saved)
+
+
+def predict(tuple sizes not None, tuple names not None, parameters not None, const double[:, ::1] X not None,
+            double[:, ::1] out not None, int n_threads, double thread_work):
+    """Predict all rows of X (n_samples, n_in) into out (n_samples, n_out); return a row that is not finite, or -1.
+
+    It is the first row whose result is not finite if all of X is finite; else a row where X or the result is not.
+    """
+    cdef Pass work = Pass(sizes, names, parameters, None, X.shape[0], n_threads, thread_work)
+    cdef Shared *shared = &work.shared
+    cdef Py_ssize_t[::1] bad = np.empty(shared.n_threads, np.intp)
+    cdef Prediction job = Prediction(shared, &X[0, 0], &out[0, 0], 0, 0, bp_counter(0), &bad[0])
+    cdef Py_ssize_t piece = max(1, <Py_ssize_t>(PAUSE_WORK * shared.n_threads / shared.block.row_work)), thread, first
+    while job.row < X.shape[0]:
+        job.stop, job.taken.next = min(job.row + piece, X.shape[0]), 0
+        for thread in range(bad.shape[0]):
+            bad[thread] = job.stop
+        with nogil:
+            bp_run(&shared.n_threads, predict_rows, &job)
+        first = min(bad)
+        if first < job.stop:
+            return first
+        job.row = job.stop
+        PyErr_CheckSignals()
+    return -1
+
+
+cdef class Predictor:
+    """Predictions of up to `rows` rows at once, on one thread.
+
+    Checks and passes run without a call into Python and without releasing the GIL, which also keeps the work space to
+    one caller at a time.
+    """
+
+    cdef Pass work
+
+    def __cinit__(self, tuple sizes not None, tuple names not None, parameters not None, Py_ssize_t rows):
+        self.work = Pass(sizes, names, parameters, None, rows, 1, INFINITY)
+
+    def predict(self, X):
+        """Predictions (n, n_out) for X (n, n_in), an aligned C-contiguous array of float64.
+
+        None if X is anything else, has too many rows, or X or the result is not finite: the caller then finds the error
+        or takes the way for many rows.
+        """
+        cdef Shared *shared = &self.work.shared
+        cdef ThreadState *own = &shared.threads[0]
+        cdef bp_layer *last = &own.layers[shared.sizes.n_layers - 1]
+        cdef const double *x
+        cdef double *o
+        cdef cnp.npy_intp shape[2]
+        cdef bint finite
+        cdef bp_fpenv saved
+        cdef cnp.ndarray out
+        if not (cnp.PyArray_CheckExact(X) and cnp.PyArray_NDIM(X) == 2 and cnp.PyArray_TYPE(X) == cnp.NPY_DOUBLE
+                and cnp.PyArray_ISCARRAY_RO(X)):
+            return None
+        shape[0], shape[1] = cnp.PyArray_DIM(X, 0), shared.sizes.n_out
+        if cnp.PyArray_DIM(X, 1) != shared.sizes.n_in or not 0 < shape[0] <= shared.block.rows:
+            return None
+        out = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, False)
+        x, o = <const double *>cnp.PyArray_DATA(X), <double *>cnp.PyArray_DATA(out)
+        saved = bp_fpenv_enter()
+        forward(shared, own, x, Span(0, shape[0]))
+        memcpy(o, last.a, shape[0] * shared.sizes.n_out * sizeof(double))
+        finite = (kernel.first_not_finite(shape[0] * shared.sizes.n_in, x) < 0
+                  and kernel.first_not_finite(shape[0] * shared.sizes.n_out, o) < 0)
+        bp_fpenv_leave(saved)
+        return out if finite else None

@@ -1,0 +1,99 @@
+# `Shared`: state that all threads of a pass read and write. `ThreadState`: one thread's own.
+# Pointers are to memory that the objects Pass, Data, Step and Trainer keep; n_parameters counts weights and biases.
+
+
+cdef struct Span:           # indices in [start, stop)
+    Py_ssize_t start
+    Py_ssize_t stop
+
+
+cdef struct ThreadState:
+    bp_layer *layers        # (n_layers,): the layers in `Block`'s work space, with this thread's scratch
+    double *rates           # (BP_RATES,): constants of one step, which the update rule's begin() derives
+    double *scalars         # (2,): this thread's copy of the update rule's scalars
+    double batch_weight     # sum of the sample weights of the batch so far; unset without sample weights
+    double epoch_weight     # sum of the sample weights of the epoch so far; unset without sample weights
+
+
+cdef struct Sizes:
+    Py_ssize_t n_layers     # layers with weights: hidden layers and the output layer
+    Py_ssize_t n_in         # columns of X
+    Py_ssize_t n_out        # columns of y
+    Py_ssize_t n_parameters
+
+
+cdef struct Block:          # work space of one block of rows
+    Py_ssize_t rows         # most rows in one block
+    double row_work         # multiply-adds that one row takes
+    double *x               # (rows, n_in): inputs gathered in visiting order
+    double *t               # (rows, n_out): targets gathered in visiting order
+    double *softmax_stats   # (rows, 2): largest z, and sum of exp(z - largest z)
+    double *L               # (rows,): losses, each times its sample weight
+    double *sample_weight   # (rows,): sample weights gathered in visiting order
+
+
+cdef struct Samples:
+    Py_ssize_t n_samples
+    const double *X              # (n_samples, n_in)
+    const double *y              # (n_samples, n_out); NULL: targets are labels
+    const int64_t *labels        # (n_samples,): classes; NULL: targets are y
+    const double *sample_weight  # (n_samples,); NULL: each weight is 1.0
+    int64_t *order               # (n_samples,): the visiting order; NULL: the order of X
+
+
+cdef struct Sums:           # sums over the rows visited so far
+    const bp_loss *loss
+    Py_ssize_t row          # the next row, in visiting order
+    double total            # sum of the losses of the epoch
+    double before           # total before the last block
+    double *g               # (n_parameters,): sum of the gradients of the batch; NULL: no backward pass
+    double batch_weight     # as in ThreadState, kept from call to call
+    double epoch_weight
+
+
+cdef struct Optimizer:
+    const bp_update_rule *rule    # NULL: a method of methods.pxi
+    double *w                     # (n_parameters,)
+    double *slots                 # (n_slots, n_parameters): moments, step sizes, L-BFGS pairs; NULL: none
+    double *scalars               # (n_scalars,): powers of decay rates, counts, damping
+    double *settings              # (n_settings,): hyperparameters; of an update rule, the learning rate is the first
+    const double *learning_rates  # one for each epoch, at the index of its loss; NULL: settings[0] for all epochs
+    bint train_biases
+    bint changes_gradient         # l1, l2 or clip_norm change the mean gradient before the update rule sees it (N16)
+    double l1
+    double l2
+    double clip_norm              # inf: no clipping
+    double norm                   # of the mean gradient, where it is clipped
+
+
+cdef struct Epochs:
+    Py_ssize_t done               # index of the next loss to fill
+    Py_ssize_t until              # index of the loss to stop before
+    double *losses                # (at least until,): the mean loss of each epoch
+    Py_ssize_t batch_size
+    Py_ssize_t batch_start        # first row of the batch, in visiting order
+    bitgen_t *bitgen              # draws the visiting order; NULL: rows are not shuffled
+    Py_ssize_t to_shuffle         # steps left of this epoch's shuffle; -1: not begun; 0: done
+    bitgen_t *drop_bitgen         # draws the dropout masks; NULL: no dropout
+    const double *drop_rates      # (n_layers - 1,): dropout rate of each hidden layer
+
+
+cdef struct Clock:
+    double work             # multiply-adds that each thread does before this call returns
+    double began            # when this call began, in seconds
+    double waited           # seconds of this call that thread 0 has waited at barriers
+    bint give_up            # threads cost more than they save: this call returns early
+
+
+cdef struct Shared:
+    int n_threads
+    bp_barrier barrier
+    ThreadState *threads    # (n_threads,)
+    Sizes sizes
+    Block block
+    Samples samples
+    Sums sums
+    Optimizer optimizer
+    Epochs epochs
+    Clock clock
+    void *method            # state of a method (`Damped` of Levenberg-Marquardt); NULL: it has none to share

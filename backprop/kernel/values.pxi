@@ -1,0 +1,68 @@
+# Checks and conversions of numbers, in the contract's floating-point environment.
+
+
+def first_not_finite(const double[::1] values not None):
+    """Index of the first NaN or infinity; -1 if there is none."""
+    cdef Py_ssize_t found = -1
+    cdef bp_fpenv saved
+    if values.shape[0] > 0:
+        with nogil:
+            saved = bp_fpenv_enter()
+            found = kernel.first_not_finite(values.shape[0], &values[0])
+            bp_fpenv_leave(saved)
+    return found
+
+
+def sum_of_weights(const double[::1] weights not None):
+    """(s, total): the first row s whose sample weight is no finite number >= 0, or -1; the sum of those before it."""
+    cdef Py_ssize_t s, bad = -1
+    cdef double total = 0.0
+    cdef bp_fpenv saved
+    with nogil:
+        saved = bp_fpenv_enter()
+        for s in range(weights.shape[0]):
+            if not 0.0 <= weights[s] <= DBL_MAX:
+                bad = s
+                break
+            total = total + weights[s]
+        bp_fpenv_leave(saved)
+    return bad, total
+
+
+def within(double value, double low, double high, bint or_low, bint or_high):
+    """Whether a finite value is in (low, high), or equals low if or_low, or high if or_high."""
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    cdef bint inside = low < value < high or (or_low and value == low) or (or_high and value == high)
+    inside = inside and fabs(value) <= DBL_MAX
+    bp_fpenv_leave(saved)
+    return inside
+
+
+def to_classes(const double[::1] y not None, Py_ssize_t n_classes, int64_t[::1] out not None):
+    """Convert y (n,) to classes in out (n,); return the first index that holds no integer in [0, n_classes), or -1."""
+    cdef Py_ssize_t s, bad = -1
+    cdef bp_fpenv saved = bp_fpenv_enter()
+    for s in range(y.shape[0]):
+        if not 0.0 <= y[s] < <double>n_classes or <double><int64_t>y[s] != y[s]:
+            bad = s
+            break
+        out[s] = <int64_t>y[s]
+    bp_fpenv_leave(saved)
+    return bad
+
+
+def in_contract(function, *arguments):
+    """function(*arguments) in the contract's floating-point environment.
+
+    <fenv.h> is set too, not only the unit that computes float64: x87 rounds where a long double is converted.
+    """
+    cdef bp_fpenv saved
+    cdef fenv_t whole
+    fegetenv(&whole)
+    fesetenv(FE_DFL_ENV)
+    saved = bp_fpenv_enter()
+    try:
+        return function(*arguments)
+    finally:
+        bp_fpenv_leave(saved)
+        fesetenv(&whole)

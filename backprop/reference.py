@@ -1,0 +1,239 @@
+"""The definition with the face of `backprop`: the same arguments, the same bits, some thousand times slower.
+
+`train`, `predict`, `loss` and `loss_and_gradient` do in plain Python what `fast_train`, `Network.predict`,
+`Network.loss` and `backprop.loss_and_gradient` do. The definition itself is `backprop/definition/`, which knows neither
+NumPy nor this package; here its lists become arrays and its findings errors.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import ArrayLike
+
+from . import arguments, streams
+from .arguments import FloatArray
+from .checkpoint import Checkpoint
+from .definition import losses, passes, randomness, values
+from .definition.activations import ACTIVATIONS as ACTIVATIONS
+from .definition.elementary import exp as exp
+from .definition.elementary import expm1 as expm1
+from .definition.elementary import log as log
+from .definition.elementary import log1p as log1p
+from .definition.epochs import METHODS, train_epoch
+from .definition.losses import LOSSES as LOSSES
+from .definition.updates import UPDATE_RULES as UPDATE_RULES
+from .definition.values import Architecture, Dataset, Hyperparameters, Vector
+from .dropout import Dropout
+from .network import INITIALIZERS, Network, checked
+from .optimizers import Optimizer, Plan, at_rate, penalties_of, plan_of
+from .run import Callback
+from .samples import Samples, finite
+from .state import RunState, Settings
+from .stopping import EarlyStopping
+from .training import Training
+from .training import train as train_by
+
+
+def dataset(samples: Samples, n_out: int) -> Dataset:
+    """The samples as lists of rows; a class k is the row with 1.0 in column k and 0.0 elsewhere."""
+    y = samples.y.tolist()
+    if samples.y.ndim == 1:
+        y = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y]
+    weights = [1.0] * samples.n_samples if samples.sample_weight is None else samples.sample_weight.tolist()
+    return Dataset(samples.X.tolist(), y, weights)
+
+
+class DefinitionTrainer:
+    """A run of training by the definition, epoch by epoch."""
+
+    evaluations = 0
+
+    def __init__(
+        self, network: Network, data: Dataset, settings: Settings, plan: Plan, state: RunState, stream: Any
+    ) -> None:
+        self.network, self.data, self.settings, self.plan = network, data, settings, plan
+        self.draw = streams.next_word(stream), streams.next_word(state.dropout)
+        self.shuffle = stream is not None
+        self.shape = state.slots.shape
+        self.w, self.kept = network.parameters.tolist(), (state.slots.tolist(), state.scalars.tolist())
+        self.ended = ""
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The parameters (n_parameters,)."""
+        return np.array(self.w)
+
+    @property
+    def slots(self) -> FloatArray:
+        """The optimizer's slots (n_slots, n_parameters)."""
+        return np.array(self.kept[0]).reshape(self.shape)
+
+    @property
+    def scalars(self) -> FloatArray:
+        """The optimizer's scalars (n_scalars,)."""
+        return np.array(self.kept[1])
+
+    def train(self, losses: FloatArray, done: int, until: int, rates: FloatArray | None) -> int:
+        """Train one epoch, as `engine.Trainer.train` says."""
+        optimizer = self.settings.optimizer
+        rule, numbers = self.plan.rule, self.plan.settings
+        if rates is not None:
+            numbers = plan_of(at_rate(optimizer, rates[done].item())).settings
+        dropout = self.settings.dropout
+        hyperparameters = Hyperparameters(
+            self.settings.loss,
+            rule,
+            list(numbers),
+            self.settings.batch_size or len(self.data.X),
+            self.shuffle,
+            self.settings.train_biases,
+            *penalties_of(optimizer),
+            None if dropout is None else list(dropout.rates(self.network.sizes)),
+        )
+        one_epoch = METHODS.get(rule, train_epoch)
+        network = Architecture(self.network.sizes, self.network.activations)
+        losses[done], self.ended = one_epoch(network, self.w, *self.kept, *self.draw, hyperparameters, self.data)
+        return done + 1
+
+
+class Definition:
+    """The definition as an engine."""
+
+    exp = staticmethod(exp)
+    log = staticmethod(log)
+
+    def first_not_finite(self, array: FloatArray) -> int:
+        """The index of the first NaN or infinity of a flat array, or -1."""
+        return values.first_not_finite(array.tolist())
+
+    def bad_target(self, loss: str, y: FloatArray) -> tuple[int, int, float] | None:
+        """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong."""
+        return losses.bad_target(loss, y.tolist())
+
+    def sum_of_weights(self, weights: FloatArray) -> tuple[int, float]:
+        """The first row whose weight is no finite number >= 0, or -1; and the sum of the weights before it."""
+        return values.sum_of_weights(weights.tolist())
+
+    def order(self, stream: Any, n: int) -> npt.NDArray[np.int64]:
+        """The numbers below n, shuffled by a bit generator."""
+        return np.array(randomness.shuffled(streams.next_word(stream), n))
+
+    def loss(self, network: Network, samples: Samples, loss: str, n_threads: int | None = None) -> float:
+        """The mean loss of all samples."""
+        return mean_loss(network, samples, loss)[0]
+
+    def trainer(
+        self,
+        network: Network,
+        samples: Samples,
+        settings: Settings,
+        plan: Plan,
+        state: RunState,
+        stream: Any,
+        n_threads: int | None,
+    ) -> DefinitionTrainer:
+        """A trainer of the network, as `engine.Engine.trainer` says."""
+        return DefinitionTrainer(network, dataset(samples, network.sizes[-1]), settings, plan, state, stream)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Definition)
+
+    def __hash__(self) -> int:
+        return hash(Definition)
+
+
+DEFINITION = Definition()
+
+
+def train(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: str | None = None,
+    optimizer: Optimizer | None = None,
+    epochs: int = 100,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    rng: Any = 0,
+    train_biases: bool = True,
+    sample_weight: ArrayLike | None = None,
+    dropout: Dropout | None = None,
+    stopping: EarlyStopping | None = None,
+    checkpoint: Checkpoint | None = None,
+    callback: Callback | None = None,
+    progress: bool = False,
+) -> Training:
+    """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
+    return train_by(
+        DEFINITION,
+        network,
+        X,
+        y,
+        loss,
+        optimizer,
+        epochs,
+        batch_size,
+        shuffle,
+        rng,
+        train_biases,
+        sample_weight,
+        dropout,
+        stopping,
+        checkpoint,
+        None,
+        callback,
+        progress,
+    )
+
+
+def predict(network: Network, X: ArrayLike) -> FloatArray:
+    """`Network.predict` in plain Python."""
+    rows = finite(DEFINITION, "X", arguments.rows(X, checked(network).sizes[0])).tolist()
+    out, bad = passes.predict(Architecture(network.sizes, network.activations), network.parameters.tolist(), rows)
+    if bad >= 0:
+        raise arguments.result_not_finite("the prediction", bad)
+    return np.array(out)
+
+
+def loss(
+    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+) -> float:
+    """`Network.loss` in plain Python."""
+    return checked_loss(network, X, y, loss, sample_weight)[0]
+
+
+def loss_and_gradient(
+    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+) -> tuple[float, FloatArray]:
+    """`backprop.loss_and_gradient` in plain Python."""
+    value, g = checked_loss(network, X, y, loss, sample_weight)
+    k = values.first_not_finite(g)
+    if k >= 0:
+        raise arguments.gradient_not_finite(k)
+    return value, np.array(g)
+
+
+def checked_loss(
+    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None, sample_weight: ArrayLike | None
+) -> tuple[float, Vector]:
+    """The mean loss and its gradient, after every check."""
+    name = arguments.loss_name(loss, checked(network).activations[-1])
+    return mean_loss(network, Samples.checked(DEFINITION, network.sizes, X, y, name, sample_weight), name)
+
+
+def mean_loss(network: Network, samples: Samples, loss: str) -> tuple[float, Vector]:
+    """The mean loss of samples and its gradient, or an error that names the row at which the sum overflows."""
+    data, parameters = dataset(samples, network.sizes[-1]), network.parameters.tolist()
+    value, g, bad = passes.mean_loss(Architecture(network.sizes, network.activations), parameters, loss, data)
+    if bad >= 0:
+        raise arguments.result_not_finite("the loss", bad)
+    return value, g
+
+
+def initial_parameters(
+    sizes: tuple[int, ...], stream: Any, initializer: str = "glorot_uniform", hidden_bias: float = 0.0
+) -> Vector:
+    """The parameters of a new `Network` in plain Python, drawn from a bit generator."""
+    return randomness.initial_parameters(sizes, streams.next_word(stream), *INITIALIZERS[initializer], hidden_bias)

@@ -1,0 +1,84 @@
+"""Samples: the rows that a call was given, converted and checked once, at its door."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from . import arguments
+from .arguments import FloatArray
+
+
+class Checks(Protocol):
+    """The searches for what no row may hold (N12); kernel and definition have them under these names."""
+
+    def first_not_finite(self, values: FloatArray, /) -> int:
+        """The index of the first NaN or infinity of a flat array, or -1."""
+
+    def bad_target(self, loss: str, y: FloatArray, /) -> tuple[int, int, float] | None:
+        """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong."""
+
+    def sum_of_weights(self, weights: FloatArray, /) -> tuple[int, float]:
+        """The first row whose weight is no finite number >= 0, or -1; and the sum of the weights before it."""
+
+
+class Samples(NamedTuple):
+    """Rows with their targets and weights, which need no further check."""
+
+    X: FloatArray  # (n_samples, n_features), C-contiguous and finite
+    y: npt.NDArray[Any]  # (n_samples, n_outputs), or the classes of a softmax output (n_samples,) as int64
+    sample_weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
+    total_weight: float  # the sum of the weights (N17)
+
+    @classmethod
+    def checked(
+        cls,
+        checks: Checks,
+        sizes: tuple[int, ...],
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        loss: str,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> "Samples":
+        """The samples for a network of these sizes and a loss; an error names the first number that is wrong."""
+        X = finite(checks, "X", arguments.rows(X, sizes[0]))
+        y = arguments.targets(y, X.shape[0], sizes[-1], loss)
+        if y.ndim == 2:
+            bad = checks.bad_target(loss, finite(checks, "y", y))
+            if bad is not None:
+                raise arguments.bad_target(loss, *bad)
+        if sample_weight is None:
+            return cls(X, y, None, float(X.shape[0]))
+        weights = arguments.sample_weight(sample_weight, X.shape[0])
+        return cls(X, y, weights, total_weight(checks, weights))
+
+    @property
+    def n_samples(self) -> int:
+        """The number of rows."""
+        return len(self.X)
+
+    def take(self, checks: Checks, rows: npt.NDArray[np.intp]) -> "Samples":
+        """Some of the rows, which are copied."""
+        if self.sample_weight is None:
+            return Samples(self.X[rows], self.y[rows], None, float(len(rows)))
+        weights = self.sample_weight[rows]
+        return Samples(self.X[rows], self.y[rows], weights, total_weight(checks, weights))
+
+
+def finite(checks: Checks, argument: str, matrix: FloatArray) -> FloatArray:
+    """The matrix itself, or an error that says where it is not finite."""
+    k = checks.first_not_finite(matrix.reshape(-1))
+    if k >= 0:
+        s, column = divmod(k, matrix.shape[1])
+        raise arguments.not_finite(argument, s, column, matrix[s, column])
+    return matrix
+
+
+def total_weight(checks: Checks, weights: FloatArray) -> float:
+    """The sum of the sample weights, or an error that names the first weight that is wrong."""
+    s, total = checks.sum_of_weights(weights)
+    if s >= 0:
+        raise arguments.bad_weight(s, weights[s].item())
+    if not arguments.within(total, "(0, 1e300]"):
+        raise arguments.bad_weights(weights.shape[0], total)
+    return total
