@@ -1,16 +1,16 @@
-"""Threads for small work in the tests: as many as are asked for, though the work would not call for them."""
+"""How tests have several threads work on the smallest pieces: the one place that knows by what the package decides."""
 
 import contextlib
 
 from backprop import threads
 
 USUAL = threads.POLICY
-EAGER = threads.ThreadPolicy(waking_work=1e-3, thread_work=1e-3)
+SMALLEST = threads.ThreadPolicy(waking_work=1e-3, thread_work=1e-3)
 
 
 def share_small_work(share=True):
-    """From now on threads share small work; or, again, as usual."""
-    threads.POLICY = EAGER if share else USUAL
+    """From now on as many threads work as are asked for, though the work would not call for them; or again as usual."""
+    threads.POLICY = SMALLEST if share else USUAL
 
 
 @contextlib.contextmanager

@@ -185,13 +185,14 @@ def test_other_python_threads_run_while_a_network_trains():
 
 def test_how_many_threads_for_how_much_work(monkeypatch):
     monkeypatch.setattr(_kernel, "max_threads", lambda: 8)
-    assert threads.POLICY.threads_for(None, 0) == 1
-    assert threads.POLICY.threads_for(None, float("inf")) == 8
-    assert threads.POLICY.threads_for(3, float("inf")) == 3
-    assert threads.POLICY.threads_for(10**9, float("inf")) == threads.MOST_THREADS
-    assert threads.POLICY.threads_for(8, 2.5 * threads.POLICY.waking_work) == 2
+    policy = threads.ThreadPolicy()
+    assert policy.threads_for(None, 0) == 1
+    assert policy.threads_for(None, float("inf")) == 8
+    assert policy.threads_for(3, float("inf")) == 3
+    assert policy.threads_for(10**9, float("inf")) == threads.MOST_THREADS
+    assert policy.threads_for(8, 2.5 * policy.waking_work) == 2
     with pytest.raises(ValueError, match="n_threads must be an integer >= 1, got 0"):
-        threads.POLICY.threads_for(0, 1)
+        policy.threads_for(0, 1)
 
 
 def test_subnormals_survive_in_every_thread(threads_for_small_work):
