@@ -21,9 +21,9 @@ SEEDS = 100
 # marked * here must solve as many.
 FIRST = 20
 TARGETS = {"logistic": 9, "tanh": 14, "relu": 7}
-BIASES = (0.0, 0.5)  # of the hidden layer at the start; the targets are checked with the last
+BIASES = (0.0, 0.5)  # start of the hidden layer's biases; the targets are checked with the last
 
-OPTIMIZERS: dict[str, tuple[Optimizer, int]] = {  # of the largest number of epochs
+OPTIMIZERS: dict[str, tuple[Optimizer, int]] = {  # each with the most epochs
     "SGD(0.5)": (SGD(0.5), 5000),
     "SGD(0.5, momentum=0.9)": (SGD(0.5, momentum=0.9), 2000),
     "SGD(0.5, momentum=0.9, nesterov=True)": (SGD(0.5, momentum=0.9, nesterov=True), 2000),

@@ -25,7 +25,7 @@ from backprop import _kernel, reference, verify
 
 TESTS = pathlib.Path(__file__).resolve().parents[1] / "tests"
 N_INPUTS = 260_000  # arguments of each elementary function: more than a million in all
-N_BY_INTEGERS = 5000  # of these, the number computed by the slow phase too
+N_BY_INTEGERS = 5000  # the number of these that are computed by the slow phase too
 N_BY_REFERENCE = 500
 N_ROWS = 3000
 
@@ -57,7 +57,7 @@ problems, functions = map(tests_module, ("test_expected", "test_elementary"))
 
 
 class Account:
-    """How many values were compared, and where some differed."""
+    """The number of values compared, and the places where some differed."""
 
     def __init__(self) -> None:
         self.values = 0
