@@ -1,8 +1,8 @@
 # L-BFGS with a line search for the strong Wolfe conditions (Nocedal and Wright 2006, chapters 3 and 7).
 
-cdef double ENOUGH = 1e-4                 # c1: share of the decrease that the first slope promises
-cdef double FLAT = 0.9                    # c2: share of the first slope that may be left
-cdef double KEEP = 2.220446049250313e-16  # 2^-52: a pair is kept if s*y is above this share of the promised decrease
+cdef double SUFFICIENT_DECREASE = 1e-4  # c1: a step must lower f by this share of what the first slope promises
+cdef double CURVATURE = 0.9             # c2: share of the first slope that may be left at the end of a step
+cdef double LEAST_CURVATURE = 2.220446049250313e-16  # 2^-52: least share of the promised decrease in a pair's s*y
 
 
 cdef struct Point:  # on the line w + t*d
@@ -135,10 +135,10 @@ cdef int line_search(LBFGS method, const Point *start, double t) except -1 nogil
     for _trial in range(method.most):
         trial(method, t)
         before = low
-        if not (is_finite(&method.here) and method.here.f <= start.f + (ENOUGH * t) * start.slope
+        if not (is_finite(&method.here) and method.here.f <= start.f + (SUFFICIENT_DECREASE * t) * start.slope
                 and method.here.f < low.f):
             high, bounded = method.here, True
-        elif fabs(method.here.slope) <= -(FLAT * start.slope):
+        elif fabs(method.here.slope) <= -(CURVATURE * start.slope):
             return 0
         else:
             onward = not bounded or high.t > low.t
@@ -222,7 +222,7 @@ cdef int lbfgs_iteration(LBFGS method, double *loss) except -1 nogil:
     kernel.differences(n, optimizer.w, method.start, s)
     kernel.differences(n, g, method.start_g, y)
     sy, yy = kernel.dot(n, s, y), kernel.dot(n, y, y)
-    if KEEP * -(method.here.t * slope) < sy <= DBL_MAX and 0.0 < yy <= DBL_MAX:
+    if LEAST_CURVATURE * -(method.here.t * slope) < sy <= DBL_MAX and 0.0 < yy <= DBL_MAX:
         at = (pairs.newest + 1) % pairs.memory
         memcpy(optimizer.slots + at * n, s, n * sizeof(double))
         memcpy(optimizer.slots + (pairs.memory + at) * n, y, n * sizeof(double))
