@@ -14,8 +14,6 @@ COMPILER: str
 FLAGS: str
 TARGETS: tuple[str, ...]  # the instruction sets that can be chosen here, the widest first
 TARGET: str
-THREAD_WORK: float
-WAKING_WORK: float
 ELEMENTARY: tuple[str, ...]
 FORMS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]

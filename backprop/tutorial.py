@@ -4,6 +4,8 @@ The network has two inputs, two hidden and two output units, all logistic; the b
 Step by Step Backpropagation Example", 2015.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -83,15 +85,14 @@ def walk(
     (n_in, n_hidden, n_out), (hidden, output) = network.sizes, network.activations
     x, t = _vector("x", x, n_in), _vector("t", t, n_out)
     loss = arguments.loss_name(loss, output)
-    optimizer = SGD(learning_rate)
-
     E_total, gradient = loss_and_gradient(network, [x], [t], loss)
     inputs, targets = x.tolist(), t.tolist()
     layers = layers_of(network.parameters.tolist(), network.sizes)
     (_, h, o), (net_h, net_o) = forward(layers, network.activations, inputs)
     delta_o = node_deltas(loss, output, net_o, o, targets)
     delta_h = hidden_deltas(hidden, net_h, h, layers[1][0], delta_o)
-    step = fast_train(network, [x], [t], loss=loss, optimizer=optimizer, epochs=1, train_biases=train_biases).network
+    settings: Any = {"loss": loss, "optimizer": SGD(learning_rate), "epochs": 1, "train_biases": train_biases}
+    step = fast_train(network, [x], [t], **settings).network
 
     w_h, b_h, w_o, b_o = _names(n_in, n_hidden, n_out)
     names = [name for row in (*w_h, b_h, *w_o, b_o) for name in row]  # in the order of the parameters
@@ -104,10 +105,9 @@ def walk(
     numbers = {f"i{i + 1}": inputs[i] for i in range(n_in)}
     numbers |= {name: w[name] for name in (*weights, *b_h, *b_o)}
     numbers |= {f"target_o{j + 1}": targets[j] for j in range(n_out)}
-    for j in range(n_hidden):
-        numbers |= {f"net_h{j + 1}": net_h[j], f"out_h{j + 1}": h[j]}
-    for j in range(n_out):
-        numbers |= {f"net_o{j + 1}": net_o[j], f"out_o{j + 1}": o[j]}
+    for layer, z, a in (("h", net_h, h), ("o", net_o, o)):
+        for j in range(len(a)):
+            numbers |= {f"net_{layer}{j + 1}": z[j], f"out_{layer}{j + 1}": a[j]}
     numbers |= _error_terms(loss, net_o, o, targets) | {"E_total": E_total}
     for j in range(n_out):
         if LOSSES[loss].through_activation:
@@ -130,8 +130,7 @@ def walk(
     numbers |= {f"{name}+": new[name] for name in weights}
     if train_biases:
         numbers |= {f"{name}+": new[name] for name in (*b_h, *b_o)}
-    numbers["E_total+"] = step.loss([x], [t], loss)
-    return numbers
+    return numbers | {"E_total+": step.loss([x], [t], loss)}
 
 
 def _names(n_in: int, n_hidden: int, n_out: int) -> tuple[list[list[str]], list[str], list[list[str]], list[str]]:

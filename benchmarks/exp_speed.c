@@ -1,6 +1,6 @@
-/* Nanoseconds a value of the platform's exp and of cr_exp: in a loop over a buffer, and in a chain
- * where each argument needs the last result. Prints a line a round: throughput platform, ours;
- * latency platform, ours. */
+/* Nanoseconds for one value of the platform's exp and of cr_exp. Each round prints a line of four:
+ * throughput of the platform's and of ours, in a loop over a buffer, then the latency of both, in a
+ * chain where each argument depends on the last result. */
 #include <math.h>
 #include <stdio.h>
 #include <time.h>
@@ -33,6 +33,7 @@ static double x[COUNT], y[COUNT];
 MEASURE(platform, exp)
 MEASURE(ours, cr_exp)
 
+/* Nanoseconds for one value in REPEATS passes. */
 static double nanoseconds(void (*volatile pass)(void)) {
     double began = seconds();
     for (int repeat = 0; repeat < REPEATS; repeat++)

@@ -1,4 +1,4 @@
-"""The instructions of two fixed runs, counted by valgrind: python benchmarks/instructions.py [--write].
+"""Count the instructions of two fixed runs by valgrind: python benchmarks/instructions.py [--write].
 
 A count repeats to a few millionths, on a busy machine too, so it shows a change that a clock would miss. Only the epoch
 loop is counted, on one thread and with AVX2, the widest set that valgrind knows. Counts depend on the compiler, and
@@ -26,7 +26,7 @@ ENVIRONMENT = {"BACKPROP_TARGET": "avx2", "OMP_NUM_THREADS": "1", "PYTHONHASHSEE
 
 
 def tabular_run() -> Run:
-    """Two epochs of 2,000 rows."""
+    """Two epochs of 2,000 rows of the tabular workload."""
     run = workloads.tabular_run()
     return run._replace(X=run.X[:2000], y=run.y[:2000], epochs=2)
 

@@ -1,9 +1,10 @@
-"""How near the kernel comes to what this machine can do: python benchmarks/limits.py.
+"""The kernel's rates beside the peak rate of this machine: python benchmarks/limits.py.
 
-The ceiling is the rate of independent multiplications and additions, unfused as the contract has them, in vectors as
-wide as the instruction set's (peak.c). Beside it: each product of each layer on one thread (products.c, compiled with
-src_c as the extension was), once more with zeros, whose products are left out but count, and whole training, where
-gathering rows, activations, losses and updates count as time but not as operations. Needs gcc (or CC) and an otherwise
+The peak is the rate of independent multiplications and additions, unfused as the contract has them, in vectors as
+wide as the instruction set's (peak.c). Beside it stand the rates of each product of each layer on one thread
+(products.c, compiled with src_c as the extension was), the same with zeros, whose products are left out but counted as
+operations, and of whole training, where gathering rows, activations, losses and updates take time but are not counted
+as operations. Needs gcc (or CC) and an otherwise
 idle machine; BACKPROP_TARGET chooses the instruction set.
 """
 
@@ -28,7 +29,7 @@ REPEATS = 3
 
 
 def compiled(folder: str, source: str, *more: str) -> str:
-    """A program built from a file beside this one."""
+    """Compile a C program beside this file; the path of the program."""
     program = os.path.join(folder, source.removesuffix(".c"))
     compiler = os.environ.get("CC", "gcc")
     subprocess.run([compiler, "-std=c11", *more, "-o", program, str(HERE / source), "-lm"], check=True)
@@ -36,7 +37,7 @@ def compiled(folder: str, source: str, *more: str) -> str:
 
 
 def cores() -> list[int]:
-    """The cores that this process may use; where that cannot be asked, as many as there are."""
+    """The numbers of the cores that this process may use; of all, where the system does not say."""
     return sorted(os.sched_getaffinity(0)) if pinning() else list(range(os.cpu_count() or 1))
 
 
@@ -45,7 +46,7 @@ def pinning() -> bool:
 
 
 def started(program: str, core: int) -> subprocess.Popen[str]:
-    """peak on one core."""
+    """Start peak on one core."""
 
     def pin() -> None:
         if pinning():
@@ -63,7 +64,7 @@ def finished(process: subprocess.Popen[str]) -> float:
 
 
 def ceilings(folder: str) -> tuple[float, float]:
-    """The GFLOP/s of the best core by itself, and of all cores at the same time."""
+    """The peak GFLOP/s of the best core by itself, and of all cores at the same time."""
     program = compiled(folder, "peak.c", "-O2", "-ffp-contract=off")
     single = [finished(started(program, core)) for core in cores()]
     together = [finished(process) for process in [started(program, core) for core in cores()]]
@@ -78,7 +79,7 @@ def rate(gigaflops: float, ceiling: float) -> str:
 
 
 def show_products(program: str, ceiling: float, zeros: int) -> None:
-    """A line for each layer of each workload; below the first layer there are no deltas."""
+    """Print a line for each layer of each workload; the first layer has no deltas below it."""
     if zeros > 0:
         print(f"\nthe same where {zeros} % of the inputs and of the deltas are 0.0, as behind a relu:")
     print(f"\n{'one thread, GFLOP/s and share':32s} {'forward':>16s} {'hidden delta':>16s} {'gradient':>16s}")
@@ -105,7 +106,7 @@ def training_rate(run: Run, n_threads: int) -> float:
 
 
 def show_training(one: float, together: float) -> None:
-    """A line for each workload, with one thread and with all."""
+    """Print a line for each workload: training with one thread and with all."""
     threads = len(cores())
     counts = [1, threads] if threads > 1 else [1]
     titles = " ".join(f"{'1 thread' if count == 1 else f'{count} threads':>16s}" for count in counts)

@@ -1,5 +1,5 @@
-/* What one core can do at most in double precision without fused operations: independent chains of
- * a multiplication and an addition, in registers. Usage: peak BITS, the width of a vector (128, 256
+/* The peak rate of one core in double precision without fused operations: independent chains of a
+ * multiplication and an addition, in registers. Usage: peak BITS, the width of a vector (128, 256
  * or 512); prints GFLOP/s, the best of some rounds. Compile it with -O2 -ffp-contract=off. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,8 @@ static double seconds(void) {
 #error "peak.c knows x86-64 and aarch64"
 #endif
 
-/* The compiler is told that x changes before each product, or it would compute that once. */
+/* One pass of STEPS*CHAINS multiplications and additions. The empty asm tells the compiler that x
+ * changes before each product, or it would compute the product once. */
 #define PASS(bits, target)                                                                         \
     typedef double vector_##bits __attribute__((vector_size(bits / 8)));                           \
     TARGET(target) static double pass_##bits(void) {                                               \

@@ -1,9 +1,9 @@
-"""One measurement of one side, in this process: python peer_sides.py SIDE WORKLOAD [BESIDE].
+"""Measure one side, backprop or a peer, in this process: python peer_sides.py SIDE WORKLOAD [BESIDE].
 
 Prints a line of JSON: the median seconds of what the workload repeats (a whole run, a prediction of all rows, or one of
-a single row), and a proof of work: the trained network's loss on all rows, or the mean size of the predictions. The
-trained weights come back to backprop, so that every loss is computed in one way. BESIDE names the peer that backprop is
-compared with, whose abilities a run is cut down to.
+a single row), and a figure that shows that the work was done: the trained network's loss on all rows, or the mean size
+of the predictions. backprop computes the loss of every side, from its trained weights. BESIDE names the peer that
+backprop is compared with: a run does only what that peer can do too.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ TRAINING = {
 
 
 def run_beside(workload: str, peer: str) -> Run:
-    """The run as both sides can do it: FANN trains every bias, and so does scikit-learn, whose output is linear."""
+    """The run as the peer can do it: FANN and scikit-learn train all biases; scikit-learn's output is linear."""
     run = TRAINING[workload]()
     if peer in ("fann", "sklearn"):
         run = run._replace(train_biases=True)
@@ -54,11 +54,11 @@ class Ours:
     """This project, through its public functions. The other sides have the same five methods."""
 
     def start(self, run: Run) -> Callable[[], Any]:
-        """Everything as it is before the first step; what is returned does the run, and is timed."""
+        """Prepare everything before the first step; return a function that does the run, which is timed."""
         return run.train
 
     def layers(self, result: Any) -> Layers:
-        """The trained weights, from what the run returned."""
+        """The trained W and b of each layer, from the value that the run returned."""
         return layers_of(result.network)
 
     def predictor(self, network: backprop.Network) -> Callable[[Any], Any]:
@@ -66,16 +66,16 @@ class Ours:
         return network.predict
 
     def rows(self, X: np.ndarray) -> Any:
-        """Rows in the form that the predictor takes."""
+        """X in the form that the predictor takes."""
         return X
 
     def outputs(self, result: Any) -> np.ndarray:
-        """The predictions, from what the predictor returned."""
+        """The predictions as an array, from the value that the predictor returned."""
         return np.asarray(result)
 
 
 class ScikitLearn(Ours):
-    """MLPRegressor and MLPClassifier without a penalty and without an early end."""
+    """MLPRegressor and MLPClassifier without a penalty and without early stopping."""
 
     def start(self, run: Run) -> Callable[[], Any]:
         model = self._model(run.network, run.y.dtype.kind == "i")
@@ -230,7 +230,7 @@ class Jax(Ours):
         return [(self.jax.numpy.asarray(W), self.jax.numpy.asarray(b)) for W, b in layers_of(network)]
 
     def _output(self, network: backprop.Network) -> Callable[[Any, Any], Any]:
-        """The network as a function of layers and rows; what a softmax is taken of, not the softmax."""
+        """The network as a function of layers and rows; its net inputs instead of softmax, which the loss includes."""
         jax = self.jax
         kinds = {"logistic": jax.nn.sigmoid, "tanh": jax.numpy.tanh, "relu": jax.nn.relu}
 
@@ -305,7 +305,7 @@ class Jax(Ours):
 
 
 class Numba(Ours):
-    """A loop over the rows of a network of one hidden layer, as one writes it by hand, with fastmath."""
+    """A loop over rows for a network of one hidden layer, written by hand, compiled with fastmath."""
 
     def __init__(self) -> None:
         import numba
@@ -380,7 +380,7 @@ class FannData(ctypes.Structure):
 
 
 def load_fann() -> Any:
-    """FANN's library for doubles, with the types of what is called here, or None if there is none."""
+    """FANN's library for doubles, with the signatures of the functions used here; None if it is not installed."""
     for name in FANN_LIBRARIES:
         try:
             library = ctypes.CDLL(name)
@@ -413,9 +413,9 @@ def load_fann() -> Any:
 
 
 class Fann(Ours):
-    """FANN through ctypes, incremental training with the plain error; an epoch is one call."""
+    """FANN by ctypes: incremental training with the linear error function; an epoch is one call."""
 
-    # FANN's codes, and the steepness with which they are the functions of these names: FANN's own is twice as steep.
+    # FANN's code and steepness of each activation: FANN's own logistic and tanh are twice as steep.
     CODES = {"identity": (0, 1.0), "logistic": (3, 0.5), "tanh": (5, 1.0)}  # noqa: RUF012
     INCREMENTAL, LINEAR_ERROR = 0, 0
 
@@ -533,7 +533,7 @@ def mean_size(side: Ours, results: Iterable[Any]) -> float:
 
 
 def predict_one(side: Ours) -> tuple[float, float]:
-    """The seconds of a prediction of one row, and the mean size of all."""
+    """The median seconds of a prediction of one row, and the mean size of the predictions of all rows."""
     network, (X, _) = workloads.tabular_data()
     predict, rows = side.predictor(network), [side.rows(X[s : s + 1]) for s in range(SINGLE_ROWS)]
     proof = mean_size(side, map(predict, rows))

@@ -1,10 +1,10 @@
-"""This project beside other programs, measured in turn: python benchmarks/peers.py [WORKLOAD ...].
+"""Compare the speed of backprop and of other programs, its peers: python benchmarks/peers.py [WORKLOAD ...].
 
-Every measurement is a process of its own (peer_sides.py), backprop and a peer by turns; what counts is the median, over
-the rounds, of backprop's time divided by the peer's. Both sides must arrive at the same figure within a tolerance, so
-that nobody is fast by doing less; where they do not, the table says so and the exit status is 1. The table goes to
-results/peers.md and results/peers.json. Needs gcc, FANN's library for doubles, and the packages of the peers; a peer
-that is not there must be left out by --without.
+Each measurement is a process of its own (peer_sides.py); backprop and a peer take turns. The table shows the median,
+over the rounds, of backprop's time divided by the peer's. Both sides must arrive at the same figure (a loss, or the
+size of the predictions) within a tolerance, so that none is fast by doing less; where they do not, the table says so
+and the exit status is 1. The table goes to results/peers.md and results/peers.json. Needs gcc, FANN's library for
+doubles, and the packages of the peers; a peer that is not there must be left out by --without.
 """
 
 import argparse
@@ -35,7 +35,7 @@ PLAIN_FLAGS = ["-std=c11", "-O3", "-march=native", "-ffp-contract=off"]
 
 
 class Peer(NamedTuple):
-    """A peer: its title, and the package it is (none: a C library or program)."""
+    """A peer: its title in the table, and its Python package (none: a C library or program)."""
 
     title: str
     package: str = ""
@@ -113,7 +113,7 @@ def is_here(name: str) -> bool:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -141,12 +141,12 @@ def measure(side: str, workload: str, beside: str, plain: str) -> tuple[float, f
 
 
 def as_titled(name: str, workload: str) -> bool:
-    """Whether backprop, beside this peer, does exactly what the workload's title says."""
+    """Whether the run compared with this peer is exactly that of the workload's title, with nothing cut."""
     return workload not in ("seed", "online") or (name != "sklearn" and (workload, name) != ("seed", "fann"))
 
 
 def compare(name: str, workload: str, rounds: int, plain: str) -> dict[str, Any]:
-    """One cell of the table: backprop and a peer in turn, so many times."""
+    """One cell of the table: rounds in which backprop and a peer are measured in turn."""
     pairs = []
     for _ in range(rounds):
         ours, theirs = (measure(side, workload, name, plain) for side in ("backprop", name))
@@ -172,7 +172,7 @@ def compare(name: str, workload: str, rounds: int, plain: str) -> dict[str, Any]
 
 
 def number(value: float, digits: int) -> str:
-    """A positive number of so many digits, without an exponent."""
+    """A positive number as text with this many significant digits, without an exponent."""
     return np.format_float_positional(value, precision=digits, fractional=False, trim="-")
 
 
@@ -186,7 +186,7 @@ def time_text(seconds: float) -> str:
 
 
 def processor() -> str:
-    """The model's name, and what tells it from others of that name."""
+    """The processor's model name, and family and model numbers that tell it from others of that name."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or platform.machine()
@@ -213,7 +213,7 @@ def fann_version() -> str:
 
 
 def versions(names: list[str]) -> dict[str, str]:
-    """The versions of what takes part."""
+    """The versions of all programs that are compared."""
     found = {"backprop": backprop.__version__, "Python": platform.python_version(), "NumPy": np.__version__}
     for name in names:
         title, package = PEERS[name]
@@ -238,7 +238,7 @@ def machine() -> dict[str, Any]:
 
 
 def ours_of(workload: str, cells: dict[str, Any]) -> float:
-    """Backprop's seconds in a row: of the runs that are what the title says, if there are any."""
+    """Backprop's seconds in a row of the table: from runs that match the row's title exactly, if there are any."""
     titled = [cell for name, cell in cells.items() if as_titled(name, workload)] or list(cells.values())
     return statistics.median(seconds for cell in titled for seconds in cell["ours"])
 

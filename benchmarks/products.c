@@ -1,7 +1,7 @@
-/* The kernel's three products by themselves, on one thread. Usage: products KERNEL ROWS N_IN N
- * PERCENT; prints the GFLOP/s of the forward product, the hidden deltas below the layer and the
- * gradient of its weights, where so many percent of x and of delta are 0.0: the best of some
- * rounds, with everything in the caches that fits. It is compiled together with src_c. */
+/* The kernel's three products, each by itself on one thread. Usage: products KERNEL ROWS N_IN N
+ * PERCENT; prints the GFLOP/s of the forward product, of the hidden deltas below the layer and of
+ * the gradient of its weights, with PERCENT of x and of delta 0.0. Each rate is the best of ROUNDS,
+ * with all that fits in the caches. It is compiled together with src_c. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static const bp_kernel *kernel_named(const char *name) {
     return NULL;
 }
 
-/* So many numbers between -1 and 1, some of them 0.0, where a vector may begin. */
+/* n numbers between -1 and 1, a share of them 0.0, aligned to a cache line. */
 static double *numbers(ptrdiff_t n, double zeros) {
     static uint64_t state = 1;
     double *memory = aligned_alloc(64, ((size_t)n * sizeof(double) + 63) / 64 * 64);
@@ -40,15 +40,15 @@ static double *numbers(ptrdiff_t n, double zeros) {
     return memory;
 }
 
-/* A layer, the one below it, whose units are its inputs, and the rows of a batch. */
+/* A layer (n_in, n), the layer below it, whose units are its inputs, and the rows of a batch. */
 typedef struct {
     const bp_kernel *kernel;
     bp_layer layer, below;
     ptrdiff_t rows;
-    double *scale;
+    double *softmax_stats; /* (rows, 2) */
 } bench;
 
-static void forward(const bench *b) { b->kernel->forward(&b->layer, 0, b->rows, b->scale); }
+static void forward(const bench *b) { b->kernel->forward(&b->layer, 0, b->rows, b->softmax_stats); }
 
 static void deltas(const bench *b) { b->kernel->hidden_deltas(&b->below, &b->layer, 0, b->rows); }
 
@@ -56,6 +56,7 @@ static void gradient(const bench *b) {
     b->kernel->gradient(&b->layer, 1, b->rows, 0, b->layer.n_in);
 }
 
+/* GFLOP/s of a product in the best round. */
 static double rate(void (*product)(const bench *), const bench *b) {
     const double flops = 2.0 * (double)b->rows * (double)b->layer.n_in * (double)b->layer.n;
     double best = 0.0;
@@ -82,7 +83,7 @@ int main(int count, char **arguments) {
     const double zeros = atof(arguments[5]) / 100.0;
     double *parameters = numbers((n_in + 1) * n, 0.0);
     b.rows = rows;
-    b.scale = numbers(2 * rows, 0.0);
+    b.softmax_stats = numbers(2 * rows, 0.0);
     b.layer = (bp_layer){.n_in = n_in, .n = n, .W = parameters, .b = parameters + n_in * n};
     b.layer.activation = b.below.activation = &b.kernel->activations[0]; /* identity */
     b.layer.x = b.below.a = b.below.z = numbers(rows * n_in, zeros);

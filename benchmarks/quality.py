@@ -1,9 +1,9 @@
-"""Scores and times beside scikit-learn's, with the same parameters: python benchmarks/quality.py [--write].
+"""Compare scores and times with scikit-learn's, for the same parameters: python benchmarks/quality.py [--write].
 
 Every set is split ten times; both libraries fit the same rows with the same random_state, in turn, and score the rows
 that were held back. Then a prediction of one row, and a grid search with one process and with two; and how often each
 optimizer solves XOR. --write puts the tables into docs/scikit-learn.md and docs/optimizers.md. The exit status is 1 if
-a figure misses what the project holds itself to; a machine that is busy otherwise spoils the times.
+a figure misses its target; another load on the machine spoils the times.
 """
 
 import argparse
@@ -42,7 +42,7 @@ XOR_PAGE = PAGE.with_name("optimizers.md")
 BEGIN, END = "<!-- benchmarks/quality.py writes what follows -->\n", "<!-- up to here -->\n"
 
 SOLVERS: dict[str, dict[str, Any]] = {"sgd": {"learning_rate_init": 0.01}, "adam": {}, "lbfgs": {}}
-FASTER = {"sgd": 5.0, "adam": 5.0, "lbfgs": 3.0}  # the median over the sets must be at least this
+FASTER = {"sgd": 5.0, "adam": 5.0, "lbfgs": 3.0}  # least median, over the sets, of the ratio
 GRID = {
     "alpha": [1e-5, 1e-4, 1e-3],
     "hidden_layer_sizes": [(20,), (50,)],
@@ -72,7 +72,7 @@ SETS = {
 
 
 class Fits(NamedTuple):
-    """What the fits of one library gave, one of each seed."""
+    """Results of one library's fits, one for each seed."""
 
     scores: list[float]
     seconds: list[float]
@@ -83,7 +83,7 @@ class Fits(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The standard error of that mean."""
+        """The standard error of the mean score."""
         return statistics.stdev(self.scores) / len(self.scores) ** 0.5 if len(self.scores) > 1 else 0.0
 
 
@@ -99,7 +99,7 @@ def split(name: str, rows: int, seed: int) -> list[Any]:
 
 
 def beside(name: str, solver: str, seeds: int, rows: int) -> tuple[Fits, Fits]:
-    """The fits of backprop and of scikit-learn, by turns."""
+    """Fit with backprop and with scikit-learn in turn; the fits of each."""
     both = Fits([], []), Fits([], [])
     for seed in range(seeds):
         X, X_test, y, y_test = split(name, rows, seed)
@@ -113,7 +113,7 @@ def beside(name: str, solver: str, seeds: int, rows: int) -> tuple[Fits, Fits]:
 
 
 def quality(seeds: int, rows: int, names: list[str]) -> tuple[list[str], list[str]]:
-    """The table of scores and times; and what misses its target."""
+    """The table of scores and times, and the figures that miss their targets."""
     lines = [
         "| data | solver | score | scikit-learn's | time | scikit-learn's | times faster |",
         "|---|---|" + "--:|" * 5,
@@ -148,7 +148,7 @@ def fastest(function: Callable[[], object], repeats: int = 2000) -> float:
 
 
 def one_row() -> tuple[list[str], list[str]]:
-    """How long a prediction of one row takes."""
+    """The time of a prediction of one row by both libraries."""
     X, _, y, _ = split("digits", 0, 0)
     models = [library.MLPClassifier(random_state=0, max_iter=20).fit(X, y) for library in (estimators, theirs)]
     ours, other = (fastest(functools.partial(model.predict, X[:1])) for model in models)
@@ -158,7 +158,7 @@ def one_row() -> tuple[list[str], list[str]]:
 
 
 def grid(rounds: int, folds: int = 5) -> tuple[list[str], list[str]]:
-    """A grid search with one process and with two."""
+    """The time of a grid search with one process and with two."""
     X, _, y, _ = split("digits", 0, 0)
     seconds: dict[int, list[float]] = {1: [], 2: []}
     scores: set[bytes] = set()
@@ -195,7 +195,7 @@ def arguments() -> argparse.Namespace:
 
 
 def put(page: Path, lines: list[str]) -> None:
-    """Replace what stands in a page between its marks."""
+    """Replace the text of a page between two marks."""
     text = page.read_text(encoding="utf-8")
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
     page.write_text(text[:begin] + "\n" + "\n".join(lines) + "\n\n" + text[end:], encoding="utf-8")

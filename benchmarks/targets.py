@@ -1,7 +1,7 @@
-"""Print the figures that the project holds itself to, beside their targets: python benchmarks/targets.py.
+"""Print the project's figures of speed beside their targets: python benchmarks/targets.py.
 
-Needs a C compiler (cc, or CC). What is compared is taken in turn, and the median of the ratios is shown; a machine that
-is busy otherwise spoils them. With Numba installed (the extra "peers"), it is compared too.
+Needs a C compiler (cc, or CC). Two sides that are compared are measured in turn, and the median of the ratios is shown;
+another load on the machine spoils them. With Numba installed (the extra "peers"), it is compared too.
 """
 
 import os
@@ -38,7 +38,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def compiled(folder: str, source: str, *more: str) -> str:
-    """A program built from a file beside this one, optimised for this processor, without contraction."""
+    """Compile a C program beside this file for this processor, without fused operations; the path of the program."""
     program = os.path.join(folder, source.removesuffix(".c"))
     command = [
         os.environ.get("CC", "cc"),
@@ -114,7 +114,7 @@ def exponential(folder: str) -> None:
 
 
 def in_process(target: str, function: str) -> list[float]:
-    """What a function of this file returns, in a process that uses another instruction set."""
+    """The value of a function of this file, called in a process that uses another instruction set."""
     script = f"import sys; sys.path.insert(0, {str(HERE)!r}); import targets; print(*targets.{function}())"
     environment = os.environ | {"BACKPROP_TARGET": target}
     shown = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, env=environment)
@@ -142,7 +142,7 @@ def vector_functions() -> list[float]:
 
 
 def widths() -> list[float]:
-    """How much more a network of 46 units costs than one of 45, and one of 65 than one of 64."""
+    """The cost of a network of 46 units over that of one of 45, and of 65 over 64."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(2048, 32)), rng.normal(size=(2048, 1))
     found = []
@@ -173,7 +173,7 @@ def instruction_sets() -> None:
 
 
 def against_evaluations(sizes: list[int], X: np.ndarray, y: np.ndarray, epochs: int) -> None:
-    """L-BFGS against its evaluations, each of which is as dear as an epoch of plain SGD on all rows."""
+    """L-BFGS's time over that of its evaluations, each measured as an epoch of plain SGD on all rows."""
     network, kept, made, ratios = backprop.Network(sizes, rng=0), _kernel.METHODS["lbfgs"], [], []
 
     class Noted(_kernel.LBFGS):
@@ -208,7 +208,7 @@ def two_threads() -> None:
 
 
 def more_cores() -> None:
-    """Nobody is slower for having cores: as many threads as are taken by default, beside one."""
+    """The default number of threads against one: more cores must not make training slower."""
     network, (X, _) = workloads.tabular_data()
     runs = {
         "4-10-3, row by row": workloads.online_run().train,

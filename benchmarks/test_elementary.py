@@ -1,4 +1,4 @@
-"""exp, expm1, log and log1p, by the value."""
+"""Time per value of exp, expm1, log and log1p."""
 
 import numpy as np
 import pytest
@@ -18,4 +18,4 @@ def test_elementary(benchmark, name, form):
     if benchmark.stats is not None:
         seconds = benchmark.stats.stats.median / len(x)
         benchmark.extra_info |= {"ns a value": round(seconds * 1e9, 2), "rows/s": round(1 / seconds)}
-        benchmark.extra_info["GFLOP/s"] = float(f"{1e-9 / seconds:.3g}")  # a function counted as one operation
+        benchmark.extra_info["GFLOP/s"] = float(f"{1e-9 / seconds:.3g}")  # one call: one operation

@@ -1,4 +1,4 @@
-"""Prediction of one row and of many."""
+"""Time of a prediction of one row and of many."""
 
 import pytest
 import workloads

@@ -1,4 +1,4 @@
-"""Epoch throughput."""
+"""Throughput of training."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_tutorial(measure):
 
 
 def test_tutorial_by_the_reference(measure):
-    """100 of these updates in plain Python, for the ratio."""
+    """100 updates of the tutorial's network by the definition in plain Python, for the ratio."""
     network, data = workloads.tutorial_data()
     measure(
         lambda: reference.train(network, *data, optimizer=SGD(0.5), epochs=100, batch_size=1, train_biases=False),
@@ -71,6 +71,6 @@ def test_dead_units(measure, dead):
 
 
 def test_one_call(measure):
-    """fast_train on one sample and one epoch: what a call costs."""
+    """The cost of a call: fast_train on one sample and one epoch."""
     network, data = workloads.tutorial_data()
     measure(lambda: fast_train(network, *data, epochs=1), network, rows=1, training=True, updates=1)

@@ -14,6 +14,7 @@ static double seconds(void) {
 
 static double squash(double z) { return 1.0 / (1.0 + exp(-z)); }
 
+/* The error after so many updates. Shapes: x, h (2), o, t (2), W1, W2 (2, 2), inputs by outputs. */
 static double train(long updates) {
     double W1[2][2] = {{0.15, 0.25}, {0.20, 0.30}}, W2[2][2] = {{0.40, 0.50}, {0.45, 0.55}};
     const double b1 = 0.35, b2 = 0.60, lr = 0.5, x[2] = {0.05, 0.10}, t[2] = {0.01, 0.99};

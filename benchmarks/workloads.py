@@ -1,4 +1,4 @@
-"""The workloads that the benchmarks share, and what they cost in arithmetic."""
+"""Workloads that the benchmarks share, and the number of their operations."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ Data = tuple[np.ndarray, np.ndarray]
 
 
 class Run(NamedTuple):
-    """A run of training: what fast_train is given."""
+    """A run of training: the arguments of fast_train."""
 
     network: backprop.Network
     X: np.ndarray
@@ -24,7 +24,7 @@ class Run(NamedTuple):
     train_biases: bool = True
 
     def train(self, n_threads: int | None = None) -> backprop.Training:
-        """Run it."""
+        """Train; the result of fast_train."""
         network, X, y, *_ = self
         settings = {name: getattr(self, name) for name in self._fields[3:]}
         return backprop.fast_train(network, X, y, n_threads=n_threads, **settings)
@@ -52,7 +52,7 @@ def tabular_data(activation: str = "tanh") -> tuple[backprop.Network, Data]:
 
 
 def image_data() -> tuple[backprop.Network, Data]:
-    """A 784-128-10 network and 10,000 rows of ten classes, shaped as images of digits are."""
+    """A 784-128-10 network and 10,000 random rows of ten classes, of the shape of MNIST's images."""
     rng = np.random.default_rng(5)
     classes = rng.integers(0, 10, 10_000)
     X = np.clip(rng.uniform(0, 1, (10, 784))[classes] + 0.5 * rng.normal(size=(10_000, 784)), 0, 1)

@@ -17,13 +17,13 @@ from backprop.optimizers import FULL_BATCH, Optimizer
 X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 CLASSES = np.array([0, 1, 1, 0])
 SEEDS = 100
-# What the best of scikit-learn's solvers (lbfgs) solves of the first 20 seeds, by activation: what those marked * here
-# must solve of theirs.
+# Starts, of the first 20 seeds, that the best of scikit-learn's solvers (lbfgs) solves, by activation. Optimizers
+# marked * here must solve as many.
 FIRST = 20
 TARGETS = {"logistic": 9, "tanh": 14, "relu": 7}
-BIASES = (0.0, 0.5)  # the hidden layer's, at the start; the targets are held with the last
+BIASES = (0.0, 0.5)  # start of the hidden layer's biases; the targets are checked with the last
 
-OPTIMIZERS: dict[str, tuple[Optimizer, int]] = {  # with the most epochs
+OPTIMIZERS: dict[str, tuple[Optimizer, int]] = {  # each with the most epochs
     "SGD(0.5)": (SGD(0.5), 5000),
     "SGD(0.5, momentum=0.9)": (SGD(0.5, momentum=0.9), 2000),
     "SGD(0.5, momentum=0.9, nesterov=True)": (SGD(0.5, momentum=0.9, nesterov=True), 2000),
@@ -49,7 +49,7 @@ def by_optimizer(optimizer: Optimizer, epochs: int, activation: str, hidden_bias
 
 
 def by_sklearn(solver: str, activation: str, seed: int) -> bool:
-    """Whether scikit-learn's classifier does, with a rate that suits it better than its own."""
+    """Whether scikit-learn's classifier solves it, with a learning rate that suits it better than its default."""
     model = MLPClassifier(
         (2,), activation=activation, solver=solver, random_state=seed, max_iter=2000, learning_rate_init=0.1
     )
@@ -67,7 +67,7 @@ def row(name: str, solves: Callable[[str, int], bool]) -> tuple[str, dict[str, i
 
 
 def table() -> tuple[list[str], list[str]]:
-    """The table, and what misses its target."""
+    """The table, and the figures that miss their targets."""
     lines = [f"| optimizer | {' | '.join(TARGETS)} |", "|---|" + "--:|" * len(TARGETS)]
     missed = []
     for hidden_bias in BIASES:

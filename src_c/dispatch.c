@@ -1,4 +1,4 @@
-/* Which kernels there are, and which of them this processor can run. */
+/* The kernels of this build, and the test whether this processor can run one. */
 #include "variants.h"
 
 const bp_kernel *const bp_kernels[] = {
@@ -11,7 +11,8 @@ const bp_kernel *const bp_kernels[] = {
     &bp_baseline, NULL,
 };
 
-/* The compiler's own test asks the operating system too, whether it keeps the wide registers. */
+/* A kernel needs every feature that its variant_*.c is compiled for. The compiler's own test also
+ * asks whether the operating system saves the wide registers. */
 int bp_runs_here(const bp_kernel *kernel) {
 #ifdef BP_HAS_X86
     __builtin_cpu_init();

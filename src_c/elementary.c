@@ -1,4 +1,4 @@
-/* The tables and the slow phases of elementary.h.
+/* Tables and slow phases of elementary.h.
 
    A slow phase computes with F fractional bits in 32-bit limbs, F = 128, 192, ..., 384, until both
    ends of the error interval round to the same double, so no list of hard cases is relied on. The
@@ -175,7 +175,7 @@ static int settled(double *result, const uint32_t *a, int exponent, int n) {
     power_of_two(e, squarings(n) + 5 - 32 * (n - 1), n);
     subtract(below, a, e, n);
     add(above, a, e, n);
-    /* Below 2^-(F - 65), or negative: too few bits. */
+    /* Too few bits for to_double: below is less than 2^-(F - 65), or negative. */
     uint32_t leading = 0;
     for (int i = 2; i < n; i++) {
         leading |= below[i];
@@ -232,7 +232,8 @@ static int exp_reduced(uint32_t *r, double x, int n) {
     return k;
 }
 
-/* e^x for every double. */
+/* e^x for every double. Outside [-746, 710] it is beyond the largest or the smallest double. The
+   loop adds 64 bits of precision a turn, here and below. */
 double bp_exp_slow(double x) {
     if (x != x) {
         return x;
@@ -333,7 +334,8 @@ static double log_limbs(double s, double tail, int scale, int negative, int n) {
     }
 }
 
-/* log(x) for every double. */
+/* log(x) for every double. A subnormal x is scaled by 2^54 first; near 1.0, where the result is
+   small beside the terms, the first precision is higher. */
 double bp_log_slow(double x) {
     if (!(x > 0.0 && x <= DBL_MAX)) {
         if (x == 0.0) {
@@ -366,6 +368,8 @@ double bp_log1p_slow(double x) {
     double tail = x < 1.0 ? x - (s - 1.0) : 1.0 - (s - x);
     return log_limbs(s, tail, 0, x < 0.0, fabs(x) < 0x1p-24 ? 7 : 5);
 }
+
+/* Both phases on one lane: with BP_TARGET_SCALAR a vector is a double. */
 
 double cr_exp(double x) { return bp_exp(x); }
 

@@ -15,23 +15,35 @@
 #ifdef __FAST_MATH__
 #error "the error bounds need IEEE arithmetic: compile without -ffast-math"
 #endif
-/* Method 1 widens float only. */
+/* FLT_EVAL_METHOD 1 widens only float, which is not used. */
 #if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
 #error "the error bounds need doubles that are rounded to double: on i386 use -msse2 -mfpmath=sse"
 #endif
 
-/* 2^(j/256) = high*(1 + tail), high of 26 bits; the exponent field of high is lowered by j/256. */
+/* The functions: X(name) for each. Tables of them have this order. */
+#define BP_ELEMENTARY(X)                                                                           \
+    X(exp)                                                                                         \
+    X(expm1)                                                                                       \
+    X(log)                                                                                         \
+    X(log1p)
+
+/* Rows j of the table of exp: 2^(j/256) = high*(1 + tail), high of 26 bits. Adding k << 44 to
+ * high's bits, k = 256*q + j, must add q to its exponent, so that field is stored lowered by j/256.
+ */
 extern const double bp_exp_table[2 * 256];
-/* For mantissas with equal leading bits: a reciprocal r; -log(r) as hi + lo; 0.0. */
+/* Rows of the table of log, one for each interval of mantissas with equal leading bits: a
+ * reciprocal r of the interval, -log(r) as hi + lo, and 0.0, which fills the row. */
 extern const double bp_log_table[4 * 256];
 
 #include "elementary_tables.h"
 
+/* The slow phases. */
 double bp_exp_slow(double x);
 double bp_expm1_slow(double x);
 double bp_log_slow(double x);
 double bp_log1p_slow(double x);
 
+/* Both phases. */
 double cr_exp(double x);
 double cr_expm1(double x);
 double cr_log(double x);

@@ -3,8 +3,8 @@
  *
  * bp_fpenv_enter() sets it in the calling thread and returns what was there; bp_fpenv_leave() puts
  * that back. Writing the control register costs 7 to 9 ns where fesetenv costs 190, so the
- * processors that matter get the register and the others <fenv.h>; BP_PLAIN_C asks for that where
- * it is not needed, to test it. */
+ * common processors get the register and the others <fenv.h>; BP_PLAIN_C asks for <fenv.h> on any,
+ * to test it. */
 #ifndef BP_FPENV_H
 #define BP_FPENV_H
 
@@ -14,6 +14,7 @@
 
 typedef unsigned int bp_fpenv;
 
+/* x86: MXCSR, the control register of SSE, AVX and AVX-512. */
 static inline bp_fpenv bp_fpenv_enter(void) {
     bp_fpenv saved = _mm_getcsr();
     /* All exceptions masked, nearest, neither flush-to-zero nor denormals-are-zero. */
@@ -29,6 +30,7 @@ static inline void bp_fpenv_leave(bp_fpenv saved) { _mm_setcsr(saved); }
 
 typedef uint64_t bp_fpenv;
 
+/* aarch64: FPCR; 0 is nearest, no flush to zero, no traps. */
 static inline bp_fpenv bp_fpenv_enter(void) {
     bp_fpenv saved;
     __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
@@ -46,6 +48,7 @@ static inline void bp_fpenv_leave(bp_fpenv saved) {
 
 typedef fenv_t bp_fpenv;
 
+/* Elsewhere: <fenv.h>, whose default environment is the contract's. */
 static inline bp_fpenv bp_fpenv_enter(void) {
     bp_fpenv saved;
     fegetenv(&saved);

@@ -1,8 +1,9 @@
-/* What the kernel's flow sees of a variant: one table of functions for each instruction set.
+/* The C kernel as its callers see it: one table of functions for each instruction set.
  *
- * n_in and n are a layer's widths. Rows of a matrix follow each other without a gap, except in
- * bp_online_layer. Functions for a block take its rows from start up to stop, so that threads can
- * share it; none of their results depends on how it is cut. */
+ * n_in and n are a layer's inputs and units. Rows of a matrix follow each other without a gap,
+ * except in bp_online_layer. Functions for a block of rows (samples) take its rows from start up to
+ * stop, so that threads can share it; no result depends on how it is cut. Nothing here allocates or
+ * fails, except that factor_diagonal reports a matrix that is not positive definite. */
 #ifndef BP_KERNEL_H
 #define BP_KERNEL_H
 
@@ -11,7 +12,7 @@
 typedef struct bp_kernel bp_kernel;
 typedef struct bp_activation bp_activation;
 
-/* A layer and its part of the work space of a block of rows. */
+/* A layer, and its arrays in the work space of a block of rows. */
 typedef struct {
     ptrdiff_t n_in, n;
     const bp_activation *activation;
@@ -29,8 +30,8 @@ typedef struct {
     double *masked;  /* (rows, n): the product, and 0.0 where a unit is dropped */
 } bp_layer;
 
-/* A layer in the form that suits one row at a time. Each row of W, and b, z, a and delta, is padded
- * to stride, which is full vectors; what lies there is finite, and 0.0 in W and delta. */
+/* A layer for training on one row at a time (one_row.h). Each row of W, and b, z, a and delta, is
+ * padded to stride doubles, full vectors; the padding is finite, and 0.0 in W and delta. */
 typedef struct {
     ptrdiff_t n_in, n, stride;
     const bp_kernel *kernel; /* whose lanes fit the width */
@@ -42,6 +43,7 @@ typedef struct {
     double *z, *a, *delta;
 } bp_online_layer;
 
+/* An activation; the last of the table, softmax, has no derivative. */
 struct bp_activation {
     const char *name;
     /* a = value(z) for n numbers; for softmax, rows of n_out, with softmax_stats (rows, 2): the
@@ -63,7 +65,7 @@ struct bp_activation {
                               int train_biases);
 };
 
-/* The losses of rows of n outputs, each into its place in L. */
+/* A loss. values: the losses of rows of n outputs, into L (rows). */
 typedef struct {
     const char *name;
     void (*values)(ptrdiff_t rows, ptrdiff_t n, const double *z, const double *o, const double *t,
@@ -71,15 +73,17 @@ typedef struct {
     /* delta = the slope for n outputs and targets; NULL: a - t. */
     void (*slopes)(ptrdiff_t n, const double *a, const double *t, double *delta);
     int through_activation; /* whether the output delta is times the activation's derivative */
-    double low, high;       /* what a target may be */
+    double low, high;       /* the smallest and the largest target */
     int distribution;       /* whether a row of targets must sum to 1 */
     const char *output;     /* the output activation it needs; "": any that has a derivative */
 } bp_loss;
 
-/* One step for the parameters from start up to stop. g is the sum over a batch, whose rows count
- * batch in all, slots (n_slots, n_parameters). The n_settings settings are the optimizer's;
- * begin, once a step, derives from them and the scalars what its loop needs (BP_RATES doubles). */
-enum { BP_RATES = 8 };
+/* An update rule. begin, once a step, moves the scalars (n_scalars, at most BP_SCALARS) on and
+ * derives from them and the optimizer's settings (n_settings) the numbers that the loop needs,
+ * rates (BP_RATES). update is the step of the parameters from start up to stop: w, g
+ * (n_parameters), g the gradient's sum over a batch, batch the number of its rows or their total
+ * weight, slots (n_slots, n_parameters) what the rule keeps for each parameter. */
+enum { BP_RATES = 8, BP_SCALARS = 2 };
 typedef struct {
     const char *name;
     int n_slots, n_scalars, n_settings;
@@ -88,28 +92,32 @@ typedef struct {
                    const double *rates, double *w, const double *g, double *slots);
 } bp_update_rule;
 
-/* What L-BFGS keeps: a ring of pairs, changes of the weights and of the gradient. */
+/* L-BFGS's pairs, in a ring of `memory` places: s, the change of the weights, and y, that of the
+ * gradient; held of them are in use, newest is the place of the last one. */
 typedef struct {
     ptrdiff_t n, memory, held, newest;
-    const double *S, *Y, *sy; /* (memory, n) both, and each pair's sum of s*y */
-    double gamma;
+    const double *S, *Y; /* (memory, n) */
+    const double *sy;    /* (memory): each pair's sum of s*y */
+    double gamma;        /* sy/yy of the newest pair */
 } bp_pairs;
 
+/* The functions of one instruction set. */
 struct bp_kernel {
     const char *name;
-    ptrdiff_t lanes;
-    /* How many doubles of scratch products need whose sums have up to longest terms; widest: the
-     * most inputs or units of a layer. */
+    ptrdiff_t lanes; /* doubles in a vector */
+    /* Doubles of scratch that products need. longest: most terms of a sum; widest: most inputs or
+     * units of a layer. */
     ptrdiff_t (*scratch)(ptrdiff_t longest, ptrdiff_t widest);
     const bp_kernel *narrower; /* for layers of fewer units than lanes; NULL: none */
     /* Tables, each ended by a row whose name is NULL. */
     const bp_activation *activations;
     const bp_loss *losses;
     const bp_update_rule *update_rules;
-    /* exp, expm1, log, log1p of n numbers. */
+    /* The functions of BP_ELEMENTARY (elementary.h), in its order, of n numbers. */
     void (*const *elementary)(ptrdiff_t n, const double *x, double *out);
+    /* The index of the first NaN or infinity, or -1. */
     ptrdiff_t (*first_not_finite)(ptrdiff_t n, const double *x);
-    /* Copies a row of n numbers and fetches the next. */
+    /* Copies a row of n numbers and prefetches the next. */
     void (*gather)(ptrdiff_t n, const double *row, const double *next, double *to);
 
     /* z = x W + b, a = value(z). */
@@ -123,6 +131,7 @@ struct bp_kernel {
      * [start, stop); i = n_in is the bias, with x = 1.0. */
     void (*gradient)(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
                      ptrdiff_t stop);
+    /* g, the sum over a batch as in bp_update_rule, becomes the mean. */
     void (*mean_gradient)(ptrdiff_t n, double batch, double *g);
     /* Wt = W transposed, for rows i of W in [start, stop); nothing where W is so large that it is
      * transposed while it is packed. */
@@ -134,16 +143,16 @@ struct bp_kernel {
     void (*online_step)(const bp_online_layer *layer, double lr, int train_biases);
     void (*online_step_transposed)(const bp_online_layer *layer, const bp_online_layer *above,
                                    double lr);
-    /* All of that at once for two layers of one vector each, of this kernel's lanes; the output is
-     * no softmax. */
+    /* Forward pass, deltas and step at once for two layers of one vector each, of this kernel's
+     * lanes; the output is not softmax. */
     void (*online_two_layers)(const bp_online_layer *layers, const double *t,
                               int through_activation, double lr, int train_biases);
 
-    /* The sum of x*y (N11), the largest |x|, out = w + t*d. */
+    /* dot: the sum of x*y (N11). max_abs: the largest |x|. axpy: out = w + t*d. */
     double (*dot)(ptrdiff_t n, const double *x, const double *y);
     double (*max_abs)(ptrdiff_t n, const double *x);
     void (*axpy)(ptrdiff_t n, const double *w, double t, const double *d, double *out);
-    /* g, the sum over a batch as above, becomes the mean with penalties (N16), for n weights. */
+    /* g, the sum over a batch, becomes the mean with penalties (N16), for n weights. */
     void (*penalize)(ptrdiff_t n, double batch, double l1, double l2, const double *w, double *g);
     /* to = factor*x; to may be x. */
     void (*scaled)(ptrdiff_t n, double factor, const double *x, double *to);
@@ -152,9 +161,9 @@ struct bp_kernel {
     /* d = -H g; returns the sum of g*d. alphas (held) is scratch. */
     double (*two_loops)(const bp_pairs *pairs, const double *g, double *d, double *alphas);
 
-    /* For least_squares.h, whose matrices have rows of stride doubles. The columns of this layer in
-     * the rows s of the Jacobian J: x[s][i]*delta[s][j], then delta[s][j], or 0.0 without
-     * train_biases. */
+    /* Levenberg-Marquardt (least_squares.h), whose matrices have rows of stride doubles. jacobian:
+     * this layer's columns of the rows s of J: x[s][i]*delta[s][j], then the biases' delta[s][j],
+     * or 0.0 without train_biases. */
     void (*jacobian)(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, int train_biases,
                      double *J, ptrdiff_t stride);
     /* C[i][j] goes on by left[k][i]*right[k][j], k increasing, or starts if first, for columns j in
@@ -162,23 +171,25 @@ struct bp_kernel {
     void (*add_products)(ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t start, ptrdiff_t stop,
                          const double *left, const double *right, ptrdiff_t stride, int first,
                          double *C, double *scratch);
-    /* Rows [start, stop) of U, of which the factors of those above have been subtracted: their
-     * columns from the diagonal up to columns; whether all pivots are positive and finite. */
+    /* Cholesky's rows [start, stop), from which the products of all rows above have been
+     * subtracted, in their columns from the diagonal up to `columns`. Returns whether all pivots
+     * are positive and finite. */
     int (*factor_diagonal)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t columns, ptrdiff_t stride,
                            double *U);
-    /* Then their columns [from, to), full vectors, which minus (stop - start, stride) gets negated.
-     */
+    /* The same rows in their columns [from, to), full vectors; minus (stop - start, stride) gets
+     * the negated results. */
     void (*factor_columns)(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t from, ptrdiff_t to,
                            ptrdiff_t stride, double *U, double *minus);
 };
 
-/* Rows of U that are factored together, and after how many what is below them is gone through. */
+/* Rows of U that are factored together, and rows after which all that is below is updated at once.
+ */
 enum { BP_PIVOTS = 32, BP_PASS_PIVOTS = 4 * BP_PIVOTS };
 
 /* The kernels that this build has, the widest instruction set first; NULL ends them. */
 extern const bp_kernel *const bp_kernels[];
 
-/* Whether this processor can run it. */
+/* Whether this processor, and its operating system, can run a kernel. */
 int bp_runs_here(const bp_kernel *kernel);
 
 #endif

@@ -1,9 +1,14 @@
-/* What Levenberg-Marquardt needs (N14): rows of the Jacobian, J^T J, and the factor of Cholesky.
+/* Levenberg-Marquardt (N14): rows of the Jacobian J, the normal equations' matrix A = J^T J, and
+ * its Cholesky factor U, A = U^T U with U upper triangular.
  *
- * Matrices have rows of stride doubles, of which the first columns, full vectors and cache lines,
- * are used; after the last parameter's column comes that of the residuals, or of what becomes of
- * them, then zeros. Of a symmetric matrix only what is on and right of the diagonal counts; left of
- * it stands what nobody reads. */
+ * Shapes: matrices have rows of stride doubles, of which the first `columns` are in use, full
+ * vectors and cache lines: one column a parameter, then the right-hand side, then zeros. In J that
+ * column holds the residuals e, in A it becomes b = J^T e, and in U it becomes v, the solution of
+ * U^T v = b, since all three go through the same sums. Of a symmetric matrix only the part on and
+ * right of the diagonal is computed and read; left of it anything may stand.
+ *
+ * Every element is one sum in the order of N14, k or r increasing, so lanes and threads share
+ * columns j and tiles of them, never the terms of a sum. */
 #ifndef BP_LEAST_SQUARES_H
 #define BP_LEAST_SQUARES_H
 
@@ -13,6 +18,9 @@
 #include "ordered.h"
 #include "vector.h"
 
+/* This layer's columns of the rows s of J from start up to stop: x[s][i]*delta[s][j] at i*n + j,
+ * then the biases' 1.0*delta[s][j], or 0.0 without train_biases. Lanes run over j, or over i if n
+ * is 1. J points to the layer's first column. */
 static void bp_jacobian(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, int train_biases,
                         double *J, ptrdiff_t stride) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
@@ -30,7 +38,9 @@ static void bp_jacobian(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop, 
     }
 }
 
-/* Tile by tile as wide as the products', each from the first row down to its last column's. */
+/* C (rows, columns) goes on by left^T right, both (depth, ...), for columns j in [start, stop):
+ * tiles of columns as wide as those of ordered.h, each from row 0 down to the row of its last
+ * column, so that little left of the diagonal is computed. */
 static void bp_add_products(ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t start, ptrdiff_t stop,
                             const double *left, const double *right, ptrdiff_t stride, int first,
                             double *C, double *scratch) {
@@ -41,7 +51,11 @@ static void bp_add_products(ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t start, pt
     }
 }
 
-/* Row k is ready when its turn comes; then it is subtracted from those below it. */
+/* Cholesky's rows [start, stop) in their columns from the diagonal up to `columns`, in place. Row k
+ * is complete when its turn comes, as the rows above have subtracted their products in increasing
+ * order; it is divided by the root of its pivot and subtracts u[k][i]*u[k][j] from the rows i
+ * below. Returns 0 if a pivot is not above 0.0 and finite (the matrix is not positive definite),
+ * else 1. */
 static int bp_factor_diagonal(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t columns, ptrdiff_t stride,
                               double *U) {
     for (ptrdiff_t k = start; k < stop; k++) {
@@ -62,7 +76,11 @@ static int bp_factor_diagonal(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t columns
     return 1;
 }
 
-/* Some vectors of columns right of the diagonal's block: each its own sums, in registers. */
+/* Rows [start, stop) in n_vecs vectors of columns from j on, right of the diagonal's block, which
+ * is factored: from a[i][j] the products u[k][i]*u[k][j] are subtracted, k increasing from start to
+ * below i, then it is divided by u[i][i]. The sums stay in registers, so a row is loaded once and
+ * stored once. minus (stop - start, stride) gets -u[i][j], by which bp_add_products subtracts these
+ * rows from those below: s + (-u)*u has the bits of s - u*u. */
 BP_INLINE void bp_factor_tile(int n_vecs, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t j,
                               ptrdiff_t stride, double *U, double *minus) {
     for (ptrdiff_t i = start; i < stop; i++) {
@@ -82,6 +100,7 @@ BP_INLINE void bp_factor_tile(int n_vecs, ptrdiff_t start, ptrdiff_t stop, ptrdi
     }
 }
 
+/* The columns [from, to), full vectors: tiles, then single vectors. */
 static void bp_factor_columns(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t from, ptrdiff_t to,
                               ptrdiff_t stride, double *U, double *minus) {
     ptrdiff_t j = from;

@@ -1,9 +1,13 @@
-/* The three ordered products: forward (N2), hidden delta (N5) and weight gradient (N6).
+/* Ordered products, three of them: forward (N2), hidden delta (N5) and weight gradient (N6).
  *
- * All are one: C[r][j] = start + sum over k increasing of A[r][k]*B[k][j], with A read through two
- * strides. Every element is one sum of its own in the stated order, no two products are fused, and
- * lanes run over j: the tiles below only decide how many such sums are under way at once. An
- * accumulator that is stored and loaded again goes on as if it had stayed, so k may be cut too.
+ * All are one matrix product C (rows, n) = start + A (rows, depth) B (depth, n): C[r][j] is the sum
+ * over k increasing of A[r][k]*B[k][j], from 0.0 or from what stands in C. Each element is one sum
+ * of its own in that order, a product is rounded before it is added, and lanes run over j. Tiles
+ * only decide how many such sums are under way at once. A sum that is stored and loaded again goes
+ * on as if it had stayed in its register, so k may be cut into pieces too.
+ *
+ * The scheme is Goto and van de Geijn's (2008): a tile of C in registers, a panel of B packed for
+ * the caches. Unlike a BLAS it never splits or reorders a sum.
  *
  *            forward        hidden delta            gradient
  *   A        x (rows, n_in) delta_above (rows, n)   x transposed (n_in, rows)
@@ -19,47 +23,50 @@
 enum {
     BP_TILE_ROWS = 6,
     BP_TILE_WIDTH = BP_TILE_VECS * BP_LANES,
-    /* A panel of B, in its own place, is so many k deep and one tile wide. The deeper, the less
-     * often C is loaded and stored; with the rows of A that meet it, it fits the second-level
-     * cache, from which both come in time. */
+    /* Most rows k of a packed panel of B, which is one tile wide. The deeper, the less often C is
+     * loaded and stored; with the rows of A that are multiplied by it, it must fit the second-level
+     * cache: 512 k of an AVX-512 tile are 128 KB. */
     BP_DEPTH = 512,
-    /* Rows of A that follow each other in memory, as the gradient's, are far from each other in k.
-     * A narrow tile meets them so often that a copy pays, of so many doubles; for a wide one they
-     * are fetched so many k ahead. */
+    /* In the gradient's A, x transposed, rows follow each other in memory, and each step in k is a
+     * whole row of x away: another cache line. With narrow tiles (all but AVX-512) A is read so
+     * often that it is copied, BP_COPY doubles at a time; with wide ones it is prefetched BP_AHEAD
+     * steps ahead. */
     BP_WIDE = BP_TILE_WIDTH >= 32,
     BP_COPY = BP_WIDE ? 0 : 61440,
     BP_AHEAD = 16,
-    /* Of a cache line, at least one. */
-    BP_VECS_OF_LINE = (8 + BP_LANES - 1) / BP_LANES,
-    /* What B may take of the second-level cache, in doubles, where it is read as it lies. */
+    /* The largest B, in doubles (36 KB), that is read in its own place and not packed. */
     BP_UNPACKED = 4608,
-    /* Fewer rows than these do not pay for packing. */
+    /* The fewest rows of A for which packing B pays: they share the cost of the copy. */
     BP_PACKED_ROWS = 24
 };
 
-/* A matrix read through strides, in doubles; tile is that from one tile's first row to the next's.
- */
+/* A matrix A that is read through strides, in doubles: A[r][k] = at[r*row + k*step]. tile is the
+ * distance from a tile's first row to the next tile's, more than BP_TILE_ROWS*row in a copy. */
 typedef struct {
     const double *at;
     ptrdiff_t row, step, tile;
 } bp_factor;
 
+/* A in its own place. */
 BP_INLINE bp_factor bp_factor_of(const double *at, ptrdiff_t row, ptrdiff_t step) {
     return (bp_factor){at, row, step, BP_TILE_ROWS * row};
 }
 
-/* The scratch of products with sums of up to longest terms, of rows of A up to widest. */
+/* Doubles of scratch that a product needs: a panel and a copy of a part of A. longest: most terms
+ * of a sum. widest: most rows of A that are copied. */
 static ptrdiff_t bp_scratch(ptrdiff_t longest, ptrdiff_t widest) {
     ptrdiff_t depth = bp_least(longest, BP_DEPTH);
     ptrdiff_t rows = (widest + BP_TILE_ROWS - 1) / BP_TILE_ROWS * BP_TILE_ROWS; /* whole tiles */
     return depth * BP_TILE_WIDTH + (rows < BP_COPY / depth ? rows * depth : BP_COPY);
 }
 
-/* One tile: n_rows x n_vecs sums, the last vector in part. n_rows, n_vecs and full are constants
- * where this is called, so that the accumulators stay in registers.
+/* One tile of C: n_rows x n_vecs vectors of sums over k < depth. n_rows, n_vecs and full are
+ * constants where this is called, so that the accumulators stay in registers: each k costs n_vecs
+ * loads of B and n_rows broadcasts of A for n_rows*n_vecs products.
  *
- * first: start at 0.0, else at C. bias (or NULL): added at the end. panel (or NULL): where B is
- * copied to in whole vectors, which takes no time beside the sums. */
+ * full: whether the last vector of a row has all lanes, else `part` says which. first: sums start
+ * at 0.0, else at C. bias (n) or NULL: added at the end. panel or NULL: gets a copy of B's rows in
+ * whole vectors for the tiles below, which is hidden behind the arithmetic. */
 BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_factor A,
                        const double *B, ptrdiff_t B_step, double *C, ptrdiff_t C_row, bp_part part,
                        int first, const double *bias, double *panel) {
@@ -109,8 +116,9 @@ BP_INLINE void bp_tile(int n_rows, int n_vecs, int full, ptrdiff_t depth, bp_fac
 #undef BP_EACH
 }
 
-/* Tiles of one width, from the first row to the last. panel (or NULL): where the first of them
- * copies B to, for those that follow. */
+/* A column of tiles, from the first row to the last: full tiles, then one of the rows that are
+ * left. panel or NULL: the first tile copies B there (rows of n_vecs vectors), and the others read
+ * it. */
 BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, bp_factor A,
                          const double *B, ptrdiff_t B_step, double *C, ptrdiff_t C_row,
                          bp_part part, int first, const double *bias, double *panel) {
@@ -151,7 +159,8 @@ BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, 
 #undef BP_TILE
 }
 
-/* Up to BP_TILE_WIDTH columns; panel as above. */
+/* Up to BP_TILE_WIDTH columns of C; panel as in bp_column. The switch makes constants of the number
+ * of vectors and of whether the last one is full, since a masked load in each k would cost more. */
 static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
                        ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
                        double *panel) {
@@ -166,22 +175,25 @@ static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A
     switch (n_vecs) {
     case 1:
         BP_COLUMN(1) break;
-#if defined(BP_TARGET_AVX512) || defined(BP_TARGET_NEON)
+#if BP_TILE_VECS == 4
     case 2:
         BP_COLUMN(2) break;
     case 3:
         BP_COLUMN(3) break;
     default:
         BP_COLUMN(4) break;
-#else
+#elif BP_TILE_VECS == 2
     default:
         BP_COLUMN(2) break;
+#else
+#error "every width up to BP_TILE_VECS needs a case"
 #endif
     }
 #undef BP_COLUMN
 }
 
-/* to[j][i] = from[i][j] for i below rows and j below n, each with a row of its own length. */
+/* to[j][i] = from[i][j] for i below rows and j below n: square blocks of BP_LANES in registers, the
+ * edges one by one. from_row, to_row: doubles from a row to the next. */
 BP_INLINE void bp_transposed(ptrdiff_t rows, ptrdiff_t n, const double *from, ptrdiff_t from_row,
                              double *to, ptrdiff_t to_row) {
     ptrdiff_t i = 0;
@@ -204,12 +216,15 @@ BP_INLINE void bp_transposed(ptrdiff_t rows, ptrdiff_t n, const double *from, pt
             to[j * to_row + i] = from[i * from_row + j];
 }
 
-/* Whether B (depth, n) is too large to be read as it lies. */
+/* Whether B (depth, n) is too large to be read in its own place. One tile's width needs no packing:
+ * its rows follow each other without a gap. */
 BP_INLINE int bp_is_large(ptrdiff_t depth, ptrdiff_t n) {
     return n > BP_TILE_WIDTH && depth * n > BP_UNPACKED;
 }
 
-/* A copy of rows that follow each other: tile after tile, each k after k. */
+/* A copy of A, whose rows r follow each other in memory (A.row = 1): tile after tile, and in each
+ * the BP_TILE_ROWS numbers of k = 0, those of k = 1, and so on, as bp_tile reads them. The last
+ * tile may have fewer rows, in the same room. */
 BP_INLINE bp_factor bp_copied(ptrdiff_t rows, ptrdiff_t depth, bp_factor A, double *to) {
     for (ptrdiff_t k = 0; k < depth; k++) {
         const double *from = A.at + k * A.step;
@@ -223,7 +238,11 @@ BP_INLINE bp_factor bp_copied(ptrdiff_t rows, ptrdiff_t depth, bp_factor A, doub
     return (bp_factor){to, 1, BP_TILE_ROWS, BP_TILE_ROWS * depth};
 }
 
-/* A product with a large B, panel by panel; transposed: B[k][j] is at B[j*B_step + k]. */
+/* A product with a large B, panel by panel. transposed: B[k][j] is B[j*B_step + k], and each panel
+ * is transposed into scratch before it is used; else B[k*B_step + j], and the first tile packs it.
+ *
+ * k is cut into `pieces` of about the same depth; sums go on in C from one to the next, and the
+ * bias joins the last. Rows are cut only where A is copied, into blocks that fit BP_COPY. */
 static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A,
                               const double *B, ptrdiff_t B_step, int transposed, double *C,
                               ptrdiff_t C_row, int first, const double *bias, double *scratch) {
@@ -252,7 +271,8 @@ static void bp_packed_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_f
     }
 }
 
-/* The product for n columns. */
+/* The product for n columns: packed if B is large and there are rows enough to share the copy, else
+ * with B in its own place, one tile's width of columns at a time. */
 static void bp_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
                        ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
                        double *scratch) {

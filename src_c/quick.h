@@ -1,22 +1,24 @@
-/* The quick phases of elementary.h, on all lanes of a vector (vector.h) at once.
+/* Quick phases of elementary.h, on all lanes of a vector (vector.h) at once.
 
-   An exact product is one of factors with at most 53 significant bits together, so none of this
-   needs FMA. Where bp_muladd may use one, it only saves a rounding.
+   A product is exact if its factors have at most 53 significant bits together, and every exact one
+   here is of that kind, so FMA is not needed. Where bp_muladd may use one, it only saves a
+   rounding.
 
    Every bound that is stated here is proved by tools/prove_bounds.py, operation by operation. The
    remainders follow Tang (1989, 1990, 1992); the high part of a double is split off by adding and
    subtracting a large number, or by masking (Dekker 1971).
 
-   Lanes that are not decided go on, all together, to a function named *_rest, which is not inlined:
-   where a nearer formula fits the argument it tries that, and what is left takes the slow phase,
-   lane by lane. It is for all that is rare: one random argument in ten thousand, special values,
-   arguments where the result is tiny. */
+   Lanes that the rounding test does not decide go on, all together, to a function named *_rest:
+   where a formula for small results fits the argument it tries that, and lanes that are left take
+   the slow phase one by one. It is not inlined, as it is rare: one random argument in ten thousand,
+   special values, and arguments where the result is tiny. */
 #ifndef BP_QUICK_H
 #define BP_QUICK_H
 
 #include "elementary.h"
 #include "vector.h"
 
+/* result with slow(x) in the lanes that are set in `lanes`. */
 BP_INLINE bp_vec bp_slow_lanes(double (*slow)(double), bp_vec x, bp_vec result, unsigned lanes) {
     double from[BP_LANES], to[BP_LANES];
     bp_store(from, x);
@@ -67,11 +69,13 @@ BP_INLINE bp_exp_parts bp_exp_quick(bp_vec x) {
                           bp_muladd(square, sum, rl)};
 }
 
+/* exp has no formula for small results: the slow phase. */
 BP_COLD bp_vec bp_exp_rest(bp_vec x, bp_vec result, unsigned lanes) {
     return bp_slow_lanes(bp_exp_slow, x, result, lanes);
 }
 
-/* e^x, correctly rounded. e = 2^-69*s, 1.4 times the bound; it goes in where it delays nothing. */
+/* e^x, correctly rounded. The radius is e*s with e = 2^-69, 1.4 times the bound. It is added to tl,
+   not to the result, since tl is known early: there the addition delays nothing. */
 BP_INLINE bp_vec bp_exp(bp_vec x) {
     const bp_vec e = bp_set(0x1p-69);
     bp_exp_parts p = bp_exp_quick(x);
@@ -129,7 +133,7 @@ BP_INLINE bp_vec bp_expm1(bp_vec x) {
                          bp_select(negative, bp_set(0x1p-69), p.s * 0x1p-69));
 }
 
-/* The same for x <= 0 or NaN. */
+/* e^x - 1, correctly rounded, for x <= 0 or NaN: s <= 1, so Dekker's sum has one case. */
 BP_INLINE bp_vec bp_expm1_of_negative(bp_vec x) {
     bp_exp_parts p = bp_exp_quick(x);
     bp_vec hi = p.s - 1.0;
@@ -178,8 +182,8 @@ BP_INLINE bp_log_parts bp_log_quick(bp_vec s, bp_vec tail) {
     return parts;
 }
 
-/* Whether the ends of the error interval agree; below is the result if so. e = 2^-69, 1.9 times the
-   bound. */
+/* The rounding test of log: whether both ends of the error interval round to the same double, which
+ * is below. The radius is 2^-69, 1.9 times the bound. */
 BP_INLINE bp_mask bp_log_decided(bp_log_parts p, bp_vec *below) {
     bp_vec above = p.hi + ((p.lo + 0x1p-69) - p.half);
     *below = p.hi + ((p.lo - 0x1p-69) - p.half);
@@ -206,6 +210,7 @@ BP_INLINE bp_mask bp_log1p_near(bp_vec x, bp_vec *below) {
     return bp_equal(*below, above);
 }
 
+/* log(x) near 1.0 as log1p(x - 1.0), which is exact there (Sterbenz), else the slow phase. */
 BP_COLD bp_vec bp_log_rest(bp_vec x, bp_vec result, unsigned lanes) {
     bp_vec below, d = x - 1.0; /* exact where it is used */
     bp_mask decided = bp_and(bp_log1p_near(d, &below), bp_less(bp_abs(d), bp_set(0x1p-6)));
@@ -222,6 +227,7 @@ BP_INLINE bp_vec bp_log(bp_vec x) {
     return rest == 0 ? below : bp_log_rest(x, below, rest);
 }
 
+/* log1p for small x; |x| < 2^-53 is x itself; else the slow phase. */
 BP_COLD bp_vec bp_log1p_rest(bp_vec x, bp_vec result, unsigned lanes) {
     bp_vec below;
     bp_mask decided = bp_and(bp_log1p_near(x, &below), bp_less(bp_abs(x), bp_set(0x1p-6)));

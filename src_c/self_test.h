@@ -3,8 +3,8 @@
 
 #include "kernel.h"
 
-/* What a kernel, or one of the narrower ones that it falls back on, gets wrong of a few sums, steps
- * and function values with known answers; NULL if nothing. */
+/* A message that says what this kernel, or one of the narrower ones that it falls back on, gets
+ * wrong of a few sums, steps and function values with known answers; NULL if nothing. */
 const char *bp_self_test(const bp_kernel *kernel);
 
 #endif

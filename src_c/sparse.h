@@ -1,10 +1,13 @@
-/* Ordered products of which one factor has many zeros, as those behind a relu and many inputs have.
+/* Ordered products C = A B (ordered.h) where A has many zeros, as outputs of relu and many inputs
+ * do.
  *
- * 0.0*b is 0.0 or -0.0 where b is finite, and a sum that began at 0.0, each time rounded to
- * nearest, is never -0.0, so that adding such a product changes no bit of it: it may be left out. A
- * row of A is gone through by what a bit for each element says, k increasing as ever; lanes run
- * over j. Each multiplication then has to load its vector of B, so B comes in panels that the
- * first-level cache holds. One with a NaN or an infinity leaves nothing out. */
+ * The product 0.0*b is 0.0 or -0.0 where b is finite. A sum that began at 0.0 and is rounded to
+ * nearest is never -0.0, so adding such a product changes no bit of it: it is left out. A panel of
+ * B with a NaN or an infinity, whose product with 0.0 would be a NaN, leaves nothing out.
+ *
+ * Each row of A has a bit for every element, set where it is not zero, and the set bits are gone
+ * through from the lowest, so k increases as in ordered.h; lanes run over j. Without tiles each
+ * product has to load its vector of B, so B comes in panels that the first-level cache holds. */
 #ifndef BP_SPARSE_H
 #define BP_SPARSE_H
 
@@ -12,28 +15,36 @@
 #include "sums.h"
 #include "vector.h"
 
+/* Vectors in a row of a panel of B, which is 64 rows deep: 24 KB of a first-level cache of 32 KB or
+ * more with 8 lanes, 16 KB with 4, less with fewer. */
+#if BP_LANES == 8
+#define BP_STRIP_VECS 6
+#else
+#define BP_STRIP_VECS 8
+#endif
+
 enum {
-    /* A panel is as deep as a word has bits, and at most so wide. */
-    BP_WORD = 64,
-    BP_STRIP_VECS = BP_LANES == 8 ? 6 : 8,
+    BP_WORD = 64, /* bits of a word, one for each row of a panel */
     BP_STRIP = BP_STRIP_VECS * BP_LANES,
     BP_PANEL = BP_WORD * BP_STRIP,
-    /* What is marked, and where need be transposed, at a time: so many rows and columns. */
+    /* Rows and columns of A that are marked at a time (and transposed, for the gradient), which
+     * bounds the scratch. */
     BP_MARKED = 512,
     BP_BITS = BP_MARKED * (BP_MARKED / BP_WORD)
 };
 
-/* Whether leaving out a share of zeros pays for sums of n columns. Fewer than six vectors wait for
- * each other's additions. */
+/* Whether leaving out zeros pays, for this share of them and sums of n columns. From six vectors
+ * on, a quarter of zeros is enough; with fewer, each addition waits for the one before it, and more
+ * zeros are needed: 0.5 with five vectors, 0.9 with one. */
 BP_INLINE int bp_zeros_pay(double share, ptrdiff_t n) {
     const ptrdiff_t vecs = (n + BP_LANES - 1) / BP_LANES;
     return share >= (vecs < 6 ? 1.0 - (double)vecs / 10.0 : 0.25);
 }
 
-/* The scratch of a layer's products, whose sums have up to longest terms, longest at least the rows
- * of a block; widest: the most inputs or units. A panel and the bits of a part of A; for a gradient
- * also a strip of C and that part of A in a copy. Nothing is left out where no layer's factor is
- * large (bp_is_large). */
+/* Doubles of scratch for all products of a network's layers. longest: most terms of a sum, at least
+ * the rows of a block. widest: most inputs or units of a layer. Here a product needs a panel and
+ * the bits of a part of A; a gradient also a strip of C and a copy of that part of A. Where no
+ * layer has a large factor (bp_is_large), only what ordered.h needs. */
 static ptrdiff_t bp_layer_scratch(ptrdiff_t longest, ptrdiff_t widest) {
     const ptrdiff_t words = (longest + BP_WORD - 1) / BP_WORD, most_words = BP_MARKED / BP_WORD;
     const ptrdiff_t rows = bp_least(widest, BP_MARKED);
@@ -43,7 +54,7 @@ static ptrdiff_t bp_layer_scratch(ptrdiff_t longest, ptrdiff_t widest) {
     return longest > BP_UNPACKED / widest && sparse > dense ? sparse : dense;
 }
 
-/* A bit for each of up to BP_WORD numbers: whether it is something else than 0.0 and -0.0. */
+/* Bit k: whether x[k] is neither 0.0 nor -0.0, for up to BP_WORD numbers. A NaN is not zero. */
 BP_INLINE uint64_t bp_not_zero(ptrdiff_t n, const double *x) {
     uint64_t word = 0;
     ptrdiff_t k = 0;
@@ -54,7 +65,8 @@ BP_INLINE uint64_t bp_not_zero(ptrdiff_t n, const double *x) {
     return word;
 }
 
-/* The share of zeros in a matrix, by whole vectors of a few of its rows. */
+/* An estimate of the share of zeros in x (rows, n), whose rows are `row` doubles apart: from at
+ * most eight of its rows, whole vectors only. It decides the way, not the result. */
 static double bp_share_of_zeros(ptrdiff_t rows, ptrdiff_t n, const double *x, ptrdiff_t row) {
     const ptrdiff_t every = (rows + 7) / 8, full = n / BP_LANES * BP_LANES;
     const bp_vec zero = bp_set(0.0), one = bp_set(1.0);
@@ -70,22 +82,25 @@ static double bp_share_of_zeros(ptrdiff_t rows, ptrdiff_t n, const double *x, pt
     return seen > 0 ? zeros / (double)seen : 0.0;
 }
 
-/* A factor with its bits: the elements of a row that one word marks follow each other; row and
- * panel are the steps to the next row and to the next such part. */
+/* A part of A with its bits. Elements of a row that share a word follow each other in memory; row
+ * and panel are the doubles to the next row and to the next BP_WORD elements of the same row.
+ * bits[w * rows + r] marks word w of row r. */
 typedef struct {
     const double *at;
     ptrdiff_t rows, depth, row, panel;
     uint64_t *bits; /* (words, rows) */
 } bp_marked;
 
+/* Set the bits, word after word, each for all rows. */
 static void bp_mark(bp_marked A) {
     for (ptrdiff_t k = 0; k < A.depth; k += BP_WORD, A.at += A.panel)
         for (ptrdiff_t r = 0; r < A.rows; r++)
             *A.bits++ = bp_not_zero(bp_least(A.depth - k, BP_WORD), A.at + r * A.row);
 }
 
-/* What a panel adds to n_vecs vectors of every row of C, the last of them in part. n_vecs is a
- * constant where this is called. */
+/* The sums of A.rows rows of C go on by one panel of B (up to BP_WORD, n_vecs vectors), of whose
+ * last vector `part` is within C. n_vecs is a constant where this is called, so that sums stay in
+ * registers. first: they start at 0.0. bias or NULL: added at the end. */
 BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, double *C,
                               ptrdiff_t C_row, bp_part part, int first, const double *bias) {
     for (; A.rows > 0; A.rows--, A.at += A.row, A.bits++, C += C_row) {
@@ -96,7 +111,7 @@ BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, doub
         if (first) {
             BP_EACH(v) sum[v] = bp_set(0.0);
         } else {
-            /* Rows of C are far from each other, so that nothing else fetches them. */
+            /* C's rows are far apart, so the processor does not fetch them ahead: four ahead. */
             for (int v = 0; v < n_vecs; v += BP_VECS_OF_LINE)
                 bp_fetch(C + 4 * C_row + v * BP_LANES);
             BP_EACH(v) sum[v] = BP_VEC(C, v);
@@ -117,7 +132,8 @@ BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, doub
     }
 }
 
-/* The same for a panel (A.depth, whole vectors), of which n columns count. */
+/* bp_sparse_rows for a panel (A.depth, whole vectors), of which n columns are C's. With a NaN or an
+ * infinity in it, the ordered product of all elements. */
 static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, double *C,
                             ptrdiff_t C_row, int first, const double *bias) {
     const ptrdiff_t n_vecs = (n + BP_LANES - 1) / BP_LANES, width = n_vecs * BP_LANES;
@@ -138,9 +154,11 @@ static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, doubl
         BP_CASE(4)
         BP_CASE(5)
         BP_CASE(6)
-#ifndef BP_TARGET_AVX512
+#if BP_STRIP_VECS == 8
         BP_CASE(7)
         BP_CASE(8)
+#elif BP_STRIP_VECS != 6
+#error "every width up to BP_STRIP_VECS needs a case"
 #endif
 #undef BP_CASE
     default:
@@ -148,7 +166,7 @@ static void bp_sparse_panel(ptrdiff_t n, bp_marked A, const double *panel, doubl
     }
 }
 
-/* A panel of B: depth rows of width numbers, panel_step from one to the next. */
+/* Copy a panel of B: depth rows of width numbers, B_step and panel_step apart. */
 BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdiff_t B_step,
                        double *panel, ptrdiff_t panel_step) {
     for (; depth > 0; depth--, B += B_step, panel += panel_step) {
@@ -160,8 +178,9 @@ BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdif
     }
 }
 
-/* C (A.rows, n), strip by strip of about the same width, each panel by panel; transposed: B[k][j]
- * is at B[j*B_step + k]. */
+/* C (A.rows, n) by strips of columns of about the same width, at most BP_STRIP_VECS vectors, each
+ * by panels of BP_WORD k. transposed: B[k][j] is B[j*B_step + k]. Padding in the last strip's panel
+ * is 0.0, so that it is finite. */
 static void bp_sparse_product(bp_marked A, ptrdiff_t n, const double *B, ptrdiff_t B_step,
                               int transposed, double *C, ptrdiff_t C_row, int first,
                               const double *bias, double *panel) {
@@ -186,7 +205,8 @@ static void bp_sparse_product(bp_marked A, ptrdiff_t n, const double *B, ptrdiff
     }
 }
 
-/* C = A B + bias with sums that begin at 0.0; B as above. */
+/* C (rows, n) = A (rows, depth) B (depth, n) + bias, sums from 0.0: forward and hidden deltas. B as
+ * in bp_sparse_product. Ordered (ordered.h) unless there are zeros enough to leave out. */
 static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const double *A,
                              const double *B, ptrdiff_t B_step, int transposed, double *C,
                              const double *bias, double *scratch) {
@@ -211,12 +231,14 @@ static void bp_layer_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const
         }
 }
 
-/* C (inputs, n) goes on by x transposed (inputs, rows) times delta (rows, n), or starts if first. A
- * row of x has step doubles.
+/* A gradient: C (inputs, n) goes on by the sums over rows s, increasing, of x[s][i]*delta[s][j], or
+ * starts at 0.0 if first. Rows of x are step doubles apart.
  *
- * Of x and delta, the one with more zeros is transposed into a copy whose parts for one word follow
- * each other, else each row of one would lie in another page. If that is delta, it is C transposed
- * that is made, a strip at a time; for fewer rows than a word has bits that does not pay. */
+ * The one of x and delta with more zeros takes the part of A: it is transposed into a copy, in
+ * which the elements of one word follow each other; in place each would lie in another page.
+ * by_inputs: A is x transposed. by_units: A is delta transposed and C's transpose is computed, a
+ * strip of BP_STRIP inputs at a time, transposed in and out of C; with fewer rows than a word has
+ * bits that does not pay. A product's factors change places, which changes no bit. */
 static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, const double *x,
                                 ptrdiff_t step, const double *delta, double *C, int first,
                                 double *scratch) {

@@ -1,7 +1,8 @@
-/* Sums over the parameter vector (N11), and what is done with whole vectors of parameters.
+/* Sums over the parameter vector (N11), and the other loops of L-BFGS (N13) over n parameters.
  *
- * A sum is eight partial sums, and element k goes into the one numbered k mod 8: these are lanes,
- * of one vector or of several. */
+ * A sum is eight partial sums from 0.0; element k goes into sum k mod 8, k increasing. The eight
+ * are the lanes of BP_SUMS/BP_LANES vectors, on every instruction set the same eight, so its width
+ * changes no bit. A single sum in order would wait for each addition before the next. */
 #ifndef BP_SUMS_H
 #define BP_SUMS_H
 
@@ -10,11 +11,13 @@
 #include "kernel.h"
 #include "vector.h"
 
+/* The partial sums: lane l of part[v] is sum v*BP_LANES + l. */
 enum { BP_SUMS = 8 };
 typedef struct {
     bp_vec part[BP_SUMS / BP_LANES];
 } bp_partial;
 
+/* Eight sums of 0.0. */
 BP_INLINE bp_partial bp_no_sums(void) {
     bp_partial sums;
     for (int v = 0; v < BP_SUMS / BP_LANES; v++)
@@ -22,13 +25,16 @@ BP_INLINE bp_partial bp_no_sums(void) {
     return sums;
 }
 
+/* The total, added as N11 says. */
 BP_INLINE double bp_sum(bp_partial sums) {
     double s[BP_SUMS];
     memcpy(s, sums.part, sizeof s);
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
-/* The index of the first NaN or infinity, or -1. x - x is 0.0 or NaN, and so is a sum of those. */
+/* The index of the first NaN or infinity among n numbers, or -1. x - x is 0.0 for a finite x, else
+ * a NaN, which stays in the sum: a chunk is finite if its sum is equal to itself. Four sums, since
+ * one would wait for each addition; the order is free, as only NaN or 0.0 is asked. */
 static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
     enum { CHUNK = 64 * BP_LANES };
     ptrdiff_t start = 0;
@@ -49,7 +55,9 @@ static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
     return -1;
 }
 
-/* q becomes change(q, x); returns the sum of with*q. */
+/* One pass over q (n): q = change(q, x), and the sum by N11 of with*q, the new q. The two loops of
+ * L-BFGS are passes of this kind: each ends with the dot product that the next one begins with,
+ * which saves reading q again. with may be x or q. */
 typedef struct {
     double a, b;
 } bp_factors;
@@ -61,22 +69,23 @@ BP_INLINE double bp_change_all(bp_change change, ptrdiff_t n, bp_factors by, con
     ptrdiff_t k = 0;
     for (; k + BP_SUMS <= n; k += BP_SUMS)
         for (int v = 0; v < BP_SUMS / BP_LANES; v++) {
-            ptrdiff_t at = k + v * BP_LANES;
-            bp_vec q_k = change(bp_load(q + at), bp_load(x + at), by);
-            bp_store(q + at, q_k);
-            sums.part[v] = sums.part[v] + bp_load(with + at) * q_k;
+            const ptrdiff_t e = k + v * BP_LANES;
+            bp_vec q_k = change(bp_load(q + e), bp_load(x + e), by);
+            bp_store(q + e, q_k);
+            sums.part[v] = sums.part[v] + bp_load(with + e) * q_k;
         }
     for (int v = 0; k < n; v++, k += BP_LANES) {
         bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec q_k = change(bp_load_part(q + k, part), bp_load_part(x + k, part), by);
         bp_store_part(q + k, part, q_k);
-        /* Where no element is, an infinite factor may have made a NaN. */
+        /* Lanes beyond n are kept out: 0.0 times an infinite factor would be a NaN. */
         sums.part[v] =
             sums.part[v] + bp_keep(part, bp_load_part(with + k, part) * q_k, bp_set(0.0));
     }
     return bp_sum(sums);
 }
 
+/* The changes: a*x, x/a, q + a*x, b*(q + a*x). */
 BP_INLINE bp_vec bp_product_of(bp_vec q, bp_vec x, bp_factors by) {
     (void)q;
     return by.a * x;
@@ -93,13 +102,14 @@ BP_INLINE bp_vec bp_scaled_axpy_of(bp_vec q, bp_vec x, bp_factors by) {
     return by.b * (q + by.a * x);
 }
 
+/* The sum of x*y by N11. */
 static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
     bp_partial sums = bp_no_sums();
     ptrdiff_t k = 0;
     for (; k + BP_SUMS <= n; k += BP_SUMS)
         for (int v = 0; v < BP_SUMS / BP_LANES; v++) {
-            ptrdiff_t at = k + v * BP_LANES;
-            sums.part[v] = sums.part[v] + bp_load(x + at) * bp_load(y + at);
+            const ptrdiff_t e = k + v * BP_LANES;
+            sums.part[v] = sums.part[v] + bp_load(x + e) * bp_load(y + e);
         }
     for (int v = 0; k < n; v++, k += BP_LANES) {
         bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
@@ -109,7 +119,8 @@ static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
     return bp_sum(sums);
 }
 
-/* The largest |x[k]|. */
+/* The largest |x[k]| of n numbers, 0.0 if n is 0; a NaN is passed over, since it is not larger. The
+ * order is free: the largest of several is the same number in any. */
 static double bp_max_abs(ptrdiff_t n, const double *x) {
     double lanes[BP_LANES], found = 0.0;
     bp_vec most = bp_set(0.0);
@@ -124,7 +135,7 @@ static double bp_max_abs(ptrdiff_t n, const double *x) {
     return found;
 }
 
-/* out = w + t*d. */
+/* out = w + t*d for n numbers: the trial point of a line search. */
 static void bp_axpy(ptrdiff_t n, const double *w, double t, const double *d, double *out) {
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
         bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
@@ -132,13 +143,17 @@ static void bp_axpy(ptrdiff_t n, const double *w, double t, const double *d, dou
     }
 }
 
-/* d = x/by; returns the sum of d*d. */
+/* d = x/by for n numbers; returns the sum of d*d by N11. */
 static double bp_divide(ptrdiff_t n, const double *x, double by, double *d) {
     return bp_change_all(bp_quotient_of, n, (bp_factors){by, 0.0}, x, d, d);
 }
 
-/* d = -H g, and the slope, which is the sum of g*d: each pass ends with the sum that the next one
- * needs. */
+/* L-BFGS's direction d = -H g, H the approximate inverse Hessian of the pairs (s, y): the two loops
+ * of N13, Nocedal and Wright 2006, algorithm 7.4. Returns the slope, the sum of g*d.
+ *
+ * First loop, from the newest pair to the oldest: alpha = s*d/sy, d = d - alpha*y; after the oldest
+ * d is also multiplied by gamma. Second loop, back: d = d + (alpha - y*d/sy)*s. `at` is the pair's
+ * place in the ring of `memory` pairs; held of them are in use. */
 static double bp_two_loops(const bp_pairs *pairs, const double *g, double *d, double *alphas) {
     const ptrdiff_t n = pairs->n, held = pairs->held;
     const double *S = pairs->S, *Y = pairs->Y;

@@ -1,4 +1,5 @@
-#define _GNU_SOURCE /* the affinity of threads */
+/* Threads by OpenMP, and by none where a build has no OpenMP. */
+#define _GNU_SOURCE /* sched_getcpu, sched_setaffinity */
 #include "threads.h"
 
 #ifdef BP_HAS_OPENMP
@@ -15,8 +16,8 @@ static pid_t pid_at_import;
 static int child_at_import;
 static size_t stack_of_workers;
 
-/* Bytes of each worker's stack by OMP_STACKSIZE, which is in kilobytes unless it has a unit; 0: not
- * set. */
+/* Bytes of each worker's stack by OMP_STACKSIZE, a number of kilobytes unless a unit (B, K, M, G)
+ * follows; 0: not set. */
 static size_t asked_for_stack(void) {
     const char *text = getenv("OMP_STACKSIZE");
     char *unit;
@@ -44,10 +45,12 @@ void bp_begin_threads(int made_by_fork) {
     stack_of_workers = asked_for_stack();
 }
 
+/* Whether fork() has made this process: another process id than at import, or a fork before it. */
 static int is_a_child(void) { return child_at_import || getpid() != pid_at_import; }
 
 int bp_max_threads(void) { return is_a_child() ? 1 : omp_get_max_threads(); }
 
+/* A pause in a loop that waits: the core's other thread gets its resources meanwhile. */
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -56,6 +59,8 @@ static void relax(void) {
 #endif
 }
 
+/* A barrier by counting (Mellor-Crummey and Scott 1991): the last thread to arrive begins the next
+ * round, and the others wait for that, SPINS turns awake, then yielding the core in each. */
 void bp_barrier_wait(bp_barrier *meeting, int n_threads) {
     enum { SPINS = 200 };
     int round = atomic_load_explicit(&meeting->round, memory_order_relaxed);
@@ -72,9 +77,10 @@ void bp_barrier_wait(bp_barrier *meeting, int n_threads) {
             sched_yield();
 }
 
-/* Leave a core to another thread. Linux may wake a worker on the very core that calls it, where it
- * waits until OpenMP's barrier, which spins, has used up the caller's share of time: milliseconds.
- * So the caller yields, and the worker goes elsewhere. */
+/* Move the calling worker off a core, if it may run on another. Linux may wake a worker on the very
+ * core of the thread that woke it, where it waits until OpenMP's barrier, which spins, has used up
+ * that thread's share of time: milliseconds. Hence the first thread yields, and the worker moves.
+ */
 static void leave(int core) {
     cpu_set_t all, others;
     if (sched_getcpu() != core || sched_getaffinity(0, sizeof all, &all) != 0)
@@ -85,14 +91,15 @@ static void leave(int core) {
         sched_setaffinity(0, sizeof all, &all);
 }
 
+/* A thread that waits at a gate, a locked mutex, and ends. */
 static void *pass(void *gate) {
     pthread_mutex_lock(gate);
     pthread_mutex_unlock(gate);
     return NULL;
 }
 
-/* Whether n more threads can be made, beside each other: it is tried. Their stacks stay with the C
- * library, for those who come next. */
+/* Whether n more threads can exist at the same time: they are made, held at a gate, and ended. The
+ * C library keeps their stacks for the next threads, OpenMP's. */
 static int can_make(int n) {
     enum { MOST = 1024 };
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -113,8 +120,9 @@ static int can_make(int n) {
     return made == n;
 }
 
-/* libgomp ends the process if it cannot make a thread. It keeps those of its last team, for each
- * thread that calls it others. */
+/* Whether a team of this many threads can be had. libgomp ends the process if it cannot make a
+ * thread, so it is tried first; it keeps the threads of its last team, other ones for each thread
+ * that calls it, so only more of them than the last time are in doubt. */
 static int can_have(int wanted) {
     static _Thread_local int had = 1;
     if (wanted > had && !can_make(wanted - had))
@@ -123,6 +131,7 @@ static int can_have(int wanted) {
     return 1;
 }
 
+/* The team's own barrier at the end (`end`) lets OpenMP's, which spins, find all threads there. */
 void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument) {
     const int wanted = *n_threads, core = sched_getcpu();
     bp_barrier end = {0};
@@ -153,6 +162,8 @@ ptrdiff_t bp_take(bp_counter *counter) { return atomic_fetch_add(&counter->next,
 double bp_seconds(void) { return omp_get_wtime(); }
 
 #else
+
+/* Without OpenMP: one thread. */
 
 void bp_begin_threads(int made_by_fork) { (void)made_by_fork; }
 

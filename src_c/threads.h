@@ -1,7 +1,7 @@
-/* Threads: OpenMP's, where there is OpenMP; elsewhere one.
+/* Threads: OpenMP's where the build has it, else one, the caller's.
  *
- * In a child made by fork() there is one too: the threads of its parent's pool do not exist there,
- * and libgomp would wait for them for ever. And so it is where there is no memory for threads. */
+ * A child made by fork() has one too: the threads of its parent's pool do not exist there, and
+ * libgomp would wait for them for ever. One is also taken where there is no memory for more. */
 #ifndef BP_THREADS_H
 #define BP_THREADS_H
 
@@ -11,21 +11,20 @@
 #define BP_HAS_OPENMP
 #endif
 
-/* How many threads OpenMP would use now, by OMP_NUM_THREADS or whoever set it since. */
+/* The number of threads that OpenMP would use now: OMP_NUM_THREADS, or what was set since. */
 int bp_max_threads(void);
 
-/* Once, before any of the others: remembers the process, and whether fork() has made it. */
+/* Called once, before any of the others: remembers the process, and whether fork() has made it. */
 void bp_begin_threads(int made_by_fork);
 
-/* task(argument, thread) in *n_threads threads, thread counting from 0 in the calling one. Returns
- * when all are done. Where OpenMP gives fewer, as within a parallel region of the caller's, in a
- * child made by fork(), and without memory for threads, *n_threads becomes 1 before the task runs.
- */
+/* Runs task(argument, thread) in *n_threads threads, thread = 0 in the calling one, and returns
+ * when all are done. *n_threads becomes 1, before the task runs, where OpenMP gives fewer (within a
+ * parallel region of the caller's), in a child made by fork(), and without memory for threads. */
 void bp_run(int *n_threads, void (*task)(void *argument, int thread), void *argument);
 
-/* Where the n_threads threads of a task wait for each other; all 0 at first. OpenMP's own barrier
- * spins for milliseconds before it lets others run, which is what it then waits for if they need
- * this core. */
+/* A barrier for the n_threads threads of a task, and a counter that they share; all 0 at first.
+ * OpenMP's own barrier spins for milliseconds before it lets others run: if a thread that it waits
+ * for needs this core, those are lost. */
 #ifdef BP_HAS_OPENMP
 typedef struct {
     _Atomic int arrived, round;
@@ -42,12 +41,13 @@ typedef struct {
 } bp_counter;
 #endif
 
+/* Returns when all n_threads threads have called it. */
 void bp_barrier_wait(bp_barrier *meeting, int n_threads);
 
-/* What threads share, piece by piece, as each gets to it: 0, 1, ..., if it was 0 at first. */
+/* The next number, 0, 1, ..., each to one thread only: pieces of work, for whoever is free. */
 ptrdiff_t bp_take(bp_counter *counter);
 
-/* A clock for whoever wants to know whether threads pay. */
+/* Seconds of a clock, to find whether threads pay; 0.0 without OpenMP. */
 double bp_seconds(void);
 
 #endif

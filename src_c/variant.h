@@ -1,17 +1,22 @@
-/* The body of a variant: everything that is compiled once for each instruction set, and its table.
+/* A variant: everything that is compiled once for each instruction set, and its table of functions.
  *
- * The including file defines the target (vector.h), BP_KERNEL, the table's symbol, BP_NAME and
- * BP_NARROWER. */
+ * The including file, variant_*.c, defines the target (vector.h), BP_KERNEL, the table's symbol,
+ * BP_NAME, its name for users, and BP_NARROWER, the address of the table for layers narrower than a
+ * vector. */
 #include "activations.h"
+#include "elementary.h"
 #include "kernel.h"
 #include "least_squares.h"
 #include "losses.h"
+#include "one_row.h"
 #include "ordered.h"
 #include "sparse.h"
 #include "sums.h"
 #include "updates.h"
 
-/* z = x w + b for a layer of one unit: lanes run over rows, of which there is at least a vector. */
+/* z = x W + b for a layer of one unit: lanes run over rows s, of which there is at least a vector,
+ * as lanes over one unit would leave all but one idle. It is the product of W^T (1, n_in) and x^T
+ * (n_in, rows), the terms in the same order; then b is added. */
 static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, rows = stop - start;
     double *z = layer->z + start;
@@ -23,7 +28,8 @@ static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff
     }
 }
 
-/* out = x*mask, or x itself without times; 0.0 where the mask is, whatever x is. */
+/* Dropout (N18) for n numbers: out = 0.0 where the mask is 0.0, even if x is infinite or a NaN,
+ * else x*mask, or x itself if not `times`. */
 BP_INLINE void bp_drop(ptrdiff_t n, const double *mask, const double *x, int times, double *out) {
     const bp_vec zero = bp_set(0.0);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
@@ -33,6 +39,8 @@ BP_INLINE void bp_drop(ptrdiff_t n, const double *mask, const double *x, int tim
     }
 }
 
+/* Rows [start, stop) of a layer: z = x W + b (rows, n), a = value(z), masked = a with units
+ * dropped. */
 static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop,
                        double *softmax_stats) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n, rows = stop - start;
@@ -48,6 +56,10 @@ static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop,
                 layer->masked + start * n);
 }
 
+/* Rows [start, stop) of a layer's deltas: delta = (delta_above W_above^T)*derivative, (rows,
+ * n_above) times (n_above, n). A large W_above is transposed panel by panel while it is packed; of
+ * a small one Wt is kept (bp_transpose_weights). A dropped unit's delta is 0.0, the others' sums
+ * are multiplied by the mask before the derivative. */
 static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdiff_t start,
                              ptrdiff_t stop) {
     const ptrdiff_t n = layer->n, n_above = above->n, rows = stop - start;
@@ -67,6 +79,8 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
         bp_drop(rows * n, layer->mask + start * n, delta, 0, delta);
 }
 
+/* dW (n_in + 1, n) goes on by x^T delta for rows i in [start, stop) of it, or starts if first; row
+ * n_in is the bias, a weight of an input 1.0. rows: samples of the block. */
 static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
                         ptrdiff_t stop) {
     static const double one = 1.0;
@@ -83,6 +97,7 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
                    first, NULL, layer->scratch);
 }
 
+/* Wt = W transposed for rows i of W in [start, stop), unless W is large: see bp_hidden_deltas. */
 static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
     stop = bp_least(stop, n_in);
@@ -90,25 +105,27 @@ static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff
         bp_transposed(stop - start, n, layer->W + start * n, n, layer->Wt + start, n_in);
 }
 
-/* A row of a matrix into its place, while the next one is fetched. */
+/* Copy a row of n numbers, and fetch the next one of a shuffled order, which no processor foresees.
+ */
 static void bp_gather(ptrdiff_t n, const double *row, const double *next, double *to) {
-    for (ptrdiff_t k = 0; k < n; k += 8)
+    for (ptrdiff_t k = 0; k < n; k += BP_LINE)
         bp_fetch_to_second(next + k);
     memcpy(to, row, (size_t)n * sizeof *to);
 }
 
-#define BP_ELEMENTARY(name)                                                                        \
+/* The elementary functions of n numbers, and their table. */
+#define BP_FUNCTION(name)                                                                          \
     static void bp_##name##_of_all(ptrdiff_t n, const double *x, double *out) {                    \
         bp_map(bp_##name, n, x, out);                                                              \
     }
-BP_ELEMENTARY(exp)
-BP_ELEMENTARY(expm1)
-BP_ELEMENTARY(log)
-BP_ELEMENTARY(log1p)
-#undef BP_ELEMENTARY
+BP_ELEMENTARY(BP_FUNCTION)
+#undef BP_FUNCTION
 
 static void (*const bp_elementary[])(ptrdiff_t, const double *, double *) = {
-    bp_exp_of_all, bp_expm1_of_all, bp_log_of_all, bp_log1p_of_all};
+#define BP_ENTRY(name) bp_##name##_of_all,
+    BP_ELEMENTARY(BP_ENTRY)
+#undef BP_ENTRY
+};
 
 const bp_kernel BP_KERNEL = {
     .name = BP_NAME,

@@ -1,4 +1,4 @@
-/* AVX2 with FMA. */
+/* AVX2 with FMA, which is for the elementary functions alone. */
 #include "variants.h"
 
 #ifdef BP_HAS_X86

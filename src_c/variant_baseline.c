@@ -1,4 +1,4 @@
-/* What every processor of the platform has: SSE2 on x86-64, else one number at a time. */
+/* Baseline: SSE2, which every x86-64 processor has, else one number at a time. */
 #include "variants.h"
 
 #ifdef BP_HAS_X86

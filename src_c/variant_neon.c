@@ -1,4 +1,4 @@
-/* Every aarch64 processor. */
+/* NEON, which every aarch64 processor has. */
 #include "variants.h"
 
 #ifdef BP_HAS_NEON

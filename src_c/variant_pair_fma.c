@@ -1,4 +1,5 @@
-/* Two lanes, for narrow layers. */
+/* Two lanes of AVX2's registers with FMA: the narrower kernel of avx2, for layers of up to two
+ * units. */
 #include "variants.h"
 
 #ifdef BP_HAS_X86

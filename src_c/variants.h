@@ -1,5 +1,5 @@
-/* Which variants this build has, and their tables. BP_PLAIN_C asks for plain C where it is not
- * needed, to test it. */
+/* Variants that this build has: BP_HAS_X86 all x86-64 ones, BP_HAS_NEON that of aarch64, and always
+ * the baseline. BP_PLAIN_C asks for plain C alone on any processor, to test it. */
 #ifndef BP_VARIANTS_H
 #define BP_VARIANTS_H
 

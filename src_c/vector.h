@@ -1,14 +1,30 @@
 /* Vectors of doubles, one name for each operation on every instruction set.
  *
  * A source that includes this first defines one of BP_TARGET_SCALAR, _PAIR, _PAIR_FMA, _AVX2,
- * _AVX512 and _NEON. bp_vec then holds BP_LANES doubles, and + - * / on it are those of the lanes;
- * with one lane bp_vec is a double, and all that is written on bp_vec is plain C. bp_ivec are their
- * bits as integers. bp_mask holds a truth value for each lane, and bp_part says how many lanes of a
- * vector, from the first on, lie within an array.
+ * _AVX512 and _NEON. Each target says the same list of things, in the same order:
  *
- * bp_muladd(a, b, c) is a*b + c and bp_nmuladd(a, b, c) is c - a*b, rounded once where that costs
- * one instruction, else twice. They are for the elementary functions, whose result does not depend
- * on it; everything else says * and +. */
+ *   BP_LANES       doubles in a vector
+ *   BP_TILE_VECS   vectors in a row of a tile of ordered.h: its BP_TILE_ROWS*BP_TILE_VECS
+ *                  accumulators must fit the registers, of which AVX-512 and NEON have 32, the
+ *                  others 16. Code asks for these two numbers, never for a target's name.
+ *   bp_vec         BP_LANES doubles; + - * / are those of the lanes. With one lane it is a double,
+ *                  and all that is written on bp_vec is plain C.
+ *   bp_ivec        the lanes' bits as 64-bit integers
+ *   bp_mask        a truth value for each lane
+ *   bp_part        which lanes, the first so many, lie within an array: of its last vector
+ *   bp_set(x), bp_spread(p)        x, or *p, on every lane
+ *   bp_load(p), bp_store(p, v)     a vector at any multiple of 8 bytes
+ *   bp_part_of(n)                  the first n lanes, 1 <= n <= BP_LANES
+ *   bp_load_part, bp_store_part    those lanes alone; no other address is touched
+ *   bp_keep(part, v, other)        v in these lanes, other in the rest
+ *   bp_muladd(a, b, c), bp_nmuladd(a, b, c)   a*b + c and c - a*b, rounded once where that costs
+ *                  one instruction, else twice: for the elementary functions alone, whose result
+ *                  does not depend on it. Everything else says * and +, which round twice.
+ *   bp_less(a, b) and so on        false where an operand is a NaN
+ *   bp_select(m, a, b)             a where m, else b
+ *   bp_lanes_of(m)                 bit k of an integer: lane k of m
+ *   bp_lookup(table, index, &first, &second)  table[index] and table[index + 1] in each lane
+ *   bp_transpose(rows)             rows[k][l] and rows[l][k] change places */
 #ifndef BP_VECTOR_H
 #define BP_VECTOR_H
 
@@ -25,23 +41,25 @@
 #define BP_COLD static
 #endif
 
+/* The smaller of two sizes. */
 BP_INLINE ptrdiff_t bp_least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
-/* ---- BP_LANES, the types, and what differs ---- */
 
 #if defined(BP_TARGET_AVX512)
 
+/* AVX-512: 32 registers of 8 doubles, masks in registers of their own. */
+
 #include <immintrin.h>
 
-enum { BP_LANES = 8, BP_TILE_VECS = 4 };
+#define BP_LANES 8
+#define BP_TILE_VECS 4
 typedef double bp_vec __attribute__((vector_size(64)));
 typedef uint64_t bp_ivec __attribute__((vector_size(64)));
 typedef __mmask8 bp_mask;
 typedef __mmask8 bp_part;
 
 BP_INLINE bp_vec bp_set(double x) { return _mm512_set1_pd(x); }
-/* By way of integers: a Zen 4 does that where it loads, and vbroadcastsd of 512 bits where it adds
- * and multiplies, of which the products have none to spare. */
+/* A broadcast of integers, not of doubles: Zen 4 runs vpbroadcastq from memory on its load units,
+ * but the 512-bit vbroadcastsd on the units that add and multiply, which the products keep busy. */
 BP_INLINE bp_vec bp_spread(const double *p) {
     long long bits;
     memcpy(&bits, p, sizeof bits);
@@ -71,21 +89,23 @@ BP_INLINE unsigned bp_lanes_of(bp_mask m) { return m; }
 BP_INLINE bp_ivec bp_bits(bp_vec v) { return (bp_ivec)v; }
 BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
 
-/* Two neighbouring doubles of a table for each lane: table[index] and table[index + 1]. */
+/* One load of two doubles for each lane, then unpacked. A gather instruction would need two passes,
+ * one for each double. */
 BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
     uint64_t at[BP_LANES];
     memcpy(at, &index, sizeof at);
-#define BP_ONLINE(k) _mm_loadu_pd(table + at[k])
-#define BP_TWO(k, l) _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ONLINE(k)), BP_ONLINE(l), 1)
+#define BP_LOAD_PAIR(k) _mm_loadu_pd(table + at[k])
+#define BP_TWO(k, l)                                                                               \
+    _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_LOAD_PAIR(k)), BP_LOAD_PAIR(l), 1)
     __m512d even = _mm512_insertf64x4(_mm512_castpd256_pd512(BP_TWO(0, 2)), BP_TWO(4, 6), 1);
     __m512d odd = _mm512_insertf64x4(_mm512_castpd256_pd512(BP_TWO(1, 3)), BP_TWO(5, 7), 1);
 #undef BP_TWO
-#undef BP_ONLINE
+#undef BP_LOAD_PAIR
     *first = _mm512_unpacklo_pd(even, odd);
     *second = _mm512_unpackhi_pd(even, odd);
 }
 
-/* rows[k][l] and rows[l][k] change places. */
+/* Three rounds: pairs of neighbouring lanes, then blocks of two, then of four. */
 BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
     __m512d two[8], four[8];
     for (int k = 0; k < 8; k += 2) {
@@ -105,9 +125,13 @@ BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
 
 #elif defined(BP_TARGET_AVX2)
 
+/* AVX2 with FMA: 16 registers of 4 doubles; a mask is a vector whose lanes are all ones or zeros.
+ */
+
 #include <immintrin.h>
 
-enum { BP_LANES = 4, BP_TILE_VECS = 2 };
+#define BP_LANES 4
+#define BP_TILE_VECS 2
 typedef double bp_vec __attribute__((vector_size(32)));
 typedef uint64_t bp_ivec __attribute__((vector_size(32)));
 typedef __m256d bp_mask;
@@ -121,7 +145,8 @@ BP_INLINE bp_part bp_part_of(ptrdiff_t n) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
 }
 BP_INLINE bp_vec bp_load_part(const double *p, bp_part part) { return _mm256_maskload_pd(p, part); }
-/* Not a masked store, which is slow where it is not wide. */
+/* Plain stores of one or two doubles, since a masked store (vmaskmovpd) is dozens of operations on
+ * AMD's processors (Fog's instruction tables). */
 BP_INLINE void bp_store_part(double *p, bp_part part, bp_vec v) {
     int lanes = _mm256_movemask_pd(_mm256_castsi256_pd(part));
     __m128d low = _mm256_castpd256_pd128(v);
@@ -153,10 +178,11 @@ BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
 BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
     uint64_t at[BP_LANES];
     memcpy(at, &index, sizeof at);
-#define BP_ONLINE(k) _mm_loadu_pd(table + at[k])
-    __m256d even = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ONLINE(0)), BP_ONLINE(2), 1);
-    __m256d odd = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_ONLINE(1)), BP_ONLINE(3), 1);
-#undef BP_ONLINE
+#define BP_LOAD_PAIR(k) _mm_loadu_pd(table + at[k])
+    __m256d even =
+        _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_LOAD_PAIR(0)), BP_LOAD_PAIR(2), 1);
+    __m256d odd = _mm256_insertf128_pd(_mm256_castpd128_pd256(BP_LOAD_PAIR(1)), BP_LOAD_PAIR(3), 1);
+#undef BP_LOAD_PAIR
     *first = _mm256_unpacklo_pd(even, odd);
     *second = _mm256_unpackhi_pd(even, odd);
 }
@@ -175,13 +201,17 @@ BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
 
 #elif defined(BP_TARGET_PAIR) || defined(BP_TARGET_PAIR_FMA)
 
+/* SSE2, or the lower halves of AVX2's registers with its FMA: 16 registers of 2 doubles. A blend is
+ * and, and-not, or: SSE2 has no instruction for it. */
+
 #include <immintrin.h>
 
-enum { BP_LANES = 2, BP_TILE_VECS = 2 };
+#define BP_LANES 2
+#define BP_TILE_VECS 2
 typedef double bp_vec __attribute__((vector_size(16)));
 typedef uint64_t bp_ivec __attribute__((vector_size(16)));
 typedef __m128d bp_mask;
-typedef int bp_part; /* whether there is a second lane */
+typedef int bp_part; /* whether the second lane is within the array */
 
 BP_INLINE bp_vec bp_set(double x) { return _mm_set1_pd(x); }
 BP_INLINE bp_vec bp_spread(const double *p) { return _mm_set1_pd(*p); }
@@ -233,13 +263,16 @@ BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
 
 #elif defined(BP_TARGET_NEON)
 
+/* NEON of aarch64: 32 registers of 2 doubles, with FMA. */
+
 #include <arm_neon.h>
 
-enum { BP_LANES = 2, BP_TILE_VECS = 4 };
+#define BP_LANES 2
+#define BP_TILE_VECS 4
 typedef float64x2_t bp_vec;
 typedef uint64x2_t bp_ivec;
 typedef uint64x2_t bp_mask;
-typedef int bp_part;
+typedef int bp_part; /* whether the second lane is within the array */
 
 BP_INLINE bp_vec bp_set(double x) { return vdupq_n_f64(x); }
 BP_INLINE bp_vec bp_spread(const double *p) { return vdupq_n_f64(*p); }
@@ -287,11 +320,14 @@ BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
 
 #elif defined(BP_TARGET_SCALAR)
 
-enum { BP_LANES = 1, BP_TILE_VECS = 2 };
+/* Plain C: one double, for processors without vectors of doubles, and for elementary.c. */
+
+#define BP_LANES 1
+#define BP_TILE_VECS 2
 typedef double bp_vec;
 typedef uint64_t bp_ivec;
 typedef int bp_mask;
-typedef int bp_part;
+typedef int bp_part; /* always the one lane */
 
 BP_INLINE bp_vec bp_set(double x) { return x; }
 BP_INLINE bp_vec bp_spread(const double *p) { return *p; }
@@ -332,7 +368,7 @@ BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) { (void)rows; }
 #error "define the target before vector.h is included"
 #endif
 
-/* One of the lanes on all of them. */
+/* Lane number `lane` of v on all lanes. */
 BP_INLINE bp_vec bp_lane(bp_vec v, int lane) {
 #ifdef BP_TARGET_SCALAR
     return (void)lane, v;
@@ -341,9 +377,11 @@ BP_INLINE bp_vec bp_lane(bp_vec v, int lane) {
 #endif
 }
 
-/* ---- what all of them share ---- */
+/* Doubles in a cache line of 64 bytes, and vectors that touch one: at least one. */
+enum { BP_LINE = 8, BP_VECS_OF_LINE = (BP_LINE + BP_LANES - 1) / BP_LANES };
 
-/* It will be read soon. */
+/* Start to fetch the cache line of p, which is read soon. It may lie beyond an array: a prefetch
+ * never faults. */
 BP_INLINE void bp_fetch(const double *p) {
 #ifdef __GNUC__
     __builtin_prefetch(p);
@@ -352,7 +390,8 @@ BP_INLINE void bp_fetch(const double *p) {
 #endif
 }
 
-/* The same as far as the second-level cache, which has more under way at a time than the first. */
+/* The same, but only into the second-level cache, which can have more lines under way at a time
+ * than the first-level cache. */
 BP_INLINE void bp_fetch_to_second(const double *p) {
 #ifdef __GNUC__
     __builtin_prefetch(p, 0, 2);
@@ -361,6 +400,7 @@ BP_INLINE void bp_fetch_to_second(const double *p) {
 #endif
 }
 
+/* |v|: the sign bit, the highest, cleared. */
 BP_INLINE bp_vec bp_abs(bp_vec v) {
     return bp_from_bits(bp_bits(v) & UINT64_C(0x7fffffffffffffff));
 }
@@ -371,12 +411,13 @@ BP_INLINE bp_vec bp_copysign(bp_vec v, bp_vec s) {
                         (bp_bits(s) & UINT64_C(0x8000000000000000)));
 }
 
-/* The last vector of an array, in part; a lane outside reads as 2.0, for which nothing is slow. */
+/* The last vector of an array, in part. Lanes outside read as 2.0, for which every elementary
+ * function and activation takes its quick phase. */
 BP_INLINE bp_vec bp_load_last(const double *p, bp_part part) {
     return bp_keep(part, bp_load_part(p, part), bp_set(2.0));
 }
 
-/* to = factor*x; to may be x. */
+/* to[j] = factor*x[j] for n numbers; to may be x. */
 BP_INLINE void bp_scaled(ptrdiff_t n, double factor, const double *x, double *to) {
     ptrdiff_t j = 0;
     for (; j + BP_LANES <= n; j += BP_LANES)
@@ -385,17 +426,19 @@ BP_INLINE void bp_scaled(ptrdiff_t n, double factor, const double *x, double *to
         to[j] = factor * x[j];
 }
 
+/* A bit for each lane. */
 enum { BP_ALL_LANES = (1 << BP_LANES) - 1 };
 
-/* The lanes that are not in the mask. */
+/* The lanes that are not in the mask, as bits. */
 BP_INLINE unsigned bp_others(bp_mask mask) { return ~bp_lanes_of(mask) & BP_ALL_LANES; }
 
-/* The number of the lowest bit of a word that has one. */
+/* The number, from 0, of the lowest bit that is set in a word other than 0. */
 BP_INLINE int bp_lowest_bit(uint64_t word) {
 #if defined(__GNUC__) && !defined(BP_PLAIN_C)
     return __builtin_ctzll(word);
 #else
-    /* The factor's six bits below a one differ from place to place (a de Bruijn sequence). */
+    /* word & -word is that bit alone. The factor is a de Bruijn sequence: shifted by k its six
+     * highest bits differ for every k (Leiserson, Prokop and Randall 1998). */
     static const unsigned char place[64] = {
         0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
         22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,

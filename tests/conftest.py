@@ -5,13 +5,13 @@ import tempfile
 
 import hypothesis
 import pytest
+from small_work import share_small_work, small_work_shared
 
 import backprop
-from backprop import _kernel, reference
+from backprop import reference
 
 if os.environ.get("THREADS_FOR_SMALL_WORK"):
-    # As many threads as OpenMP would use, though the work would not call for them.
-    _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
+    share_small_work()
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
@@ -45,6 +45,13 @@ def engine(request):
 def engines():
     """(reference, kernel), for tests that compare them."""
     return tuple(ENGINES.values())
+
+
+@pytest.fixture
+def threads_for_small_work():
+    """As many threads work as are asked for, though the work would not call for them."""
+    with small_work_shared():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from test_parity import bits, result_bits, run_bits, some_problem
+from problems import bits, result_bits, run_bits, some_problem
 
 import backprop
-from backprop import _kernel, reference
+from backprop import reference
 
 OF_Z = [name for name, row in reference.ACTIVATIONS.items() if row.of_z]
 BIGGEST = float(np.finfo(float).max)
@@ -110,9 +110,7 @@ def test_hidden_and_output_together(engines, name, loss, optimizer, batch_size):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
-def test_threads(monkeypatch, n_threads):
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
+def test_threads(threads_for_small_work, n_threads):
     problem = some_problem("gelu", "squared_error", None, hidden=["silu", "gaussian"], sizes=(3, 9, 7, 2), n_samples=70)
     X, y = problem.pieces[0][:2]
     alone = reference.train(problem.network, X, y, epochs=1, batch_size=33)

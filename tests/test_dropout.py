@@ -6,32 +6,16 @@ import pickle
 
 import numpy as np
 import pytest
-from test_parity import FULL_BATCH, OUTPUTS, bits, losses_for, optimizers_by_rule, outcome, some_problem
-from test_parity import run_bits as bits_of_run
+from problems import drawn_kinds, drawn_settings, outcome, run_bits, some_problem
 
 import backprop
-from backprop import _kernel, reference
+from backprop import reference
 from backprop.definition.randomness import shuffled
 
 X = np.linspace(-1.0, 1.0, 36).reshape(12, 3)
 Y = np.cos(3.0 * X[:, :2])
 NETWORK = backprop.Network([3, 6, 5, 2], rng=2)
 HALF = backprop.Dropout(0.5)
-
-
-@pytest.fixture
-def many_threads(monkeypatch):
-    """Threads work on the smallest pieces."""
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
-
-
-def run_bits(run):
-    """Every bit of a Training, the stream of dropout included."""
-    if not isinstance(run, backprop.Training):
-        return run
-    stream = run._state.dropout
-    return bits_of_run(run), bits(run.validation_losses), stream and repr(stream.state)
 
 
 def stream_of(seed):
@@ -45,14 +29,10 @@ def drawn(stream, n):
 
 
 @pytest.mark.parametrize("seed", range(90))
-def test_every_bit(engines, many_threads, seed):
+def test_every_bit(engines, threads_for_small_work, seed):
     """Over activations, losses, rules, rates, sizes of batches, weights, and one to four threads."""
     generator = np.random.default_rng(seed)
-    output = OUTPUTS[seed % len(OUTPUTS)]
-    loss = losses_for(output)[generator.integers(len(losses_for(output)))]
-    rules = list(optimizers_by_rule().values())
-    optimizer = rules[generator.integers(len(rules))]
-    n = int(generator.choice([1, 2, 7, 11, 30, 140]))
+    output, loss, optimizer, n = drawn_kinds(generator, seed)
     sizes = tuple(int(size) for size in generator.integers(1, 14, generator.integers(3, 6)))
     problem = some_problem(output, loss, optimizer, sizes=sizes, n_samples=n)
     hidden = [str(generator.choice(list(reference.ACTIVATIONS))) for _ in sizes[2:]]
@@ -60,9 +40,7 @@ def test_every_bit(engines, many_threads, seed):
     (X, y, _, _), (X_more, y_more, _, _) = problem.pieces
     rates = [float(generator.choice([0.0, 0.1, 0.25, 0.5, 0.9, 5e-324, 1.0 - 2.0**-53])) for _ in hidden]
     dropout = backprop.Dropout(rates if seed % 3 else rates[0], rng=seed)
-    settings = {"optimizer": optimizer, "loss": loss, "shuffle": bool(generator.integers(2)), "rng": seed}
-    settings |= {"train_biases": bool(generator.integers(2)), "dropout": dropout}
-    settings["batch_size"] = None if isinstance(optimizer, FULL_BATCH) else int(generator.choice([1, 2, 3, 8, 130]))
+    settings = drawn_settings(generator, seed, loss, optimizer, [1, 2, 3, 8, 130]) | {"dropout": dropout}
     c = generator.uniform(0.0, 2.0, n) if seed % 4 == 0 else None
 
     def everything(engine, **threads):
@@ -79,7 +57,7 @@ def test_every_bit(engines, many_threads, seed):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
 @pytest.mark.parametrize("batch_size", [130, 700, 1300])
-def test_batches_larger_than_a_block(engines, many_threads, batch_size, n_threads):
+def test_batches_larger_than_a_block(engines, threads_for_small_work, batch_size, n_threads):
     """The order of the draws is that of the rows, however they are cut into blocks."""
     problem = some_problem("softmax", "cross_entropy", backprop.Adam(), sizes=(3, 3, 2, 4), n_samples=1300)
     X, y = problem.pieces[0][:2]
@@ -242,7 +220,7 @@ def test_files_whose_stream_is_missing_or_too_much(tmp_path):
             backprop.Training.load(tmp_path / "run.txt")
 
 
-def test_together_with_everything_else(engines, many_threads, tmp_path):
+def test_together_with_everything_else(engines, threads_for_small_work, tmp_path):
     """Weights, penalties, clipping, a schedule, rows that are watched; stopped, and carried on from a checkpoint."""
     c = np.array([1.0, 0.5, 0.0, 2.0, 3.0, 0.25, 0.0, 0.0, 1.0, 0.1, 7.0, 1e-3])
     rate = backprop.StepDecay(0.1, every=2, factor=0.5)

@@ -190,10 +190,8 @@ NUMBERS = range(COUNT + len(LARGE) + LATER + LATEST)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
-def test_every_problem(n_threads, monkeypatch):
+def test_every_problem(n_threads, threads_for_small_work):
     """With so many threads, though the work would not call for them."""
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
     digests = expected()
     assert len(digests) == len(NUMBERS)
     wrong = [number for number in NUMBERS if digest(by_kernel(number, n_threads)) != digests[number]]

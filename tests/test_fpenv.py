@@ -1,11 +1,11 @@
 """What the host has done to the floating-point environment reaches no result, and is still there afterwards (N1)."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
+from problems import child_environment
 
 CHILD = r'''
 import json, pickle, signal, sys, tempfile, threading
@@ -14,6 +14,7 @@ import backprop
 from backprop.optimizers import plan_of
 from backprop import _kernel
 from host_modes import control, felt, set_control, set_mode
+from small_work import share_small_work
 
 mode, action = sys.argv[1:]
 
@@ -84,7 +85,7 @@ def passes():
 
 def with_threads():
     """Workers inherit the mode, and set the contract's."""
-    _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
+    share_small_work()
     for rows, y, optimizer in ((X, Y, backprop.Adam(0.01)), (SUBNORMAL, SUBNORMAL_Y, backprop.SGD(1e-3, 0.5))):
         run = backprop.fast_train(LINEAR, rows, y, epochs=3, batch_size=7, optimizer=optimizer, n_threads=4)
         yield from (run.network.parameters, run.losses, run._state.slots)
@@ -229,9 +230,7 @@ ACTIONS += ["tiny_class", "settings", "with_threads"]
 
 def child(mode, action):
     arguments = [sys.executable, "-c", CHILD, mode, action]
-    path = os.pathsep.join(filter(None, [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": path}
-    shown = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600)
+    shown = subprocess.run(arguments, env=child_environment(), capture_output=True, text=True, timeout=600)
     assert (shown.returncode, shown.stderr) == (0, "")
     return json.loads(shown.stdout)
 

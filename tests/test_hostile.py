@@ -11,6 +11,7 @@ import sys
 
 import hostile
 import pytest
+from problems import child_environment
 
 AGAINST_HANGING = 120  # seconds
 
@@ -19,11 +20,9 @@ def child(name):
     """What comes out under a condition."""
     condition = (hostile.CONDITIONS | hostile.DEFINITIONS)[name]
     command = [sys.executable, *condition.options, "-m", "hostile", name]
-    path = os.pathsep.join(filter(None, [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": path} | condition.environment
     process = subprocess.Popen(
         command,
-        env=environment,
+        env=child_environment(**{"OMP_NUM_THREADS": "2"} | condition.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

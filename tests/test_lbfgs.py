@@ -1,22 +1,20 @@
 """L-BFGS (N13): kernel and definition alike, the search along a line, where it ends, and what it finds."""
 
 import ast
+import contextlib
 import copy
-import gc
 import hashlib
 import importlib
 import itertools
 import math
-import os
 import pickle
-import signal
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
-from test_parity import losses_for, run_bits
+from problems import child_environment, error_bits, interruption, losses_for, run_bits
+from small_work import small_work_shared
 
 import backprop
 from backprop import LBFGS, _kernel, reference
@@ -71,15 +69,14 @@ def results(train, seed):
             run = run.resume(X[:rows], y[:rows], epochs=4, sample_weight=None if c is None else c[:rows])
         found.append(run_bits(run))
     except backprop.DivergenceError as error:
-        losses = np.where(np.isnan(error.losses), math.nan, error.losses)
-        found.append((str(error), error.epoch, losses.tobytes()))
+        found.append(error_bits(error))
     return found
 
 
 def summary(train, seed):
     """(how the run ended, a digest of all results)"""
     found = results(train, seed)
-    end = found[0]["rest"][2] if isinstance(found[0], dict) else "diverged"
+    end = found[0]["stopped"] if isinstance(found[0], dict) else "diverged"
     return end, hashlib.sha256(repr(found).encode()).hexdigest()
 
 
@@ -99,20 +96,17 @@ def by_reference():
 
 
 @pytest.mark.parametrize("n_threads", [None, 1, 2, 3])
-def test_every_bit(by_reference, n_threads, monkeypatch):
+def test_every_bit(by_reference, n_threads):
     """On all threads, though the work would not call for them."""
-    if n_threads is not None:
-        monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-        monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
-    assert by_kernel(n_threads) == by_reference
+    with contextlib.nullcontext() if n_threads is None else small_work_shared():
+        assert by_kernel(n_threads) == by_reference
 
 
 @pytest.mark.parametrize("target", _kernel.TARGETS)
 def test_every_instruction_set(by_reference, target):
-    path = os.pathsep.join(filter(None, [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-c", "import test_lbfgs; print(test_lbfgs.by_kernel())"],
-        env=os.environ | {"BACKPROP_TARGET": target, "PYTHONPATH": path},
+        env=child_environment(BACKPROP_TARGET=target),
         capture_output=True,
         text=True,
         check=False,
@@ -420,17 +414,9 @@ def test_interrupt_within_an_iteration():
     """One evaluation of these rows takes minutes."""
     network = backprop.Network([50, 2000, 2000, 2], "relu")
     X, y = np.zeros((100_000, 50)), np.zeros((100_000, 2))
-    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    gc.disable()  # hypothesis hooks into the collector, and what is raised in such a hook is lost
-    try:
+    with interruption() as timer:
         timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            backprop.fast_train(network, X, y, optimizer=LBFGS(1), epochs=1)
-    finally:
-        gc.enable()
-        timer.join()
-        signal.signal(signal.SIGINT, handler)
+        backprop.fast_train(network, X, y, optimizer=LBFGS(1), epochs=1)
     assert backprop.fast_train(network, X[:1], y[:1], optimizer=LBFGS(1)).stopped == "gradient"
 
 

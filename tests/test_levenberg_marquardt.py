@@ -6,16 +6,16 @@ import json
 import math
 import pathlib
 import pickle
-import signal
-import threading
 
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from problems import draw_numbers, interruption, run_bits, trained
+from small_work import small_work_shared
 
 import backprop
-from backprop import LevenbergMarquardt, _kernel, reference
+from backprop import LevenbergMarquardt, reference
 
 CASES = json.loads((pathlib.Path(__file__).parent / "data" / "cases.json").read_text(encoding="ascii"))
 RAT42 = next(case for case in CASES if case["id"] == "nist-rat42")
@@ -23,17 +23,6 @@ RAT42 = next(case for case in CASES if case["id"] == "nist-rat42")
 NINE = np.arange(9.0)[:, None], np.array([0.0, 0.84, 0.91, 0.14, -0.77, -0.96, -0.28, 0.66, 0.99])
 DEFINITION = importlib.import_module("backprop.definition.levenberg_marquardt")
 XOR = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0.0, 1.0, 1.0, 0.0])
-
-
-def outcome(train, *arguments, **settings):
-    """Every bit of a run, or of its error."""
-    try:
-        run = train(*arguments, **settings)
-    except backprop.DivergenceError as error:
-        return str(error), error.epoch, np.isfinite(error.losses).tolist()
-    state = run._state
-    arrays = run.network.parameters, run.losses, state.slots, state.scalars, run.validation_losses
-    return [(array.shape, array.tobytes()) for array in arrays], run.stopped, run.epochs
 
 
 def problem(sizes, activation="tanh", output="identity", n=7, seed=0, scale=1.0):
@@ -45,10 +34,6 @@ def problem(sizes, activation="tanh", output="identity", n=7, seed=0, scale=1.0)
 # Both engines.
 
 
-SCALES = (1.0, 1.0, 1.0, 1e-160, 1e-8, 30.0, 1e9, 1e150)
-SPECIAL = (0.0, -0.0, 5e-324, -1e-310, 1.0, -1.0, 709.5, 1e150, -1e150)
-
-
 @st.composite
 def problems(draw):
     sizes = draw(st.lists(st.integers(1, 5), min_size=2, max_size=4))
@@ -56,18 +41,8 @@ def problems(draw):
     network = backprop.Network(
         sizes, hidden, draw(st.sampled_from(tuple(reference.ACTIVATIONS))), rng=draw(st.integers(0, 99))
     )
-    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-
-    def numbers(*shape):
-        values = generator.uniform(-1.0, 1.0, shape) * draw(st.sampled_from(SCALES))
-        for place, value in draw(
-            st.lists(st.tuples(st.integers(0, values.size - 1), st.sampled_from(SPECIAL)), max_size=3)
-        ):
-            values.flat[place] = value
-        return values
-
     if draw(st.booleans()):
-        network = network.with_parameters(numbers(network.n_parameters))
+        network = network.with_parameters(draw_numbers(draw, (network.n_parameters,)))
     n = draw(st.integers(1, 12))
     factors, mu_max, mus = draw(
         st.sampled_from(
@@ -82,34 +57,32 @@ def problems(draw):
     optimizer = LevenbergMarquardt(mu, *factors, mu_max, draw(st.sampled_from((1e-7, 0.0, 1.0, 1e300))))
     settings = {"optimizer": optimizer, "epochs": draw(st.integers(1, 5)), "train_biases": draw(st.booleans())}
     if draw(st.booleans()):
+        generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         settings["sample_weight"] = generator.uniform(0.0, 2.0, n) + 0.1
-    return network, numbers(n, sizes[0]), numbers(n, sizes[-1]), settings
+    return network, draw_numbers(draw, (n, sizes[0])), draw_numbers(draw, (n, sizes[-1])), settings
 
 
 @hypothesis.settings(max_examples=300)
 @hypothesis.given(problem=problems(), n_threads=st.integers(1, 3))
 def test_every_bit(problem, n_threads):
     network, X, y, settings = problem
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_kernel, "THREAD_WORK", 1e-3)
-        patch.setattr(_kernel, "WAKING_WORK", 1e-3)
-        found = outcome(backprop.fast_train, network, X, y, n_threads=n_threads, **settings)
-    assert found == outcome(reference.train, network, X, y, **settings)
+    with small_work_shared():
+        found = trained(backprop.fast_train, network, X, y, n_threads=n_threads, **settings)
+    assert found == trained(reference.train, network, X, y, **settings)
 
 
 # Widths around those of the solver's blocks, vectors and cache lines; more weights than residuals, and fewer.
 @pytest.mark.parametrize(("width", "n"), [(6, 40), (7, 20), (8, 11), (10, 5), (13, 4), (21, 30), (29, 3)])
 @pytest.mark.parametrize("n_out", [1, 3])
 @pytest.mark.parametrize("train_biases", [True, False])
-def test_blocks_of_pivots(engines, monkeypatch, width, n, n_out, train_biases):
+def test_blocks_of_pivots(engines, width, n, n_out, train_biases):
     network, X, y = problem([2, width, n_out], n=n, seed=width)
     settings = {"optimizer": LevenbergMarquardt(), "epochs": 2, "train_biases": train_biases}
-    expected = outcome(engines[0].train, network, X, y, **settings)
-    assert outcome(engines[1].train, network, X, y, **settings) == expected
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
-    for n_threads in (2, 3, 7):
-        assert outcome(engines[1].train, network, X, y, n_threads=n_threads, **settings) == expected
+    expected = trained(engines[0].train, network, X, y, **settings)
+    assert trained(engines[1].train, network, X, y, **settings) == expected
+    with small_work_shared():
+        for n_threads in (2, 3, 7):
+            assert trained(engines[1].train, network, X, y, n_threads=n_threads, **settings) == expected
 
 
 @pytest.mark.parametrize(
@@ -119,21 +92,20 @@ def test_every_number_of_parameters(engines, n_parameters):
     """One layer without trained biases: so many weights, one more parameter."""
     network, X, y = problem([n_parameters, 1], n=n_parameters // 2 + 1, seed=n_parameters)
     settings = {"optimizer": LevenbergMarquardt(1e-9), "epochs": 2}
-    assert outcome(engines[0].train, network, X, y, **settings) == outcome(engines[1].train, network, X, y, **settings)
+    assert trained(engines[0].train, network, X, y, **settings) == trained(engines[1].train, network, X, y, **settings)
 
 
 @pytest.mark.parametrize(
     ("n", "n_out"), [(127, 1), (511, 1), (512, 1), (513, 1), (1100, 1), (300, 2), (600, 3), (30, 20), (4, 129)]
 )
-def test_blocks_of_rows(engines, monkeypatch, n, n_out):
+def test_blocks_of_rows(engines, n, n_out):
     """Rows and outputs on both sides of what a block of the Jacobian holds."""
     network, X, y = problem([1, 2, n_out] if n_out < 4 else [1, n_out], n=n, seed=n)
     settings = {"optimizer": LevenbergMarquardt(), "epochs": 2 if n_out < 4 else 1}
-    expected = outcome(engines[0].train, network, X, y, **settings)
-    assert outcome(engines[1].train, network, X, y, **settings) == expected
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
-    assert outcome(engines[1].train, network, X, y, n_threads=2, **settings) == expected
+    expected = trained(engines[0].train, network, X, y, **settings)
+    assert trained(engines[1].train, network, X, y, **settings) == expected
+    with small_work_shared():
+        assert trained(engines[1].train, network, X, y, n_threads=2, **settings) == expected
 
 
 @pytest.mark.parametrize("output", reference.ACTIVATIONS)
@@ -141,9 +113,9 @@ def test_blocks_of_rows(engines, monkeypatch, n, n_out):
 def test_every_activation(engines, hidden, output):
     network, X, y = problem([2, 4, 3, 2], hidden, output, n=9)
     settings = {"optimizer": LevenbergMarquardt(), "epochs": 4}
-    expected = outcome(engines[0].train, network, X, y, **settings)
-    assert expected == outcome(engines[1].train, network, X, y, **settings)
-    assert len(expected[0]) == 5  # and no error on the way
+    expected = trained(engines[0].train, network, X, y, **settings)
+    assert expected == trained(engines[1].train, network, X, y, **settings)
+    assert isinstance(expected, dict)  # and no error on the way
 
 
 # Mathematics.
@@ -238,16 +210,15 @@ def test_share_of_solved_xor(activation, hidden_bias, least):
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_sample_weights(engines, monkeypatch, n_threads):
+def test_sample_weights(engines, n_threads):
     network, X, y = problem([2, 4, 3], "gelu", n=40)
     weights = np.random.default_rng(4).uniform(0.0, 2.0, 40)
     weights[::7] = 0.0
     settings = {"optimizer": LevenbergMarquardt(), "epochs": 4, "sample_weight": weights}
-    expected = outcome(engines[0].train, network, X, y, **settings)
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
-    assert outcome(engines[1].train, network, X, y, n_threads=n_threads, **settings) == expected
-    assert len(expected[0]) == 5
+    expected = trained(engines[0].train, network, X, y, **settings)
+    with small_work_shared():
+        assert trained(engines[1].train, network, X, y, n_threads=n_threads, **settings) == expected
+    assert isinstance(expected, dict)
 
 
 def test_weights_are_repetitions(engine):
@@ -256,7 +227,7 @@ def test_weights_are_repetitions(engine):
     weights = np.ones(len(X))
     settings = {"optimizer": LevenbergMarquardt(), "epochs": 3}
     plain = engine.train(network, X, y, **settings)
-    assert outcome(engine.train, network, X, y, sample_weight=weights, **settings) == outcome(lambda: plain)
+    assert trained(engine.train, network, X, y, sample_weight=weights, **settings) == run_bits(plain)
     weights[2] = 4.0
     counted = engine.train(network, X, y, sample_weight=weights, **settings)
     times = weights.astype(int)
@@ -284,7 +255,7 @@ def test_singular_matrix(engines, mu, spoil):
         network = network.with_parameters(np.zeros(network.n_parameters))
     settings = {"optimizer": LevenbergMarquardt(mu), "epochs": 12}
     runs = [engine.train(network, X, y, **settings) for engine in engines]
-    assert outcome(lambda: runs[0]) == outcome(lambda: runs[1])
+    assert run_bits(runs[0]) == run_bits(runs[1])
     assert runs[0].losses[-1] < runs[0].losses[0]
     assert (np.diff(runs[0].losses) < 0.0).all()
 
@@ -373,7 +344,7 @@ def test_a_trial_that_overflows_is_taken_back(engines):
     network = backprop.Network([1, 1], output_activation="exponential").with_parameters([0.0, -20.0])
     X, y = [[0.0], [1.0]], [50.0, 60.0]
     runs = [engine.train(network, X, y, optimizer=LevenbergMarquardt(1e-20), epochs=3) for engine in engines]
-    assert outcome(lambda: runs[0]) == outcome(lambda: runs[1])
+    assert run_bits(runs[0]) == run_bits(runs[1])
     assert runs[0]._state.scalars[0] > 1e-20
     assert (np.diff(runs[0].losses) < 0.0).all()
 
@@ -384,7 +355,7 @@ def test_a_trial_of_infinite_weights_is_taken_back(engines):
     X, y = [[1e-308]], [1.0]
     settings = {"optimizer": LevenbergMarquardt(1e-20, min_gradient=0.0), "epochs": 30, "train_biases": False}
     runs = [engine.train(network, X, y, **settings) for engine in engines]
-    assert outcome(lambda: runs[0]) == outcome(lambda: runs[1])
+    assert run_bits(runs[0]) == run_bits(runs[1])
     assert np.isfinite(runs[0].network.parameters).all()
 
 
@@ -409,9 +380,9 @@ def test_early_stopping(engines):
     stopping = backprop.EarlyStopping(validation_data=(X + 0.5, np.sin(X + 0.5)), patience=4)
     network = backprop.Network([1, 4, 1], rng=1)
     settings = {"optimizer": LevenbergMarquardt(), "epochs": 40, "stopping": stopping}
-    found = [outcome(engine.train, network, X, y, **settings) for engine in engines]
+    found = [trained(engine.train, network, X, y, **settings) for engine in engines]
     assert found[0] == found[1]
-    assert found[0][1] == "patience"
+    assert found[0]["stopped"] == "patience"
 
 
 # Runs that go on, and that travel.
@@ -425,10 +396,10 @@ def test_resume(engine):
     pieces = engine.train(network, X, y, optimizer=optimizer, epochs=1)
     for epochs in (4, 1, 6):
         pieces = pieces.resume(X, y, epochs=epochs)
-    assert outcome(lambda: pieces) == outcome(lambda: whole)
+    assert run_bits(pieces) == run_bits(whole)
     callback = []
     shown = engine.train(network, X, y, optimizer=optimizer, epochs=12, callback=callback.append)
-    assert outcome(lambda: shown) == outcome(lambda: whole)
+    assert run_bits(shown) == run_bits(whole)
     assert len(callback) == 12
 
 
@@ -438,7 +409,7 @@ def test_it_travels(engine, again):
     run = engine.train(network, X, y, optimizer=LevenbergMarquardt(10.0), epochs=3)
     other = again(run)
     assert other.settings == run.settings
-    assert outcome(other.resume, X, y, epochs=5) == outcome(run.resume, X, y, epochs=5)
+    assert run_bits(other.resume(X, y, epochs=5)) == run_bits(run.resume(X, y, epochs=5))
 
 
 def test_rows_keep_their_order(engine):
@@ -447,8 +418,11 @@ def test_rows_keep_their_order(engine):
     rng = np.random.default_rng(5)
     before = rng.bit_generator.state
     settings = {"optimizer": LevenbergMarquardt(), "epochs": 3}
-    shuffled = engine.train(network, X, y, rng=rng, **settings)
-    assert outcome(lambda: shuffled) == outcome(engine.train, network, X, y, shuffle=False, **settings)
+    runs = [engine.train(network, X, y, **settings, **more) for more in ({"rng": rng}, {"shuffle": False})]
+    found = [run_bits(run) for run in runs]
+    for one in found:  # which name what was asked for
+        del one["settings"], one["state"]["stream"]
+    assert found[0] == found[1]
     assert rng.bit_generator.state == before
 
 
@@ -462,15 +436,9 @@ def test_arguments_stay_as_they_are(engine):
 def test_interrupt():
     """Within an iteration: 1,801 weights take their time."""
     network, X, y = problem([28, 60, 1], n=2000)
-    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-            timer.start()
-            backprop.fast_train(network, X, y, optimizer=LevenbergMarquardt(), epochs=10**6)
-    finally:
-        timer.join()
-        signal.signal(signal.SIGINT, handler)
+    with interruption() as timer:
+        timer.start()
+        backprop.fast_train(network, X, y, optimizer=LevenbergMarquardt(), epochs=10**6)
 
 
 # Wrong use.

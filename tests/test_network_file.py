@@ -1,6 +1,5 @@
 """Network files: exact, checked, replaced as a whole."""
 
-import hashlib
 import os
 import pickle
 import stat
@@ -8,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from problems import signed
 
 import backprop
 
@@ -22,11 +22,6 @@ def saved(tmp_path):
     path = tmp_path / "net.txt"
     network.save(path)
     return network, path
-
-
-def signed(body):
-    """A file with this body, as `save` would end it."""
-    return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode("ascii") + b"\n"
 
 
 def refused(path, *words):

@@ -7,10 +7,11 @@ import pickle
 
 import numpy as np
 import pytest
-from test_parity import optimizers_by_rule, run_bits, some_problem
+from problems import optimizers_by_rule, run_bits, some_problem
+from small_work import small_work_shared
 
 import backprop
-from backprop import _kernel, reference
+from backprop import reference
 from backprop.definition import sums
 from backprop.optimizers import FULL_BATCH, plan_of
 
@@ -138,7 +139,7 @@ def test_with_sample_weights_and_schedules(engines, shaping):
 
 @pytest.mark.parametrize("n_threads", [2, 3, 64])
 @pytest.mark.parametrize("rule", BY_RULE)
-def test_threads(monkeypatch, rule, n_threads):
+def test_threads(rule, n_threads):
     """More threads than a layer has rows too: some of them have no part of it."""
     for shaping, train_biases in itertools.product((SHAPINGS[2], SHAPINGS[3], SHAPINGS[5]), (True, False)):
         optimizer = shaped(BY_RULE[rule], **shaping)
@@ -146,9 +147,7 @@ def test_threads(monkeypatch, rule, n_threads):
         X, y = problem.pieces[0][:2]
         settings = problem.settings | {"epochs": 3, "train_biases": train_biases}
         alone = backprop.fast_train(problem.network, X, y, n_threads=1, **settings)
-        with monkeypatch.context() as patch:
-            patch.setattr(_kernel, "THREAD_WORK", 1e-3)
-            patch.setattr(_kernel, "WAKING_WORK", 1e-3)
+        with small_work_shared():
             threaded = backprop.fast_train(problem.network, X, y, n_threads=n_threads, **settings)
         assert run_bits(threaded) == run_bits(alone)
 

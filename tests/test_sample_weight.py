@@ -7,23 +7,16 @@ import pickle
 
 import numpy as np
 import pytest
-from test_parity import FULL_BATCH, OUTPUTS, bits, losses_for, optimizers_by_rule, outcome, run_bits, some_problem
+from problems import bits, drawn_kinds, drawn_settings, outcome, run_bits, some_problem
 
 import backprop
-from backprop import _kernel, reference
+from backprop import reference
 from backprop.definition.randomness import shuffled
 
 X = np.linspace(-1.0, 1.0, 36).reshape(12, 3)
 Y = np.cos(3.0 * X[:, :2])
 C = np.array([1.0, 0.5, 0.0, 2.0, 3.0, 0.25, 0.0, 0.0, 1.0, 0.1, 7.0, 1e-3])
 NETWORK = backprop.Network([3, 4, 2], rng=2)
-
-
-@pytest.fixture
-def many_threads(monkeypatch):
-    """Threads work on the smallest pieces."""
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
 
 
 def weights_for(generator, n, kind):
@@ -60,23 +53,15 @@ def everything(engine, network, data, more, c, c_more, settings, **threads):
 
 
 @pytest.mark.parametrize("seed", range(90))
-def test_every_bit(engines, many_threads, seed):
+def test_every_bit(engines, threads_for_small_work, seed):
     """Over outputs, losses, rules, kinds of weights, sizes of batches, and one to four threads."""
     generator = np.random.default_rng(seed)
-    output = OUTPUTS[seed % len(OUTPUTS)]
-    loss = losses_for(output)[generator.integers(len(losses_for(output)))]
-    rules = list(optimizers_by_rule().values())
-    optimizer = rules[generator.integers(len(rules))]
-    n = int(generator.choice([1, 2, 7, 11, 30, 140]))
+    output, loss, optimizer, n = drawn_kinds(generator, seed)
     hidden = str(generator.choice(list(reference.ACTIVATIONS)))
     sizes = tuple(int(size) for size in generator.integers(1, 9, generator.integers(2, 5)))
     problem = some_problem(output, loss, optimizer, hidden=hidden, sizes=sizes, n_samples=n)
     (X, y, _, _), (X_more, y_more, _, _) = problem.pieces
-    settings = {"optimizer": optimizer, "loss": loss, "shuffle": bool(generator.integers(2)), "rng": seed}
-    settings["train_biases"] = bool(generator.integers(2))
-    settings["batch_size"] = int(generator.choice([1, 2, 3, 8, 130, 200]))
-    if isinstance(optimizer, FULL_BATCH):
-        settings["batch_size"] = None
+    settings = drawn_settings(generator, seed, loss, optimizer, [1, 2, 3, 8, 130, 200])
     c = weights_for(generator, n, KINDS[seed % len(KINDS)])
     c_more = weights_for(generator, len(X_more), KINDS[(seed + 3) % len(KINDS)])
     given = (problem.network, (X, y), (X_more, y_more), c, c_more, settings)
@@ -87,7 +72,7 @@ def test_every_bit(engines, many_threads, seed):
 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batch_size", [130, 520, 1300])
-def test_batches_larger_than_a_block(engines, many_threads, batch_size, shuffle):
+def test_batches_larger_than_a_block(engines, threads_for_small_work, batch_size, shuffle):
     """The sums over a batch and over an epoch carry on from block to block."""
     problem = some_problem("softmax", "cross_entropy", backprop.Adam(), sizes=(3, 2, 4), n_samples=1300)
     X, y = problem.pieces[0][:2]

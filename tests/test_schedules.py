@@ -13,8 +13,9 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from problems import bits, run_bits, some_problem
+from small_work import small_work_shared
 from test_contract_source import offences
-from test_parity import bits, run_bits, some_problem
 
 import backprop
 from backprop import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay, _kernel, reference
@@ -230,13 +231,12 @@ def test_plateau_looks_at_the_watched_losses(engine):
 
 @pytest.mark.parametrize("n_threads", [2, 3])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-def test_threads(monkeypatch, schedule, n_threads):
+def test_threads(schedule, n_threads):
     problem = some_problem("softmax", "cross_entropy", backprop.AdamW(schedule), n_samples=90, batch_size=40)
     X, y = problem.pieces[0][:2]
     alone = backprop.fast_train(problem.network, X, y, epochs=8, **problem.settings)
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
-    threaded = backprop.fast_train(problem.network, X, y, epochs=8, n_threads=n_threads, **problem.settings)
+    with small_work_shared():
+        threaded = backprop.fast_train(problem.network, X, y, epochs=8, n_threads=n_threads, **problem.settings)
     assert run_bits(threaded) == run_bits(alone)
 
 

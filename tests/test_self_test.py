@@ -20,7 +20,7 @@ def test_this_build_passes():
 
 @pytest.mark.parametrize("name", _kernel.ELEMENTARY)
 def test_function_values(name):
-    x, values = re.search(rf"cr_{name},\s*\{{([^}}]*)\}},\s*\{{([^}}]*)\}}", SOURCE).groups()
+    x, values = re.search(rf"known_{name} =\s*\{{\s*\{{([^}}]*)\}},\s*\{{([^}}]*)\}}", SOURCE).groups()
     assert len(numbers(x)) == 3
     assert [getattr(reference, name)(value).hex() for value in numbers(x)] == [v.hex() for v in numbers(values)]
 
@@ -30,14 +30,15 @@ def test_the_last_value_of_each_function_needs_the_slow_phase():
     hard = (pathlib.Path(__file__).parent / "data" / "hard_inputs.txt").read_text(encoding="ascii").splitlines()
     cases = {tuple(line.split()[:2]) for line in hard if not line.startswith("#")}
     for name in _kernel.ELEMENTARY:
-        x = re.search(rf"cr_{name},\s*\{{([^}}]*)\}}", SOURCE).group(1)
+        x = re.search(rf"known_{name} =\s*\{{\s*\{{([^}}]*)\}}", SOURCE).group(1)
         assert (name, numbers(x)[-1].hex()) in {(f, float.fromhex(value).hex()) for f, value in cases}
 
 
 def test_steps():
-    lr, start, g, batch, end = numbers(re.search(r'"a step of adam is wrong", ([^}]*)\}', SOURCE).group(1))
+    row = re.search(r'"a step of adam is wrong",\s*\{([^}]*)\},([^}]*)\}', SOURCE)
+    settings, (start, g, batch, end) = (numbers(text) for text in row.groups())
     w, moments, powers = [start], [[0.0], [0.0]], [1.0, 1.0]
-    reference.UPDATE_RULES["adam"](w, [g / batch], moments, powers, [lr, 0.9, 0.999, 1e-8], [0])
+    reference.UPDATE_RULES["adam"](w, [g / batch], moments, powers, settings, [0])
     assert w[0].hex() == end.hex()
 
 

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from problems import run_bits
 
 import backprop
 from backprop import stopping
@@ -23,13 +24,6 @@ def train(engine, stop, epochs=60, **more):
     return engine.train(NETWORK, X, Y, epochs=epochs, stopping=stop, **SETTINGS, **more)
 
 
-def same(one, other):
-    assert one.network == other.network
-    assert one.losses.tobytes() == other.losses.tobytes()
-    assert one.validation_losses.tobytes() == other.validation_losses.tobytes()
-    assert (one.best_epoch, one.stopped, one.epochs) == (other.best_epoch, other.stopped, other.epochs)
-
-
 @pytest.mark.parametrize(
     "stop",
     [
@@ -44,8 +38,8 @@ def same(one, other):
 )
 def test_both_engines_agree(engines, stop):
     runs = [train(engine, stop) for engine in engines]
-    same(*runs)
-    same(*[run.resume(X, Y, epochs=4) for run in runs])
+    assert run_bits(runs[0]) == run_bits(runs[1])
+    assert run_bits(runs[0].resume(X, Y, epochs=4)) == run_bits(runs[1].resume(X, Y, epochs=4))
 
 
 def test_the_watched_losses_are_those_of_the_weights(engine):
@@ -130,9 +124,8 @@ def test_a_run_out_of_patience_can_be_resumed(engine):
 def test_it_travels(engine, again):
     run = train(engine, backprop.EarlyStopping(validation_data=OPPOSED, patience=4), epochs=3)
     other = again(run)
-    same(other, run)
-    assert other.settings == run.settings
-    same(other.resume(X, Y, epochs=9), run.resume(X, Y, epochs=9))
+    assert run_bits(other) == run_bits(run)
+    assert run_bits(other.resume(X, Y, epochs=9)) == run_bits(run.resume(X, Y, epochs=9))
 
 
 def test_the_fraction(engine):
@@ -142,7 +135,9 @@ def test_the_fraction(engine):
     run = train(engine, backprop.EarlyStopping(validation_fraction=0.2, patience=None, rng=7), epochs=5)
     stop = backprop.EarlyStopping(validation_data=(X[watched], Y[watched]), patience=None)
     other = engine.train(NETWORK, X[rest], Y[rest], epochs=5, stopping=stop, **SETTINGS)
-    same(run, other)
+    found = [run_bits(one) for one in (run, other)]
+    assert found[0].pop("settings") != found[1].pop("settings")
+    assert found[0] == found[1]
 
 
 def test_classes(engine):

@@ -8,9 +8,10 @@ import threading
 
 import numpy as np
 import pytest
+from problems import child_environment
 
 import backprop
-from backprop import _kernel, arguments
+from backprop import _kernel, threads
 
 LINUX = sys.platform == "linux"
 CORES_USED = "import backprop; print(backprop._kernel.max_threads())"
@@ -19,7 +20,7 @@ CORES_USED = "import backprop; print(backprop._kernel.max_threads())"
 def shown(program, **environment):
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=os.environ | environment,
+        env=child_environment(**environment),
         capture_output=True,
         text=True,
         check=True,
@@ -31,12 +32,6 @@ def shown(program, **environment):
 def problem(n=300, sizes=(20, 64, 64, 1), seed=0):
     generator = np.random.default_rng(seed)
     return backprop.Network(sizes, rng=seed), generator.normal(size=(n, sizes[0])), generator.normal(size=(n, 1))
-
-
-def many_threads(monkeypatch):
-    """Threads work on the smallest pieces."""
-    monkeypatch.setattr(_kernel, "THREAD_WORK", 1e-3)
-    monkeypatch.setattr(_kernel, "WAKING_WORK", 1e-3)
 
 
 def test_without_openmp_there_is_one_thread_and_with_it_more():
@@ -106,7 +101,8 @@ print(*(count - counts[0] for count in counts))
         """OpenMP may give fewer; nobody waits for those that do not come."""
         program = """
 import numpy as np, backprop
-backprop._kernel.THREAD_WORK = backprop._kernel.WAKING_WORK = 1e-3
+from small_work import share_small_work
+share_small_work()
 X, y = np.linspace(-1.0, 1.0, 600).reshape(200, 3), np.linspace(0.0, 1.0, 200)
 net = backprop.Network([3, 5, 1])
 found = set()
@@ -117,8 +113,7 @@ print(len(found))
 """
         assert shown(program, **{f"OMP_{name}": value}) == "1"
 
-    def test_a_child_made_by_fork_works_with_one_thread(monkeypatch):
-        many_threads(monkeypatch)
+    def test_a_child_made_by_fork_works_with_one_thread(threads_for_small_work):
         network, X, y = problem()
         run = backprop.fast_train(network, X, y, epochs=2, n_threads=2)
         expected = run.network.parameters.tobytes() + run.network.predict(X).tobytes()
@@ -143,9 +138,8 @@ print(len(found))
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, None])
-def test_callers_in_several_python_threads(n_threads, monkeypatch):
+def test_callers_in_several_python_threads(n_threads, threads_for_small_work):
     """They train, predict and take losses of one shared network at the same time."""
-    many_threads(monkeypatch)
     network, X, y = problem()
     other, rows = problem(seed=1)[0], X[:3].copy()
 
@@ -161,8 +155,7 @@ def test_callers_in_several_python_threads(n_threads, monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5])
-def test_more_threads_than_rows(rows, monkeypatch):
-    many_threads(monkeypatch)
+def test_more_threads_than_rows(rows, threads_for_small_work):
     network, X, y = problem(n=rows)
     X = X.astype(np.float32)  # which takes the path of many rows
     assert network.predict(X, n_threads=4).tobytes() == network.predict(X, n_threads=1).tobytes()
@@ -192,18 +185,18 @@ def test_other_python_threads_run_while_a_network_trains():
 
 def test_how_many_threads_for_how_much_work(monkeypatch):
     monkeypatch.setattr(_kernel, "max_threads", lambda: 8)
-    assert arguments.threads(None, 0) == 1
-    assert arguments.threads(None, float("inf")) == 8
-    assert arguments.threads(3, float("inf")) == 3
-    assert arguments.threads(10**9, float("inf")) == arguments.MOST_THREADS
-    assert arguments.threads(8, 2.5 * _kernel.WAKING_WORK) == 2
+    policy = threads.ThreadPolicy()
+    assert policy.threads_for(None, 0) == 1
+    assert policy.threads_for(None, float("inf")) == 8
+    assert policy.threads_for(3, float("inf")) == 3
+    assert policy.threads_for(10**9, float("inf")) == threads.MOST_THREADS
+    assert policy.threads_for(8, 2.5 * policy.waking_work) == 2
     with pytest.raises(ValueError, match="n_threads must be an integer >= 1, got 0"):
-        arguments.threads(0, 1)
+        policy.threads_for(0, 1)
 
 
-def test_subnormals_survive_in_every_thread(monkeypatch):
+def test_subnormals_survive_in_every_thread(threads_for_small_work):
     """A worker that flushed them to zero would lose these weights and outputs."""
-    many_threads(monkeypatch)
     network = backprop.Network([1, 1]).with_parameters([5e-324, 0.0])
     X = np.ones((64, 1))
     assert (network.predict(X, n_threads=4) == 5e-324).all()

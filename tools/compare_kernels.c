@@ -1,10 +1,11 @@
-/* Compare the kernels that run here, number by number. Two numbers are the same if their bits are,
- * or if both are NaN.
+/* Comparison of the kernels that run here, number by number. Two numbers are the same if their bits
+ * are, or if both are NaN.
  *
- *     compare_kernels                        a short run of what follows, except list and digest
+ *     compare_kernels                        short runs of elementary and products
  *     compare_kernels elementary COUNT SEED  vectors against cr_*, COUNT random inputs a function
- *     compare_kernels list FUNCTION          the same for the numbers on stdin, one a line, their
- *                                            neighbours and, except for log, the negatives of all
+ *     compare_kernels list FUNCTION          vectors against cr_* for the numbers on stdin, one a
+ *                                            line, their neighbours and, except for log, the
+ *                                            negatives of all
  *     compare_kernels products SEED          everything else against the last kernel, the baseline
  *     compare_kernels digest COUNT SEED      digests of the results of the first kernel, for COUNT
  *                                            inputs a function and for all else
@@ -25,7 +26,8 @@ static const bp_kernel *kernels[MOST_KERNELS];
 static int n_kernels;
 static int anything_differs;
 
-/* Each kernel once, and after it the narrower ones that it uses; the baseline is the last. */
+/* Find the kernels: each once, after it the narrower ones that it uses; the baseline is the last.
+ */
 static void find_kernels(void) {
     for (int k = 0; bp_kernels[k] != NULL; k++) {
         const bp_kernel *kernel = bp_runs_here(bp_kernels[k]) ? bp_kernels[k] : NULL;
@@ -39,7 +41,7 @@ static void find_kernels(void) {
     }
 }
 
-/* The rows of the table of activations, of which softmax is the last. */
+/* The number of activations; softmax is the last of their table. */
 static ptrdiff_t n_activations(void) {
     ptrdiff_t n = 0;
     while (bp_kernels[0]->activations[n].name != NULL)
@@ -51,11 +53,10 @@ static int same(double x, double y) {
     return (isnan(x) && isnan(y)) || memcmp(&x, &y, sizeof x) == 0;
 }
 
-/* ---- random numbers ---- */
+/* Random numbers by splitmix64 (Steele, Lea and Flood 2014): below(n) from 0 up to n - 1. */
 
 static uint64_t state;
 
-/* splitmix64. */
 static uint64_t word(void) {
     uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -75,22 +76,36 @@ static double double_of(uint64_t bits) {
     return x;
 }
 
-/* ---- exp, expm1, log, log1p ---- */
+/* Elementary functions, in the order of the kernels' tables. */
+static const struct {
+    const char *name;
+    double (*scalar)(double x);
+} functions[] = {
+#define ENTRY(name) {#name, cr_##name},
+    BP_ELEMENTARY(ENTRY)
+#undef ENTRY
+};
 
-enum { N_FUNCTIONS = 4, LONGEST = 512, ALIGNMENTS = 8, GUARD = 8 };
+/* LONGEST: most inputs at a time. ALIGNMENTS: doubles in a cache line, at each of which an array
+ * may begin. GUARD: doubles on either side of the results, which must stay as they are. */
+enum {
+    N_FUNCTIONS = sizeof functions / sizeof *functions,
+    LONGEST = 512,
+    ALIGNMENTS = 8,
+    GUARD = 8
+};
 
-static const char *const functions[N_FUNCTIONS] = {"exp", "expm1", "log", "log1p"};
-static double (*const scalars[N_FUNCTIONS])(double) = {cr_exp, cr_expm1, cr_log, cr_log1p};
 static uint64_t n_inputs[N_FUNCTIONS], n_differ[N_FUNCTIONS][MOST_KERNELS];
 
-/* n <= LONGEST inputs, at a random place, half of the time overwritten by the results. */
+/* Compare a function for n <= LONGEST inputs x, on every kernel; inputs and results begin at random
+ * places, and half of the time the results overwrite the inputs. */
 static void compare_function(int function, ptrdiff_t n, const double *x) {
     static _Alignas(64) double inputs[LONGEST + ALIGNMENTS];
     static _Alignas(64) double outputs[LONGEST + ALIGNMENTS + 2 * GUARD];
     const double guard = 0x1.23456789abcdep-7;
     double expected[LONGEST];
     for (ptrdiff_t i = 0; i < n; i++)
-        expected[i] = scalars[function](x[i]);
+        expected[i] = functions[function].scalar(x[i]);
     n_inputs[function] += (uint64_t)n;
     for (int k = 0; k < n_kernels; k++) {
         double *out = outputs + GUARD + below(ALIGNMENTS);
@@ -105,7 +120,8 @@ static void compare_function(int function, ptrdiff_t n, const double *x) {
                 continue;
             if (n_differ[function][k]++ < SHOWN)
                 printf("%s, %s: [%td] of %td is %a, not %a; x = %a\n", kernels[k]->name,
-                       functions[function], i, n, out[i], wanted, i < 0 || i >= n ? 0.0 : x[i]);
+                       functions[function].name, i, n, out[i], wanted,
+                       i < 0 || i >= n ? 0.0 : x[i]);
         }
     }
 }
@@ -116,22 +132,24 @@ static void report_functions(void) {
             if (n_inputs[f] == 0)
                 continue;
             printf("%s, %s: %" PRIu64 " inputs, %" PRIu64 " differ\n", kernels[k]->name,
-                   functions[f], n_inputs[f], n_differ[f][k]);
+                   functions[f].name, n_inputs[f], n_differ[f][k]);
             anything_differs |= n_differ[f][k] != 0;
         }
 }
 
 static const double ranges[][2] = {
     {-8.0, 8.0}, {-750.0, 712.0}, {-1.0, 100.0}, {0x1p-8, 0x1p-5}, {1.0 - 0x1p-6, 1.0 + 0x1p-6}};
-/* Where a formula begins or ends, and what is special. */
+/* Arguments at which a formula begins or ends, and special values. */
 static const double edges[] = {0.0,     0x1p-1074, 0x1p-1022, 0x1p-54,  0x1p-53,  0x1p-24,
                                0x1p-6,  0.6875,    0.984375,  1.0,      1.015625, 1.375,
                                2.0,     37.5,      690.0,     709.79,   745.14,   0x1p+52,
                                0x1p+53, 0x1p+1000, DBL_MAX,   HUGE_VAL, NAN};
-/* What log and log1p decide with the usual formula, but not with the nearer one, which is tried
- * where another lane asks for it. */
+/* Arguments that log and log1p decide with the usual formula but not with the one for small
+ * results, which is tried on them where another lane needs it. */
 static const double decided_once[] = {0x1.03f8df23716b2p+0, 0x1.f845f8de69a49p-7};
 
+/* A random argument: of a usual range, any bits, a power of two away from 0.0 or 1.0, or at an
+ * edge. */
 static double any_input(void) {
     ptrdiff_t kind = below(9);
     double sign = below(2) == 0 ? 1.0 : -1.0, mantissa = between(1.0, 2.0);
@@ -166,6 +184,7 @@ static void compare_random(uint64_t count, uint64_t seed) {
     report_functions();
 }
 
+/* Compare a function for the numbers on stdin; 0 if one of them cannot be read. */
 static int compare_list(int function) {
     double x[LONGEST];
     ptrdiff_t n = 0;
@@ -179,7 +198,7 @@ static int compare_list(int function) {
         const double near[] = {given, nextafter(given, HUGE_VAL), nextafter(given, -HUGE_VAL)};
         for (int i = 0; i < 3; i++) {
             x[n++] = near[i];
-            if (scalars[function] != cr_log)
+            if (functions[function].scalar != cr_log)
                 x[n++] = -near[i];
         }
         if (n > LONGEST - 6) {
@@ -192,10 +211,11 @@ static int compare_list(int function) {
     return 1;
 }
 
-/* ---- everything else: trials of random shape and numbers, the same for each kernel ---- */
+/* Everything else is compared by trials of random shapes and numbers. A trial draws the same
+ * numbers for each kernel, as it begins with the same seed. */
 
-/* What a trial has computed, under a name for each part. */
-enum { MOST_PARTS = 128, MOST_ARRAYS = 128 };
+/* The results of a trial: numbers, in parts with a name each, which end at `stop`. */
+enum { MOST_PARTS = 1024, MOST_ARRAYS = 1024 };
 typedef struct {
     const char *name;
     size_t stop;
@@ -207,7 +227,7 @@ typedef struct {
     int n_parts;
 } results;
 
-/* The first n of each row of stride numbers. */
+/* Record a part: the first n of each row of stride numbers. */
 static void record_rows(results *to, const char *name, ptrdiff_t rows, ptrdiff_t n,
                         ptrdiff_t stride, const double *from) {
     size_t more = (size_t)(rows * n);
@@ -228,8 +248,8 @@ static void record(results *to, const char *name, ptrdiff_t n, const double *fro
     record_rows(to, name, 1, n, n, from);
 }
 
-/* How rare numbers may be in this trial: 0: not at all, 1: zeros, 2: subnormal, 3: huge, 4:
- * infinite or NaN. */
+/* Special numbers of this trial, each level with those before it: 0: none, 1: zeros, 2: subnormal,
+ * 3: huge, 4: infinite or NaN. */
 static int rare;
 
 static double number(void) {
@@ -248,14 +268,15 @@ static double number(void) {
     }
 }
 
+/* Arrays of the trial, which run_trial frees. */
 static double *arrays[MOST_ARRAYS];
 static int n_arrays;
 
-/* n zeros, at any multiple of 8 bytes. They end where their memory does, so that a checker of
- * addresses sees what goes beyond. */
+/* n zeros, at any multiple of 8 bytes. They end where their memory does, so that AddressSanitizer
+ * sees an access beyond. */
 static double *zeros(ptrdiff_t n) {
     ptrdiff_t offset = below(ALIGNMENTS);
-    double *memory = calloc((size_t)(offset + n), sizeof *memory);
+    double *memory = calloc(offset + n > 0 ? (size_t)(offset + n) : 1, sizeof *memory);
     if (memory == NULL || n_arrays == MOST_ARRAYS)
         abort();
     arrays[n_arrays++] = memory;
@@ -269,13 +290,13 @@ static double *numbers(ptrdiff_t n, double spread) {
     return made;
 }
 
-/* The same, of which so many eighths are 0.0 or -0.0, as behind a relu. */
+/* n random numbers, of which so many eighths are 0.0 or -0.0, as after a relu. */
 static double *thinned(ptrdiff_t n, ptrdiff_t eighths) {
     double *made = numbers(n, 1.0);
     for (ptrdiff_t i = 0; i < n; i++)
         if (below(8) < eighths)
             made[i] = copysign(0.0, made[i]);
-    /* One number is not finite, which leaves most panels as they are. */
+    /* One number is not finite, so only its panel of B is multiplied in full. */
     if (below(8) == 0) {
         ptrdiff_t i = below(n);
         made[i] = below(2) == 0 ? HUGE_VAL : (double)NAN;
@@ -302,8 +323,9 @@ static void plain_product(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, const do
         }
 }
 
-/* Sizes around multiples of all lanes and tiles; one time in eight beyond what is read unpacked, a
- * third of these beyond the depth of a panel, and one in 64 beyond one copy of rows of A. */
+/* Sizes around multiples of all lanes and tiles. One time in eight B is large enough to be packed,
+ * a third of these times deeper than a panel, and one time in 64 A is larger than one copy
+ * (BP_COPY). */
 static void choose_sizes(ptrdiff_t *rows, ptrdiff_t *n_in, ptrdiff_t *n) {
     ptrdiff_t *const sizes[] = {rows, n_in, n};
     ptrdiff_t chosen = below(64), n_large = chosen < 1 ? 2 : chosen < 8 ? 1 : 0, first = below(3);
@@ -313,6 +335,7 @@ static void choose_sizes(ptrdiff_t *rows, ptrdiff_t *n_in, ptrdiff_t *n) {
         *sizes[i % 3] = (n_large > 1 ? 230 : below(3) == 0 ? 510 : 100) + below(150);
 }
 
+/* Scratch that is enough for every kernel's products of these sizes. */
 static double *scratch_for(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n) {
     ptrdiff_t longest = rows > n_in ? rows : n_in, size = 0;
     longest = longest > n ? longest : n;
@@ -323,9 +346,9 @@ static double *scratch_for(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n) {
     return zeros(size);
 }
 
-/* Most blocks are cut, and the later part comes first: the other one must leave it alone.
- *
- * Without a kernel, plain loops. */
+/* The three products of a layer (rows, n_in) -> (rows, n), by a kernel, or by plain loops if it is
+ * NULL. Most blocks are cut, and the later part is computed first: the other one must not touch it.
+ */
 static void compare_products(const bp_kernel *kernel, results *to, ptrdiff_t rows, ptrdiff_t n_in,
                              ptrdiff_t n, ptrdiff_t zeros_of_x, ptrdiff_t zeros_of_delta) {
     const bp_activation *identity = &kernels[n_kernels - 1]->activations[0];
@@ -357,7 +380,8 @@ static void compare_products(const bp_kernel *kernel, results *to, ptrdiff_t row
         plain_product(rows, n_in, n, delta, n, 1, layer.Wt, 1, lower.delta, NULL);
     }
     record(to, "forward", rows * n, layer.z);
-    /* They show whether Wt is right, which a kernel leaves alone where W is large. */
+    /* Wt is not recorded, since a kernel need not fill it where W is large; the deltas depend on
+     * it. */
     record(to, "hidden deltas", rows * n_in, lower.delta);
     for (int first = 1; first >= 0; first--) {
         static const double one = 1.0;
@@ -378,19 +402,20 @@ static void try_products(const bp_kernel *kernel, results *to) {
     compare_products(kernel, to, rows, n_in, n, 0, 0);
 }
 
-/* Layers large enough for their zeros to be left out, every other time with more rows, inputs or
- * units than are marked at a time. */
+/* Layers large enough for their zeros to be left out; every other time one size is larger than the
+ * part of a matrix that is marked at a time (BP_MARKED). */
 static void try_sparse_products(const bp_kernel *kernel, results *to) {
     ptrdiff_t sizes[3];
     for (int i = 0; i < 3; i++)
         sizes[i] = below(4) == 0 ? 33 + below(30) : 64 + below(26);
-    ptrdiff_t large = below(2) == 0 ? 1 : below(3); /* inputs, which are cut, more often */
+    ptrdiff_t large = below(2) == 0 ? 1 : below(3); /* inputs more often: they are cut */
     sizes[large] = below(2) == 0 ? 510 : 90;
     sizes[large] += below(120);
     ptrdiff_t zeros_of_x = below(9), zeros_of_delta = below(9);
     compare_products(kernel, to, sizes[0], sizes[1], sizes[2], zeros_of_x, zeros_of_delta);
 }
 
+/* Activations, losses, and layers with and without dropout. */
 static void try_functions(const bp_kernel *kernel, results *to) {
     static const double spreads[] = {1.0, 4.0, 20.0, 400.0};
     ptrdiff_t rows = 1 + below(20), n = 1 + below(40), all = rows * n;
@@ -412,7 +437,7 @@ static void try_functions(const bp_kernel *kernel, results *to) {
         activation->times_derivative(all, z, product);
         record(to, "times derivative", all, product);
     }
-    /* a and softmax_stats are softmax's, the last one's. */
+    /* a and softmax_stats are now those of softmax, the last activation. */
     record(to, "softmax_stats", 2 * rows, softmax_stats);
     for (int l = 0; kernel->losses[l].name != NULL; l++) {
         kernel->losses[l].values(rows, n, z, a, t, softmax_stats, L);
@@ -443,7 +468,7 @@ static void try_functions(const bp_kernel *kernel, results *to) {
     record(to, "forward", all, a);
     record(to, "forward's softmax_stats", 2 * rows, softmax_stats);
 
-    /* The same with units dropped, and the way back. */
+    /* Forward pass with units dropped, and the deltas. */
     if (layer.activation->times_derivative == NULL)
         return;
     bp_layer above = {.n_in = n, .n = 3, .scratch = layer.scratch};
@@ -460,22 +485,34 @@ static void try_functions(const bp_kernel *kernel, results *to) {
     record(to, "masked deltas", all, layer.delta);
 }
 
+/* A setting of an update rule by its place: the first is most often a rate, the next ones are
+ * decays or momenta, the fourth is an epsilon. */
+static double any_setting(int place) {
+    static const double lowest[] = {0.0, 0.5, 0.9};
+    return place == 3 ? 1e-8 : between(place < 3 ? lowest[place] : 0.0, 1.0);
+}
+
+/* Three steps of every update rule from random slots, then the other loops over parameters. Arrays
+ * have the sizes that the rule's row says, so that AddressSanitizer sees a rule that takes more. */
 static void try_updates(const bp_kernel *kernel, results *to) {
     static const double batches[] = {1.0, 2.0, 3.0, 0.7, 0.25, 32.0, 1e-310, 0x1p-1023, 0x1p-1022};
     ptrdiff_t n = 1 + below(150), start = below(n + 1), stop = start + below(n - start + 1);
     double batch = batches[below(9)];
-    double settings[] = {between(0.0, 1.0), between(0.5, 1.0), between(0.9, 1.0), 1e-8,
-                         between(0.0, 1.0)};
     double *g = numbers(n, 1.0);
     for (int r = 0; kernel->update_rules[r].name != NULL; r++) {
         const bp_update_rule *rule = &kernel->update_rules[r];
-        double scalars[] = {1.0, 1.0}, rates[BP_RATES] = {0.0};
         ptrdiff_t all = rule->n_slots * n;
-        double *w = numbers(n, 1.0), *slots = numbers(all + 1, 1.0);
-        for (ptrdiff_t k = 0; k < all; k++) /* roots are taken of the last one, or of all */
-            slots[k] = k < n && rule->n_slots > 1 ? slots[k]
-                       : below(16) == 0           ? slots[k]
-                                                  : fabs(slots[k]);
+        double *w = numbers(n, 1.0), *slots = numbers(all, 1.0);
+        double *settings = zeros(rule->n_settings), *scalars = zeros(rule->n_scalars);
+        double *rates = zeros(BP_RATES);
+        for (int k = 0; k < rule->n_settings; k++)
+            settings[k] = any_setting(k);
+        for (int k = 0; k < rule->n_scalars; k++)
+            scalars[k] = 1.0;
+        /* Rules take roots of the second moments: the only slot, or those after the first. They are
+         * mostly positive, so that mostly numbers are compared and not NaNs. */
+        for (ptrdiff_t k = rule->n_slots > 1 ? n : 0; k < all; k++)
+            slots[k] = below(16) == 0 ? slots[k] : fabs(slots[k]);
         for (int step = 0; step < 3; step++) {
             rule->begin(settings, scalars, rates);
             rule->update(start, stop, n, batch, rates, w, g, slots);
@@ -483,20 +520,21 @@ static void try_updates(const bp_kernel *kernel, results *to) {
         record(to, rule->name, n, w);
         record(to, "slots", all, slots);
         record(to, "rates", BP_RATES, rates);
-        record(to, "scalars", 2, scalars);
+        record(to, "scalars", rule->n_scalars, scalars);
     }
     kernel->mean_gradient(stop, batch, g);
     record(to, "mean gradient", n, g);
     double *w = numbers(n, 1.0), *penalized = copy(n, g);
     double sum = kernel->dot(n - start, w + start, g + start);
     record(to, "dot", 1, &sum);
-    kernel->penalize(stop - start, batch, settings[0], settings[1], w + start, penalized + start);
+    kernel->penalize(stop - start, batch, between(0.0, 1.0), between(0.0, 1.0), w + start,
+                     penalized + start);
     record(to, "penalties", n, penalized);
-    kernel->scaled(stop - start, settings[2], g + start, g + start);
+    kernel->scaled(stop - start, between(0.5, 1.0), g + start, g + start);
     record(to, "scaled", n, g);
 }
 
-/* Steps of plain SGD on one row, in the order in which training takes them. */
+/* Steps of plain SGD on one row, in the order of training. */
 enum { MOST_LAYERS = 3, N_STEPS = 2 };
 typedef struct {
     int n_layers;
@@ -507,6 +545,8 @@ typedef struct {
     double *w[MOST_LAYERS]; /* (sizes[l] + 1, sizes[l + 1]) */
 } online_trial;
 
+/* The layers of a trial in the form of one_row.h, with its weights. narrow: each layer takes the
+ * kernel with the fewest lanes that its units fit. */
 static void make_online_layers(const bp_kernel *kernel, const online_trial *trial,
                                bp_online_layer *layers) {
     for (int l = 0; l < trial->n_layers; l++) {
@@ -535,21 +575,22 @@ static void make_online_layers(const bp_kernel *kernel, const online_trial *tria
     }
 }
 
-/* Whether the layers suit online_two_layers. */
+/* Whether online_two_layers can train these layers. */
 static int one_vector_each(const online_trial *trial, const bp_online_layer *layers) {
     return trial->n_layers == 2 && trial->activations[1] != n_activations() - 1 &&
            layers[0].kernel == layers[1].kernel && layers[0].stride == layers[0].kernel->lanes &&
            layers[1].stride == layers[1].kernel->lanes;
 }
 
+/* The number of elements that are neither zero nor NaN. */
 static double others_than_zero(ptrdiff_t n, const double *x) {
     double others = 0.0;
     for (ptrdiff_t j = 0; j < n; j++)
-        others += fabs(x[j]) > 0.0; /* no NaN: an infinite input times 0.0 */
+        others += fabs(x[j]) > 0.0; /* an infinite input times padding is a NaN */
     return others;
 }
 
-/* Of two layers only what online_two_layers leaves behind, too. */
+/* Record the layers after a step. Of two layers, only what online_two_layers stores as well. */
 static void record_online_layers(const online_trial *trial, const bp_online_layer *layers,
                                  results *to) {
     const int all = trial->n_layers > 2;
@@ -576,6 +617,7 @@ static void record_online_layers(const online_trial *trial, const bp_online_laye
     }
 }
 
+/* One step of training on the row x, t. */
 static void step_of_row(const online_trial *trial, bp_online_layer *layers, const double *x,
                         const double *t, results *to) {
     const int n_layers = trial->n_layers;
@@ -608,6 +650,7 @@ static void step_of_row(const online_trial *trial, bp_online_layer *layers, cons
     record_online_layers(trial, layers, to);
 }
 
+/* Two steps of a network of two or three layers. */
 static void try_rows(const bp_kernel *kernel, results *to) {
     online_trial trial;
     trial.n_layers = 2 + (int)below(2);
@@ -632,6 +675,7 @@ static void try_rows(const bp_kernel *kernel, results *to) {
                     to);
 }
 
+/* Sums over parameters and L-BFGS's direction. */
 static void try_sums(const bp_kernel *kernel, results *to) {
     const ptrdiff_t n = 1 + below(100), memory = 1 + below(5);
     double *w = numbers(n, 1.0), *g = numbers(n, 1.0), *d = zeros(n), *out = zeros(n);
@@ -650,13 +694,14 @@ static void try_sums(const bp_kernel *kernel, results *to) {
     record(to, "sums", 4, sums);
 }
 
-/* Zeros left of the diagonal, where anything may stand. */
+/* Clear a matrix left of the diagonal, where kernels may leave anything. */
 static void clear_lower(ptrdiff_t n, ptrdiff_t stride, double *A) {
     for (ptrdiff_t i = 0; i < n; i++)
         memset(A + i * stride, 0, (size_t)i * sizeof *A);
 }
 
-/* The Jacobian of one layer, its products with itself, and as much of their factor as there is. */
+/* The Jacobian of one layer, J^T J + mu, and its Cholesky factor up to the first pivot that is not
+ * positive. */
 static void try_least_squares(const bp_kernel *kernel, results *to) {
     ptrdiff_t rows = 1 + below(40), n_in = below(8) == 0 ? 40 + below(40) : 1 + below(9);
     ptrdiff_t n = 1 + below(9), row = below(rows + 1), n_parameters = (n_in + 1) * n;
@@ -696,19 +741,21 @@ static void try_least_squares(const bp_kernel *kernel, results *to) {
     record_rows(to, "factor", n_parameters, columns, stride, A);
 }
 
-enum { N_TRIALS = 7, N_PRODUCTS = 2 }; /* the first ones, of which there are plain loops */
+/* The trials. Plain loops exist for the first N_PRODUCTS. */
 static const struct {
     const char *name;
     void (*run)(const bp_kernel *kernel, results *to);
     int rarer; /* how many times rarer than the others */
-} trials[N_TRIALS] = {{"products", try_products, 1},
-                      {"sparse products", try_sparse_products, 8},
-                      {"functions", try_functions, 1},
-                      {"updates", try_updates, 1},
-                      {"rows", try_rows, 1},
-                      {"sums", try_sums, 1},
-                      {"least squares", try_least_squares, 1}};
+} trials[] = {{"products", try_products, 1},
+              {"sparse products", try_sparse_products, 8},
+              {"functions", try_functions, 1},
+              {"updates", try_updates, 1},
+              {"rows", try_rows, 1},
+              {"sums", try_sums, 1},
+              {"least squares", try_least_squares, 1}};
+enum { N_TRIALS = sizeof trials / sizeof *trials, N_PRODUCTS = 2 };
 
+/* One trial with this seed, into `to`. */
 static void run_trial(int trial, const bp_kernel *kernel, uint64_t seed, results *to) {
     state = seed;
     state = word();
@@ -719,7 +766,8 @@ static void run_trial(int trial, const bp_kernel *kernel, uint64_t seed, results
         free(arrays[--n_arrays]);
 }
 
-/* count seeds from seed on; kernel is NULL for the plain loops. */
+/* Compare a kernel, or the plain loops if it is NULL, with the baseline: count trials, seeds from
+ * seed on. */
 static void compare_trials_of(int trial, const bp_kernel *kernel, int count, uint64_t seed) {
     static results expected, found;
     uint64_t n_numbers = 0, differing = 0;
@@ -765,6 +813,7 @@ static uint64_t digest_of(uint64_t digest, size_t n, const double *x) {
     return digest;
 }
 
+/* Digests of the first kernel's results, which other machines' are compared with. */
 static void print_digests(uint64_t count, uint64_t seed) {
     static results found;
     const uint64_t begin = UINT64_C(0xcbf29ce484222325);
@@ -781,7 +830,8 @@ static void print_digests(uint64_t count, uint64_t seed) {
             digest = digest_of(digest_of(digest, (size_t)n, x), (size_t)n, out);
             done += (uint64_t)n;
         }
-        printf("%s: %" PRIu64 " numbers, digest %016" PRIx64 "\n", functions[f], count, digest);
+        printf("%s: %" PRIu64 " numbers, digest %016" PRIx64 "\n", functions[f].name, count,
+               digest);
     }
     for (int trial = 0; trial < N_TRIALS; trial++) {
         uint64_t digest = begin, n_numbers = 0;
@@ -818,7 +868,7 @@ int main(int argc, char **argv) {
         understood = 1;
     } else if (argc == 3 && strcmp(mode, "list") == 0) {
         for (int f = 0; f < N_FUNCTIONS; f++)
-            if (strcmp(argv[2], functions[f]) == 0)
+            if (strcmp(argv[2], functions[f].name) == 0)
                 understood = compare_list(f);
     }
     if (!understood)

@@ -32,7 +32,7 @@ from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PARITY = ROOT / "tests" / "test_parity.py"
-LEAST = 1_000_000  # values to be compared on each architecture
+LEAST = 1_000_000  # least number of values compared on each architecture
 
 # The extension as setup.py describes it, after Cython has run: for the NumPy of a folder, or for this Python's.
 DESCRIBE = """
@@ -47,7 +47,7 @@ print(json.dumps(vars(extension)))
 
 @dataclass(frozen=True)
 class Foreign:
-    """An architecture of Debian's: its compiler's prefix, qemu's name for it, what the kernel chooses there."""
+    """An architecture of Debian: its compiler's prefix, qemu's name for it, and the instruction set chosen there."""
 
     compiler: str
     qemu: str
@@ -70,11 +70,11 @@ NAMES = (*FOREIGN, "riscv64", *PROCESSORS, *COMPILERS)
 
 
 class CheckError(Exception):
-    """What went wrong, for the user."""
+    """A failed check, with the message for the user."""
 
 
 class Commands:
-    """Runs commands; prints them and what they say if asked to, else only when they fail."""
+    """Runs commands; prints them and their output always if verbose, else only when they fail."""
 
     verbose = False
 
@@ -96,7 +96,7 @@ class Commands:
 
 run = Commands()
 
-# ---- what the machine must have ----
+# Packages that the machine must have.
 
 
 def packages(name: str) -> list[str]:
@@ -126,7 +126,7 @@ def is_installed(package: str) -> bool:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "install ok installed"
 
 
-# ---- a foreign Python ----
+# Python and NumPy of another architecture.
 
 
 def fetched_root(name: str, cache: pathlib.Path) -> pathlib.Path:
@@ -167,13 +167,13 @@ def fetch(name: str, home: pathlib.Path, root: pathlib.Path) -> None:
 
 
 def apt_configuration(name: str, home: pathlib.Path) -> str:
-    """This machine's sources, keys and proxies; its state, its caches and what it does after an update are left out."""
+    """A configuration of apt with this machine's sources, keys and proxies, but state, caches and hooks of its own."""
     left_out = ("APT::Architecture", "APT::Update::", "DPkg::", "Dir::State", "Dir::Cache")
     lines = [line for line in run("apt-config", "dump").splitlines() if not line.startswith(left_out)]
     settings = {
         "APT::Architecture": name,
         "APT::Architectures::": name,
-        "APT::Sandbox::User": "root",  # its other user cannot read everyone's cache
+        "APT::Sandbox::User": "root",  # apt's own user, _apt, cannot read a cache in a home folder
         "Dir::State": home / "state",
         "Dir::State::status": home / "status",
         "Dir::Cache": home / "cache",
@@ -192,7 +192,7 @@ def interpreter_of(root: pathlib.Path) -> pathlib.Path:
     return interpreter
 
 
-# ---- builds ----
+# Builds.
 
 
 def build(to: pathlib.Path, compiler: Sequence[str], level: str = "-O3", root: pathlib.Path | None = None) -> None:
@@ -245,7 +245,7 @@ def native_python(site: pathlib.Path, *before: str) -> Python:
     return functools.partial(run, *before, sys.executable, cwd=site, PYTHONPATH=site)
 
 
-# ---- checks ----
+# Checks.
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class Checked:
 
 
 class Checks:
-    """One work folder; what this machine's own build is and has made there, once."""
+    """A folder to work in, with this machine's own build and its results, made once."""
 
     def __init__(self, work: pathlib.Path, cache: pathlib.Path) -> None:
         self.work, self.cache = work, cache
@@ -274,7 +274,7 @@ class Checks:
     def child(self, python: Python, site: pathlib.Path, target: str | None = None, reference: bool = True) -> Checked:
         """cross_child.py in this Python with each instruction set; the widest must be the target, if one is given.
 
-        The reference knows no instruction sets: it is asked beside the widest.
+        The reference has no instruction sets: it runs with the widest only.
         """
         command = [ROOT / "tools" / "cross_child.py", "check", self.stored]
 

@@ -1,7 +1,7 @@
-"""What cross_check.py runs in every Python that it tests, foreign ones too; it needs NumPy and backprop alone.
+"""The part of cross_check.py that runs in every Python it tests, foreign ones too; it needs only NumPy and backprop.
 
-    cross_child.py make FILE                     compute what depends on nothing stored, and store it
-    cross_child.py check FILE [--no-reference]   compute it again and compare; and all else that is known beforehand
+    cross_child.py make FILE                     compute the results that no file holds, and store them
+    cross_child.py check FILE [--no-reference]   compute them again and compare; also compare all stored results
 
 The last line of its output is an account in JSON. NaNs count as equal; of all other values, every bit is compared.
 """
@@ -24,14 +24,14 @@ import backprop
 from backprop import _kernel, reference, verify
 
 TESTS = pathlib.Path(__file__).resolve().parents[1] / "tests"
-N_INPUTS = 260_000  # of each elementary function, so that all of them are more than a million
-N_BY_INTEGERS = 5000  # of these, how many the slow phase gets too
+N_INPUTS = 260_000  # arguments of each elementary function: more than a million in all
+N_BY_INTEGERS = 5000  # the number of these that are computed by the slow phase too
 N_BY_REFERENCE = 500
 N_ROWS = 3000
 
 
 class Decorator:
-    """Stands for each of pytest's decorators: the tests' data is wanted here, not the tests."""
+    """A stand-in for each of pytest's decorators: only the tests' data is needed here."""
 
     def __getattr__(self, name: str) -> "Decorator":
         return self
@@ -57,7 +57,7 @@ problems, functions = map(tests_module, ("test_expected", "test_elementary"))
 
 
 class Account:
-    """How many values were compared, and where some differed."""
+    """The number of values compared, and the places where some differed."""
 
     def __init__(self) -> None:
         self.values = 0
@@ -84,7 +84,7 @@ def elementary(name: str, x: np.ndarray, form: str = "vector") -> np.ndarray:
 
 
 def trained() -> Iterator[tuple[str, np.ndarray]]:
-    """(name, values) of what runs of middle size end with, for every optimizer and number of threads."""
+    """(name, values) of the results of runs of middle size, for every optimizer and number of threads."""
     optimizers = (backprop.SGD(0.125), backprop.SGD(0.0625, 0.5), backprop.SGD(0.0625, 0.5, nesterov=True))
     outputs = ("softmax", "identity", "tanh", "logistic")
     draw = problems.Draw(0)
@@ -151,7 +151,7 @@ def check_hard_inputs(account: Account) -> None:
 
 
 def check_problems(account: Account, with_reference: bool) -> None:
-    """Those of test_expected.py by their digests, with one thread or two; some by the reference here and now."""
+    """Compare the problems of test_expected.py by digests, with one thread or two, and some with the reference."""
     digests = problems.expected()
     for number in problems.NUMBERS:
         n_threads = 1 + number % 2
@@ -166,8 +166,8 @@ def check_problems(account: Account, with_reference: bool) -> None:
 
 
 def check(file: str, with_reference: bool) -> Account:
-    # As many threads as are asked for, though the work would not call for them.
-    _kernel.THREAD_WORK = _kernel.WAKING_WORK = 1e-3
+    # Use the number of threads asked for, also where there is little work.
+    tests_module("small_work").share_small_work()
     account = Account()
     check_golden(account)
     check_hard_inputs(account)

@@ -12,7 +12,7 @@ import numpy as np
 from backprop import reference, verify
 
 PATH = pathlib.Path(verify.__file__).with_name("golden.txt")
-FEW = 200  # parameters: so many are written out
+FEW = 200  # most parameters that are written out
 
 
 def main():

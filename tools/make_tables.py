@@ -20,8 +20,8 @@ PI = D("3.1415926535897932384626433832795028841971693993751058209749445923078164
 
 EXP_ROWS = 256
 LOG_ROWS = 256
-LOG_LOWEST = D("0.6875")  # the mantissas of log lie in [0.6875, 1.375)
-GRID = 42  # the high parts of log are multiples of 2^-42
+LOG_LOWEST = D("0.6875")  # mantissas of log lie in [0.6875, 1.375)
+GRID = 42  # high parts of log are multiples of 2^-42
 MAX_FRACTION_BITS = 384
 
 

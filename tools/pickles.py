@@ -34,7 +34,7 @@ def runs(epochs):
 
 
 def content(run):
-    """The bytes of all that a run is."""
+    """The bytes of a run: network, losses and state."""
     return run.network.parameters.tobytes() + run.losses.tobytes() + run.network.predict(X).tobytes()
 
 
@@ -45,7 +45,7 @@ def make(folder):
 
 
 def check(folder):
-    """Returns how many files were right; raises at the first run that is not."""
+    """Compare all files; return their number, or raise at the first run that differs."""
     straight = [content(run) for run in runs(epochs=5)]
     paths = sorted(folder.glob("*.pickles"))
     for path in paths:

@@ -29,7 +29,7 @@ QUICK = (SOURCE / "quick.h").read_text()
 TABLES = (SOURCE / "elementary_tables.h").read_text()
 HEX = r"-?0x[0-9a-f.]+p[+-]\d+"
 
-SLACK = Fraction(1, 10**70)  # more than the error of any Decimal function below
+SLACK = Fraction(1, 10**70)  # an upper bound of the error of any Decimal function below
 LN2 = Fraction(Decimal(2).ln())
 STEP = LN2 / 256
 
@@ -39,9 +39,9 @@ def power(n):
     return Fraction(2) ** n
 
 
-LARGEST = Fraction(690)  # of exp's arguments
-NEAR, TINY = power(-6), power(-53)  # the ends of the near forms
-EXPONENTS = 1024  # of log's arguments: |k| is at most this
+LARGEST = Fraction(690)  # the largest |x| of exp's quick phase
+NEAR, TINY = power(-6), power(-53)  # ends of the formulas for small results (the near forms)
+EXPONENTS = 1024  # the largest |k| in log, for arguments 2^k*m
 
 
 def from_hex(text):
@@ -197,7 +197,8 @@ def exp_rows():
 def exp_reduction():
     """r, rl, the largest |rh|, the bound of |r|, and the largest |k| of bp_exp_quick."""
     inverse, high, low = (constant(f"BP_EXP_{name}") for name in ("INVERSE", "STEP_HI", "STEP_LO"))
-    distance = Fraction(1, 2) + half_ulp(LARGEST * inverse)  # of k from x*inverse; the sum is rounded to an integer
+    # The largest distance of k from x*inverse: the sum is rounded to an integer.
+    distance = Fraction(1, 2) + half_ulp(LARGEST * inverse)
     k = floor(LARGEST * inverse + distance)
     assert k < power(18)
     bound = up(STEP / 2 * (1 + power(-17)))
@@ -308,7 +309,7 @@ def near_proof(polynomial, error_of_polynomial, cubic, linear):
     def errors(scale):
         for i, j in product(range(binade(TINY), binade(NEAR)), range(32)):
             lowest, highest = (power(i) * (1 + Fraction(n, 32)) for n in (j, j + 1))
-            unit = power(i - 25)  # of xh; xl is smaller
+            unit = power(i - 25)  # the largest |x - xh|, that is |xl|
             half = highest**2 / 2
             assert_exact(unit**2 / 2, half)
             assert half <= lowest

@@ -200,24 +200,11 @@ class Perceptron(BaseEstimator):
         optimizer = optimizer_of(self, self._l2(rows, batch), progress, rows.n_samples)
         if training is not None and not goes_on(training.settings.optimizer, optimizer):
             start, training = training.network, None
-        settings = {
-            "loss": loss,
-            "optimizer": optimizer,
-            "batch_size": batch,
-            "shuffle": bool(self.shuffle),
-            "rng": self._seed,
-        }
-        fit = Fit(
-            self._rule(start, watched, loss, incremental, callback, own is not None),
-            rows,
-            settings,
-            l2_of(optimizer),
-            self._reported(rows),
-            start,
-            training,
-            progress,
-            curves,
-        )
+        rule = self._rule(start, watched, loss, incremental, callback, own is not None)
+        settings = {"loss": loss, "optimizer": optimizer, "batch_size": batch, "rng": self._seed}
+        settings["shuffle"] = bool(self.shuffle)
+        reported = self._reported(rows)
+        fit = Fit(rule, rows, settings, l2_of(optimizer), reported, start, training, progress, curves)
         try:
             why = fit.train()
         except BaseException:

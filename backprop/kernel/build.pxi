@@ -22,11 +22,6 @@ if TARGET not in TARGETS:
     raise ImportError(f"BACKPROP_TARGET is {TARGET!r}; this machine has: {', '.join(TARGETS)}")
 cdef const bp_kernel *kernel = bp_kernels[<Py_ssize_t>codes[TARGETS.index(TARGET)]]
 
-# Multiply-adds that a thread should have between two barriers, and in a whole call. Python callers pass them on; the
-# kernel itself does not read these.
-THREAD_WORK = 1.5e6
-WAKING_WORK = 4e6
-
 
 def made_by_fork():
     """Whether fork() made this process and no exec() followed, so that its parent may have had OpenMP threads.

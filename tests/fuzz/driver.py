@@ -18,6 +18,8 @@ import warnings
 
 import atheris
 
+sys.path.append(str(pathlib.Path(__file__).parents[1]))  # what tests and fuzzers share
+
 HANG = 10  # seconds
 MEMORY = 4096  # MB
 MOST_FINDINGS = 20

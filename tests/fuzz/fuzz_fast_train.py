@@ -38,6 +38,8 @@ with atheris.instrument_imports(include=["backprop"]):
     from backprop.optimizers import FULL_BATCH, Optimizer
     from backprop.schedules import Schedule
 
+from small_work import share_small_work  # which imports backprop, now that it is instrumented
+
 INITIALIZERS = list(INITIALIZERS)
 RIGHT, WRONG, UNSURE = "right", "wrong", "unsure"
 OUTPUTS = _kernel.ACTIVATIONS
@@ -744,7 +746,7 @@ def one_input(data):
     choices = Choices(data)
     small = choices.one_in(3)  # threads for the smallest work
     host["errors"] = choices.pick(["warn", "raise", "ignore"])
-    _kernel.THREAD_WORK, _kernel.WAKING_WORK = (1e-3, 1e-3) if small else (1.5e6, 4e6)
+    share_small_work(small)
     sizes_argument, sizes = layer_sizes(choices)
     output = names(choices, OUTPUTS, [["relu"]])
     given = {"sizes": sizes_argument, "activation": hidden_activations(choices, len(sizes) - 2)}

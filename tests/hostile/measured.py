@@ -34,9 +34,11 @@ def raises(kind, *words):
 
 def library():
     """backprop, whose threads work on the smallest pieces."""
+    from small_work import share_small_work
+
     import backprop
 
-    backprop._kernel.THREAD_WORK = backprop._kernel.WAKING_WORK = 1e-3
+    share_small_work()
     return backprop
 
 
