@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the extension, its flags, and Cython's directives."""
+"""The extension, its flags, and Cython's directives, which pyproject.toml cannot express."""
 
 import glob
 import os
@@ -10,12 +10,12 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# The contract's arithmetic: no fused or reassociated operation, in the generated C too. They come after the user's
-# CFLAGS, so that a -ffast-math there is taken back, for the linker too, which would otherwise add what sets
-# flush-to-zero when the module is loaded. -fno-math-errno lets sqrt be one instruction; -g0 because an interpreter
-# built with -g passes it on and makes wheels five times larger.
+# Flags for the contract's arithmetic: no fused and no reassociated operation, in the generated C too. They follow the
+# user's CFLAGS and override a -ffast-math there, for the linker too, which would otherwise add code that sets
+# flush-to-zero when the module is loaded. -fno-math-errno lets sqrt be one instruction. -g0: an interpreter built with
+# -g passes that on, and wheels would be five times larger.
 #
-# BACKPROP_CHECKS=1 builds what tools/sanitize.sh tests: with all of Cython's checks, and so that a report can be read.
+# BACKPROP_CHECKS=1: a build for tools/sanitize.sh, with all of Cython's checks and with readable stack traces.
 checks = os.environ.get("BACKPROP_CHECKS") == "1"
 if sys.platform == "win32":
     flags = ["/O2", "/std:c11", "/fp:precise"]
@@ -43,10 +43,10 @@ extension = Extension(
 
 
 class BuildExt(build_ext):
-    """Tells the kernel every flag that it is compiled with: the interpreter's, the user's CFLAGS, and those above."""
+    """A build that passes every flag to the kernel as BP_FLAGS: the interpreter's, the user's CFLAGS, and the above."""
 
     def build_extension(self, ext: Extension) -> None:
-        command = getattr(self.compiler, "compiler_so", [])  # setuptools does not say what it gives to MSVC
+        command = getattr(self.compiler, "compiler_so", [])  # MSVC's class has no such attribute
         before = dropwhile(lambda word: not word.startswith("-"), command)
         ext.define_macros[-1] = ("BP_FLAGS", literal([*before, *flags]))
         super().build_extension(ext)

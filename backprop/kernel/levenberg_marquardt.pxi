@@ -113,10 +113,10 @@ cdef void damp(Shared *shared, Damped *job, int thread) noexcept nogil:
 
 
 cdef void factor(Shared *shared, Damped *job, int thread) noexcept nogil:
-    """This thread's part of the Cholesky factor after the BP_PIVOTS rows at `column` are factored on the diagonal.
+    """This thread's part of the Cholesky factor right of the BP_PIVOTS rows at `column`, which are factored already.
 
-    Those rows right of it; then their products are subtracted from the rows below: at once only from the rest of the
-    BP_PASS_PIVOTS rows of this pass, and after the last of these from all other rows, by all rows of the pass together.
+    The products of these rows are subtracted from the rows below: at once only from the rest of the BP_PASS_PIVOTS rows
+    of this pass, and after the last of these from all other rows, by all rows of the pass together.
     """
     cdef Py_ssize_t n = shared.sizes.n_parameters, start = job.column, stop = min(start + BP_PIVOTS, n)
     cdef Py_ssize_t first = start // BP_PASS_PIVOTS * BP_PASS_PIVOTS, last = min(first + BP_PASS_PIVOTS, n)

@@ -29,21 +29,21 @@ cdef class Step:
     cdef double[:, ::1] slots
     cdef double[::1] scalars
     cdef bint train_biases
+    cdef Py_ssize_t n_slots
+    cdef Py_ssize_t n_scalars
 
     def __cinit__(self, str rule not None, double[::1] settings not None, double[:, ::1] slots not None,
                   double[::1] scalars not None, bint train_biases):
-        n_settings, n_slots, n_scalars = counts_of(rule, settings)
+        n_settings, self.n_slots, self.n_scalars = counts_of(rule, settings)
         must_be("the settings", rule, n_settings, settings.shape[0])
-        must_be("the slots", rule, n_slots, slots.shape[0])
-        must_be("the scalars", rule, n_scalars, scalars.shape[0])
         self.rule, self.settings, self.slots, self.scalars = rule, settings, slots, scalars
         self.train_biases = train_biases
 
     cdef int bind(self, LossPass sums) except -1:
         """Let the steps move the parameters of `sums`, a writable array, by its gradient.
 
-        Raises ValueError if that array is read-only or has no gradient beside it, if the slots are of another length,
-        or if another trainer uses `sums`.
+        Raises ValueError if that array is read-only or has no gradient beside it, if slots or scalars have another
+        number of elements than the rule needs, or if another trainer uses `sums`.
         """
         cdef Shared *shared = &sums.work.shared
         cdef Optimizer *optimizer = &shared.optimizer
@@ -54,11 +54,12 @@ cdef class Step:
             raise ValueError("training needs an array for the gradient")
         if &w[0] != shared.threads[0].layers[0].W:
             raise ValueError("the parameters must be one array")
-        if self.slots.shape[0] > 0:
-            must_be("the columns of the slots", self.rule, shared.sizes.n_parameters, self.slots.shape[1])
+        must_be("the slots", self.rule, self.n_slots * shared.sizes.n_parameters,
+                self.slots.shape[0] * self.slots.shape[1])
+        must_be("the scalars", self.rule, self.n_scalars, self.scalars.shape[0])
         optimizer.w, optimizer.train_biases = &w[0], self.train_biases
-        optimizer.slots = &self.slots[0, 0] if self.slots.shape[0] > 0 else NULL
-        optimizer.scalars = &self.scalars[0] if self.scalars.shape[0] > 0 else NULL
+        optimizer.slots = &self.slots[0, 0] if self.n_slots > 0 else NULL
+        optimizer.scalars = &self.scalars[0] if self.n_scalars > 0 else NULL
         optimizer.settings = &self.settings[0]
         optimizer.clip_norm = INFINITY
         sums.taken = True
