@@ -1,4 +1,4 @@
-"""The extension, its flags, and Cython's directives, which pyproject.toml cannot express."""
+"""The build settings that pyproject.toml cannot hold: the extension, its flags, and Cython's directives."""
 
 import glob
 import os
@@ -10,12 +10,12 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Flags for the contract's arithmetic: no fused and no reassociated operation, in the generated C too. They follow the
-# user's CFLAGS and override a -ffast-math there, for the linker too, which would otherwise add code that sets
-# flush-to-zero when the module is loaded. -fno-math-errno lets sqrt be one instruction. -g0: an interpreter built with
-# -g passes that on, and wheels would be five times larger.
+# Flags for the contract's arithmetic: no operation is fused or reassociated, in the generated C either. They come after
+# the user's CFLAGS and so override a -ffast-math there. The linker gets them too: with -ffast-math, it would add code
+# that sets flush-to-zero when the module is loaded. -fno-math-errno makes sqrt one instruction. -g0 overrides the -g
+# that some interpreters pass on, which makes wheels five times larger.
 #
-# BACKPROP_CHECKS=1: a build for tools/sanitize.sh, with all of Cython's checks and with readable stack traces.
+# BACKPROP_CHECKS=1: the build that tools/sanitize.sh tests, with all of Cython's checks and with readable backtraces.
 checks = os.environ.get("BACKPROP_CHECKS") == "1"
 if sys.platform == "win32":
     flags = ["/O2", "/std:c11", "/fp:precise"]
@@ -26,7 +26,7 @@ else:
 
 
 def literal(words: list[str]) -> str:
-    """The words as a string in C."""
+    """The words, joined by spaces, as a string literal in C."""
     text = " ".join(words).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
@@ -43,10 +43,10 @@ extension = Extension(
 
 
 class BuildExt(build_ext):
-    """A build that passes every flag to the kernel as BP_FLAGS: the interpreter's, the user's CFLAGS, and the above."""
+    """The command build_ext, with BP_FLAGS set to all flags: the interpreter's, the user's CFLAGS and those above."""
 
     def build_extension(self, ext: Extension) -> None:
-        command = getattr(self.compiler, "compiler_so", [])  # MSVC's class has no such attribute
+        command = getattr(self.compiler, "compiler_so", [])  # setuptools does not tell the flags that it gives to MSVC
         before = dropwhile(lambda word: not word.startswith("-"), command)
         ext.define_macros[-1] = ("BP_FLAGS", literal([*before, *flags]))
         super().build_extension(ext)

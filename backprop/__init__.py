@@ -1,7 +1,7 @@
 """Train small and medium neural networks on CPUs in double precision, with the same bits on every machine.
 
-The names that users need are here; `backprop.reference` is the definition of what they compute, and
-`backprop.tutorial` the worked example that it all starts from.
+This module holds the public names. `backprop.reference` computes the same results in plain Python and so defines them;
+`backprop.tutorial` is a worked example of one training step.
 """
 
 import importlib
@@ -48,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`reference` and `tutorial` are imported when first asked for."""
+    """Import the submodules `reference` and `tutorial` on first access: `import backprop` does not need them."""
     if name in ("reference", "tutorial"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

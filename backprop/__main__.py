@@ -9,7 +9,7 @@ from . import SGD, __version__, fast_train, tutorial, verify
 
 
 def show_tutorial() -> int:
-    """Print the walk, then 10,000 steps and their time, then where the tutorial's closing numbers come from."""
+    """Print one training step number by number, the result and time of 10,000 steps, and a note on the source."""
     numbers = tutorial.walk()
     print(tutorial.PAGE.format_map({**numbers, "eta": tutorial.LEARNING_RATE}))
     X, y = [tutorial.INPUTS], [tutorial.TARGETS]
@@ -27,12 +27,12 @@ def show_tutorial() -> int:
 
 COMMANDS = [
     ("tutorial", show_tutorial, "one step of backpropagation, number by number, then 10,000 of them"),
-    ("verify", verify.show, "compute what this release promises, bit for bit, and compare (some seconds)"),
+    ("verify", verify.show, "recompute this release's published results and compare every bit (some seconds)"),
 ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m backprop",
         description="Neural networks in double precision, with the same bits on every machine.",

@@ -1,7 +1,7 @@
-"""What the public functions accept, and what they say about the rest.
+"""Arguments of the public functions: checks, conversions and error messages.
 
-Each error names the argument, what was given and what is allowed. Values inside arrays are looked at by whoever
-computes with them, the kernel or the reference; the errors about them are made here, so that both say the same.
+Each error names the argument, the value given and the values allowed. Numbers inside arrays are checked by the engine
+that computes with them; the errors about them are made here, so that both engines raise the same ones.
 """
 
 import operator
@@ -17,7 +17,7 @@ from . import _kernel
 
 FloatArray = npt.NDArray[np.float64]
 
-# Names that other libraries use, for the hint in an error.
+# Names in other libraries, and the equivalent name here: for the hint in an error.
 OTHER_NAMES = {
     "sigmoid": "logistic",
     "linear": "identity",
@@ -44,33 +44,33 @@ OTHER_NAMES = {
 }
 
 
-# What float() or a cast would take, but is no real number.
+# Types that float() or a cast would convert, but that are no real numbers.
 NOT_REAL = (str, bytes, bytearray, memoryview, complex, np.complexfloating, np.flexible, np.datetime64, np.timedelta64)
 BOOLEANS = (bool, np.bool_)
 NO_NUMBER = (*NOT_REAL, *BOOLEANS, np.ndarray)
 
 
 def shown(value: Any) -> str:
-    """A value as errors show it: its repr, if it has one, and not all of a long one."""
+    """The repr of a value for an error message, cut after 200 characters."""
     try:
         text = repr(value)
-    except Exception:  # an integer of more digits than Python prints, or whatever a stranger's __repr__ does
+    except Exception:  # an integer with more digits than Python prints, or an error in the value's __repr__
         return f"{type(value).__name__} that cannot be shown"
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def ordered(value: Iterable[Any]) -> list[Any]:
-    """What a sequence holds, or a TypeError; a set has no order, and bytes or a scalar of NumPy are none."""
+    """The items of a sequence; TypeError for sets, mappings, bytes and NumPy scalars, which count as no sequences."""
     if isinstance(value, bytes | bytearray | Set | Mapping | np.generic):
         raise TypeError
     try:
         return list(value)
-    except (ValueError, OverflowError):  # of a length that is none
+    except (ValueError, OverflowError):  # __len__ gives a negative number or one that is too large
         raise TypeError from None
 
 
 def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
-    """The name itself if it is known; else an error that suggests the nearest one."""
+    """The name, if it is a known one; else an error that suggests the most similar known name."""
     known = tuple(known)
     if not isinstance(name, str):
         raise TypeError(f"{argument} must be a name (str), got {shown(name)}; known: {', '.join(known)}")
@@ -85,7 +85,7 @@ def known_name(argument: str, name: Any, known: Iterable[str]) -> str:
 
 
 def integer(argument: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
-    """An integer, from low up to high; booleans are not meant."""
+    """The value as an int from low to high (None: without an upper bound); booleans are refused."""
     try:
         number = None if isinstance(value, BOOLEANS) else operator.index(value)
     except TypeError:
@@ -99,9 +99,9 @@ def integer(argument: str, value: SupportsIndex, low: int, high: int | None = No
 
 
 def number(argument: str, value: Any, allowed: str, otherwise: str = "") -> float:
-    """A finite real number in an interval that is written as in mathematics, such as "(0, inf)" or "[0, 1)".
+    """The value as a finite float in an interval that is written as in mathematics, such as "(0, inf)" or "[0, 1)".
 
-    Errors about its type say what else may stand in its place.
+    `otherwise` ends the message about a wrong type: what else the argument may be.
     """
     real = value if type(value) is float else _real(argument, value, allowed, otherwise)
     if not within(real, allowed):
@@ -110,7 +110,7 @@ def number(argument: str, value: Any, allowed: str, otherwise: str = "") -> floa
 
 
 def _real(argument: str, value: Any, allowed: str, otherwise: str) -> float:
-    """What float() makes of a number, or an error about its type."""
+    """The value as a float, or an error about its type."""
     try:
         if not isinstance(value, NO_NUMBER):
             return _kernel.in_contract(float, value)
@@ -122,28 +122,31 @@ def _real(argument: str, value: Any, allowed: str, otherwise: str) -> float:
 
 
 def within(value: float, interval: str) -> bool:
-    """Whether a number is in an interval such as "[0, 1)"; the host may have set Python's own comparisons otherwise."""
-    return _kernel.within(value, *_known_ends(interval))
+    """Whether a number is finite and in an interval such as "[0, 1)".
+
+    The kernel compares: if the host has switched on flush-to-zero, Python's own comparison takes 5e-324 for 0.0.
+    """
+    return _kernel.within(value, *_cached_ends(interval))
 
 
 def _ends(interval: str) -> tuple[float, float, bool, bool]:
-    """An interval's ends, and whether they are of it."""
+    """The lower and the upper end of an interval, and whether each end belongs to it."""
     low, high = interval[1:-1].split(",")
     return float(low), float(high), interval[0] == "[", interval[-1] == "]"
 
 
-_known_ends = lru_cache(_ends)
+_cached_ends = lru_cache(_ends)
 
 
 def flag(argument: str, value: Any) -> bool:
-    """True or False, and nothing that merely counts as one."""
+    """The value as a bool; only booleans of Python and of NumPy are accepted."""
     if not isinstance(value, BOOLEANS):
         raise TypeError(f"{argument} must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def sizes(value: Iterable[SupportsIndex]) -> tuple[int, ...]:
-    """The widths of the layers, the input first."""
+    """The widths of the layers as ints, the input first."""
     try:
         widths = ordered(value)
     except TypeError:
@@ -185,7 +188,7 @@ def activations(n_hidden: int, hidden: str | Sequence[str], output: str) -> tupl
 
 
 def loss_name(loss: str | None, output: str) -> str:
-    """The loss, or the output activation's usual one; both must go together."""
+    """The name of the loss (None: the default for the output activation); an error if the two do not fit."""
     if loss is None:
         return "cross_entropy" if output == "softmax" else "squared_error"
     name = known_name("loss", loss, _kernel.LOSSES)
@@ -197,19 +200,22 @@ def loss_name(loss: str | None, output: str) -> str:
 
 
 def masked_arrays() -> Any:
-    """Their class, or () if nobody can have made one: NumPy imports numpy.ma only when that is first used."""
+    """The class of masked arrays, or () as long as numpy.ma is not imported, when there can be no masked array."""
     return getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
 
 
 def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.NDArray[Any]:
-    """An array of numbers with so many dimensions; nothing is copied that is an array already."""
+    """The value as an array of real numbers whose number of dimensions is in ndim; numeric arrays are not copied.
+
+    `shape` is the shape that errors ask for.
+    """
     if type(value) is np.ndarray and value.ndim in ndim and value.dtype.kind in "fiub":
         return value
     if callable(getattr(value, "toarray", None)):
         raise TypeError(f"{argument} must be a dense array, got a sparse {type(value).__name__}; use its toarray()")
     listed = isinstance(value, list | tuple)
     try:
-        # A list may mix kinds of numbers, which NumPy converts as it makes the array.
+        # NumPy converts the numbers of a list: in the contract's floating-point environment.
         result = _kernel.in_contract(np.asanyarray, value) if listed else np.asanyarray(value)
     except (TypeError, ValueError) as error:
         what = "rows of unequal length" if listed else f"a {type(value).__name__} that gives none"
@@ -240,7 +246,7 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
 
 
 def layers(argument: str, value: Iterable[Any]) -> list[Any]:
-    """Something for each layer."""
+    """The items of a sequence that has one array for each layer."""
     try:
         return ordered(value)
     except TypeError:
@@ -248,15 +254,15 @@ def layers(argument: str, value: Iterable[Any]) -> list[Any]:
 
 
 def float64(value: npt.NDArray[Any]) -> FloatArray:
-    """The array itself if it is C-contiguous, aligned float64 already, else such a copy."""
+    """The array itself if it is C-contiguous, aligned float64; else a copy that is."""
     if value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
         return value
-    with np.errstate(all="ignore"):  # what comes out infinite, or is a signalling NaN, gets its error where it is seen
+    with np.errstate(all="ignore"):  # infinities and NaNs get their errors later, when the values are checked
         return _kernel.in_contract(value.astype, np.float64, "C")
 
 
 def rows(X: Any, n_in: int) -> FloatArray:
-    """X as (n_samples, n_in)."""
+    """X as a float64 array (n_samples, n_in)."""
     X = array("X", X, (2,), f"(n_samples, {n_in})")
     if X.shape[1] != n_in:
         raise ValueError(f"X must have {n_in} columns, the width of the network's input, got shape {X.shape}")
@@ -266,7 +272,7 @@ def rows(X: Any, n_in: int) -> FloatArray:
 
 
 def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
-    """y as (n_samples, n_out), or the classes of a softmax output as integers (n_samples,)."""
+    """y as a float64 array (n_samples, n_out), or the classes of a softmax output as int64 (n_samples,)."""
     labels = _kernel.LOSSES[loss] == "softmax"
     shape = f"({n_samples}, {n_out})" + (f" or ({n_samples},)" if labels or n_out == 1 else "")
     y = array("y", y, (1, 2), shape)
@@ -291,7 +297,7 @@ def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
 
 
 def sample_weight(value: Any, n_samples: int) -> FloatArray:
-    """What each row counts, as (n_samples,)."""
+    """The sample weights as a float64 array (n_samples,)."""
     weights = array("sample_weight", value, (1,), f"({n_samples},)")
     if weights.shape[0] != n_samples:
         raise ValueError(f"sample_weight must have shape ({n_samples},), one for each row, got shape {weights.shape}")
@@ -311,7 +317,7 @@ def not_finite(argument: str, s: int, column: int, value: float) -> ValueError:
 
 
 def bad_target(loss: str, s: int, j: int, value: float) -> ValueError:
-    """A target out of its range; with j = -1, a row of targets and its sum."""
+    """The error for target j of row s, which is out of range; j = -1: the sum of row s is not 1, but value."""
     low, high = _kernel.TARGET_RANGES[loss]
     if j < 0:
         return ValueError(f"y must sum to 1 in each row (within 1e-9) for loss {loss!r}, got {value!r} in row {s}")

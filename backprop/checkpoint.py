@@ -1,6 +1,6 @@
-"""Checkpoints: a run that was killed, at whatever moment, goes on from the last one to the same bits.
+"""Checkpoints: files from which a killed run continues, to the same bits as without the interruption.
 
-The file is that of `Training.save`, with a line that says which run it belongs to.
+A checkpoint is a file as `Training.save` writes it, with one more line that identifies its run.
 """
 
 import errno
@@ -14,25 +14,25 @@ from .errors import DivergenceError
 from .samples import Samples
 from .state import Result
 
-SECONDS = 60.0
+SECONDS = 60.0  # the default time between two checkpoints
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run writes how far it is, and how often.
+    """The file in which a run saves its progress, and how often it does.
 
-    The same call, made again after the process was killed, goes on from what the file holds, and ends with the bits of
-    a run that nobody disturbed. If that run is complete, the call returns it at once.
+    The same call, made again after the process was killed, continues from the file and ends with the bits of an
+    uninterrupted run. If the file holds the complete run, the call returns it at once.
 
     Parameters
     ----------
     path : str or path-like
-        The file, in a folder that exists. It is replaced as a whole or not at all.
+        The file, in an existing folder. It is replaced as a whole or not at all.
     every : int >= 1 or None
-        Write after each epoch whose count is a multiple of this.
+        Write whenever the number of epochs done is a multiple of this.
     seconds : float in (0, inf) or None
-        Write at the end of an epoch when so many seconds have passed since the last time. 60 if neither is given; with
-        both, whichever comes first.
+        Write at the end of an epoch if the last checkpoint is at least this old. The default is 60 if `every` is not
+        given either; with both, a checkpoint is due by whichever comes first.
 
     Raises
     ------
@@ -41,9 +41,10 @@ class Checkpoint:
 
     Notes
     -----
-    The end of the run is written too, whatever ended it; an exception is none. The file tells runs apart by a SHA-256
-    of all that their bits depend on: the network, the settings, the rows, the random stream and the contract's version.
-    A file of another run raises ValueError and stays as it is. `Training.load` reads the file as well.
+    The finished run is written too, whatever stopped it, but not a run that an exception ended. The file identifies its
+    run by a SHA-256 of everything that the run's bits depend on: the network, the settings, the rows, the random stream
+    and the contract's version. The file of another run raises ValueError and is not changed. `Training.load` reads the
+    file too.
 
     Examples
     --------
@@ -77,18 +78,18 @@ class Checkpoint:
 
 
 class CheckpointWriter:
-    """Reads and writes the checkpoints of one run, which begins with a result and ends after `last` epochs."""
+    """The reader and writer of one run's checkpoints; the run starts from `begin` and ends at `last` epochs in all."""
 
     def __init__(self, checkpoint: Checkpoint, begin: Result, samples: Samples, last: int) -> None:
         from . import training_file
 
-        self.path = os.path.abspath(os.fsdecode(checkpoint.path))  # a callback may go to another folder
+        self.path = os.path.abspath(os.fsdecode(checkpoint.path))  # a callback may change the working directory
         self.every, self.seconds, self.last = checkpoint.every, checkpoint.seconds, last
         self.run = training_file.identity(begin, samples)
         self.written = time.monotonic()
 
     def read(self) -> Result | None:
-        """The last result of this run in the file, if there is a file."""
+        """The result in the file, or None if there is no file; ValueError if the file belongs to another run."""
         from . import text_file, training_file
 
         text_file.remove_parts(self.path)
@@ -96,41 +97,41 @@ class CheckpointWriter:
             return None
         if not os.path.isfile(self.path):
             raise OSError(errno.EINVAL, "not a regular file", self.path)
-        begin_anew = "remove the file or give another path to begin anew"
+        remedy = "remove the file or give another path to start again"
         try:
             run, saved = training_file.read(self.path)
         except ValueError as error:
-            raise ValueError(f"the checkpoint {error}; {begin_anew}") from None
+            raise ValueError(f"the checkpoint {error}; {remedy}") from None
         if run != self.run:
             raise ValueError(
                 f"{self.path!r} is {'no checkpoint' if run is None else 'the checkpoint of another run'}: the network, "
-                f"settings, rows, rng and contract version must be those that it began with; {begin_anew}"
+                f"settings, rows, rng and contract version must be those that it began with; {remedy}"
             )
         epochs = saved.state.losses.size
         if epochs > self.last:
             raise ValueError(
-                f"{self.path!r} holds {epochs} epochs, more than the {self.last} that are asked for; {begin_anew}"
+                f"{self.path!r} holds {epochs} epochs, more than the {self.last} that are asked for; {remedy}"
             )
         return saved
 
     def until(self, epochs: int) -> int:
-        """The next number of epochs after which there must be a halt, when so many are done."""
+        """The number of epochs at which training must next halt for a checkpoint, when `epochs` are done."""
         if self._is_time():
             return epochs + 1
         return self.last if self.every is None else epochs - epochs % self.every + self.every
 
     def after(self, epochs: int, result: Callable[[], Result]) -> None:
-        """Write the run, if it is time to; so many epochs are done."""
+        """Write the run if a checkpoint is due; `epochs` are done."""
         if epochs < self.last and (self._is_time() or (self.every is not None and epochs % self.every == 0)):
             try:
                 now = result()
             except DivergenceError:
-                # A state that is not finite may become finite again; if it has not, the run says so at its end.
+                # The state is not finite: no checkpoint. It may become finite again; if not, the run raises at its end.
                 return
             self.write(now)
 
     def write(self, result: Result) -> None:
-        """Replace the file, as a whole or not at all."""
+        """Write a result; the file is replaced as a whole or not at all."""
         from . import training_file
 
         training_file.write(self.path, result, self.run)

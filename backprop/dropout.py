@@ -1,4 +1,4 @@
-"""Dropout: the share of hidden units that a row does without while it trains. The rules: reference/dropout.py."""
+"""Dropout: its settings, checked once. The computation is in definition/dropout.py."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from . import arguments
 
 @dataclass(frozen=True)
 class Dropout:
-    """Hidden units are dropped at random while training, anew for each row, so that none relies on a few others.
+    """Dropout: in training, a random share of the hidden units is set to 0.0, drawn separately for each row.
 
     Parameters
     ----------
     rate : float in [0, 1), or a sequence of them
-        The share of units that is dropped: of all hidden layers, or of each. 0.0 drops nothing.
+        The probability that a unit is dropped: one for all hidden layers, or one for each. 0.0 drops nothing.
     rng : int >= 0, default 0
-        Seeds the draw of the units, a stream of its own.
+        Seed of the dropped units' random stream, which is separate from the one that shuffles the rows.
 
     Raises
     ------
@@ -27,9 +27,9 @@ class Dropout:
 
     Notes
     -----
-    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov 2014, in the form that multiplies what is kept by
-    ``1/(1 - rate)`` while training. Predictions, `Network.loss` and the losses that `EarlyStopping` watches are of the
-    whole network, so the losses of the epochs, which are with units dropped, are mostly above them.
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov 2014, as inverted dropout: in training, the outputs of
+    the units that are kept are multiplied by ``1/(1 - rate)``. Predictions, `Network.loss` and the losses that
+    `EarlyStopping` watches use all units. The epochs' losses are computed with units dropped and are mostly higher.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Dropout:
         return tuple(self.rate)
 
     def stream(self, sizes: tuple[int, ...]) -> Any:
-        """The stream that the units are drawn from; None if nothing is dropped."""
+        """The bit generator that dropped units are drawn from; None if no unit is ever dropped."""
         if not any(arguments.within(rate, "(0, 1)") for rate in self.rates(sizes)):
             return None
         return np.random.PCG64(np.random.SeedSequence(self.rng, spawn_key=(1,)))

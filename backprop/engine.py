@@ -1,4 +1,7 @@
-"""Engines: a run of training by the compiled kernel, and what the main flow asks of whoever computes one."""
+"""Engines: the interface that training needs of an engine, and the engine of the compiled kernel.
+
+The other engine, that of the definition, is in reference.py.
+"""
 
 import math
 from dataclasses import dataclass
@@ -17,38 +20,39 @@ from .threads import ThreadPolicy
 
 
 class Trainer(Protocol):
-    """A run of training between two calls: where its parameters and the optimizer's state have come to."""
+    """A network in training: its current parameters, the optimizer's current state; `train` trains it further."""
 
     @property
     def parameters(self) -> FloatArray:
-        """The parameters (n_parameters,), which the next call may change in place."""
+        """The current parameters (n_parameters,); the next `train` may change the array in place."""
 
     @property
     def slots(self) -> FloatArray:
-        """The optimizer's slots (n_slots, n_parameters), likewise."""
+        """The optimizer's current slots (n_slots, n_parameters); the next `train` may change the array in place."""
 
     @property
     def scalars(self) -> FloatArray:
-        """The optimizer's scalars (n_scalars,), likewise."""
+        """The optimizer's current scalars (n_scalars,); the next `train` may change the array in place."""
 
     @property
     def ended(self) -> str:
-        """Why the method is at its end, or ""."""
+        """The reason why a full-batch method has ended, such as "gradient"; "" if it has not."""
 
     @property
     def evaluations(self) -> int:
-        """How often a method has computed the loss of all rows."""
+        """The number of times that a full-batch method has computed the loss of all rows."""
 
     def train(self, losses: FloatArray, done: int, until: int, rates: FloatArray | None, /) -> int:
-        """Train epochs done, done + 1, ..., whose losses go to these places; return the first that is not done.
+        """Train epochs done, done + 1, ... and write the loss of epoch k to losses[k]; return the first epoch not done.
 
-        It comes back at `until`, or earlier: when Python should look at its signals, after an epoch whose loss is not
-        finite, or when the method is at its end. rates are the epochs' learning rates, in the places of their losses.
+        The call returns at epoch `until`, or earlier: to let Python handle signals such as Ctrl-C, after an epoch whose
+        loss is not finite, or when a full-batch method ends. rates[k] is the learning rate of epoch k; None: it is
+        constant.
         """
 
 
 class Engine(Checks, Protocol):
-    """One of the two ways to compute a run, which give the same bits."""
+    """One of the two engines, kernel or definition, which train with the same bits."""
 
     def exp(self, x: float, /) -> float:
         """The correctly rounded exponential, for schedules."""
@@ -57,7 +61,7 @@ class Engine(Checks, Protocol):
         """The correctly rounded logarithm, for schedules."""
 
     def order(self, stream: Any, n: int, /) -> npt.NDArray[np.int64]:
-        """The numbers below n, shuffled by a bit generator (N9)."""
+        """The integers 0, ..., n - 1, shuffled by a bit generator (N9)."""
 
     def loss(self, network: Network, samples: Samples, loss: str, n_threads: int | None, /) -> float:
         """The mean loss of all samples."""
@@ -73,14 +77,14 @@ class Engine(Checks, Protocol):
         n_threads: int | None,
         /,
     ) -> Trainer:
-        """A trainer of the network, which stays as it is; state.slots and state.scalars move on.
+        """A trainer of a copy of the network; it may change state.slots and state.scalars in place.
 
-        stream is the bit generator that the orders of the rows are drawn from, or None: in their own order.
+        stream is the bit generator that shuffles the rows before each epoch; None: the rows keep their order.
         """
 
 
 class KernelTrainer:
-    """A kernel's Trainer or Method, and the arrays that it changes."""
+    """A Trainer or Method of the kernel, with the arrays that it changes in place."""
 
     def __init__(
         self, kernel: _kernel.Trainer | _kernel.Method, parameters: FloatArray, slots: FloatArray, scalars: FloatArray
@@ -90,12 +94,12 @@ class KernelTrainer:
 
     @property
     def ended(self) -> str:
-        """Why the method is at its end, or ""."""
+        """The reason why a full-batch method has ended, such as "gradient"; "" if it has not."""
         return self.kernel.ended
 
     @property
     def evaluations(self) -> int:
-        """How often a method has computed the loss of all rows."""
+        """The number of times that a full-batch method has computed the loss of all rows."""
         return self.kernel.evaluations
 
 
@@ -129,7 +133,7 @@ class Kernel:
         """A trainer of the network, as `Engine.trainer` says."""
         n, n_samples, policy = network.n_parameters, samples.n_samples, self.policy or threads.POLICY
         method = _kernel.METHODS.get(plan.rule)  # None: an update rule
-        # A call of Trainer.train lasts for many epochs, so its work has no end; a method wakes threads for each sum.
+        # An update rule wakes its threads once for many epochs, which always pays; a method, for each sum over rows.
         more_work = _kernel.more_work(plan.rule, n, network.sizes[-1])
         count = policy.threads_for(n_threads, math.inf if method is None else n_samples * (n + more_work))
         batch_size = min(settings.batch_size or n_samples, n_samples)

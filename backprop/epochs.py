@@ -1,4 +1,7 @@
-"""The epochs of one run: the engine's work, piece by piece, and everything that happens between two pieces."""
+"""The loop over the epochs of one run.
+
+The engine trains some epochs and returns. Then early stopping, schedule, callback and checkpoint have their turn.
+"""
 
 import math
 
@@ -17,12 +20,13 @@ from .schedules import Rates
 from .state import Result, RunState
 from .stopping import Watcher
 
-RATES_AT_ONCE = 1024  # epochs whose learning rates are worked out in advance
-LOSSES_AT_ONCE = 65536  # epochs by which the curve grows: a run that is meant to be stopped may ask for any number
+RATES_AT_ONCE = 1024  # most epochs whose learning rates are computed in advance
+# Most epochs for which the curve reserves memory at once: a run that EarlyStopping ends may have epochs=10**9.
+LOSSES_AT_ONCE = 65536
 
 
 class Curve:
-    """The loss of every epoch, in pieces, of which the newest is still being filled."""
+    """The loss of every epoch, as a list of arrays (pieces); the newest piece is being filled."""
 
     def __init__(self, losses: FloatArray) -> None:
         self._full = [losses] if losses.size else []
@@ -36,7 +40,7 @@ class Curve:
         return self._before + self.done
 
     def make_room(self, epochs: int) -> None:
-        """Begin another piece if the newest is full; so many epochs are still to come."""
+        """Begin another piece if the newest one is full; `epochs` are still to come."""
         if self.done == self.piece.size:
             self._full += [self.piece] if self.done else []
             self._before += self.done
@@ -47,14 +51,14 @@ class Curve:
         return [*self._full, self.piece[: self.done]] if self.done else self._full
 
     def losses(self) -> FloatArray:
-        """The losses so far, in one array."""
+        """The losses so far, as one array (epochs,)."""
         if not self._full and self.done == self.piece.size:
             return self.piece
         return np.concatenate(self.pieces())
 
 
 class Epochs:
-    """The epochs of one run: an engine trains them; EarlyStopping, schedule, callback and checkpoint look at them."""
+    """The epochs of one run: an engine trains them; EarlyStopping, schedule, callback and checkpoint follow."""
 
     def __init__(
         self,
@@ -76,54 +80,54 @@ class Epochs:
         self.curve, self.stopped = Curve(state.losses), "epochs"
         self.watcher = None
         if stopping is not None:
-            looked_at = samples if watched is None else watched
+            watched_samples = samples if watched is None else watched
             self.watcher = Watcher(
-                stopping, lambda one: engine.loss(one, looked_at, settings.loss, run.n_threads), state.watch
+                stopping, lambda one: engine.loss(one, watched_samples, settings.loss, run.n_threads), state.watch
             )
         schedule, self.rates = schedule_of(settings.optimizer), None
         if schedule is not None:
             seen = self.watcher.losses if self.watcher else state.losses.tolist()
             self.rates = Rates(schedule, seen, engine.exp, engine.log)
-        self.rates_of_piece, self.known = np.empty(0), 0  # learning rates beside the losses; how many are known
-        self.one_by_one = run.callback is not None or self.watcher is not None
-        self.one_by_one = self.one_by_one or (self.rates is not None and self.rates.look_back)
+        self.rates_of_piece, self.n_rates = np.empty(0), 0  # the newest piece's learning rates; how many are computed
+        self.every_epoch = run.callback is not None or self.watcher is not None
+        self.every_epoch = self.every_epoch or (self.rates is not None and self.rates.look_back)
 
     def train(self) -> Result:
-        """Train until all epochs are done, or somebody ends the run."""
+        """Train until all epochs are done, or a method, EarlyStopping or the callback ends the run."""
         last = self.curve.epochs + self.run.epochs
         with progress_bar(self.run) as advance:
             while self.curve.epochs < last and self.stopped == "epochs":
                 before = self.curve.epochs
                 halt = self.next_halt(last)
-                self.some_epochs(halt)
+                self.train_until(halt)
                 if self.curve.epochs == before:
-                    continue  # Python has looked at its signals within an epoch
+                    continue  # the engine returned within an epoch, to let Python handle signals
                 advance(self.curve.epochs - before, float(self.curve.piece[self.curve.done - 1]))
-                if self.one_by_one:
-                    self.look()
+                if self.every_epoch:
+                    self.report()
                 if self.writer is not None and self.curve.epochs == halt and self.stopped == "epochs":
                     self.writer.after(halt, self.result)
         return self.result()
 
     def next_halt(self, last: int) -> int:
-        """The number of epochs after which the engine must come back, for a look, a checkpoint or a learning rate."""
+        """The number of epochs at which the engine must return: for a report, a checkpoint or more learning rates."""
         curve = self.curve
         curve.make_room(last - curve.epochs)
         begin = curve.epochs - curve.done  # the first epoch of the newest piece
-        halt = curve.epochs + 1 if self.one_by_one else begin + curve.piece.size
+        halt = curve.epochs + 1 if self.every_epoch else begin + curve.piece.size
         if self.rates is not None:
             if self.rates_of_piece.size != curve.piece.size or curve.done == 0:
-                self.rates_of_piece, self.known = np.empty(curve.piece.size), 0
-            if curve.done >= self.known:
-                self.known = min(halt - begin, curve.done + RATES_AT_ONCE)
-                self.rates_of_piece[curve.done : self.known] = [
-                    self.rates.of(begin + k) for k in range(curve.done, self.known)
+                self.rates_of_piece, self.n_rates = np.empty(curve.piece.size), 0
+            if curve.done >= self.n_rates:
+                self.n_rates = min(halt - begin, curve.done + RATES_AT_ONCE)
+                self.rates_of_piece[curve.done : self.n_rates] = [
+                    self.rates.of(begin + k) for k in range(curve.done, self.n_rates)
                 ]
-            halt = begin + self.known
+            halt = begin + self.n_rates
         return halt if self.writer is None else min(halt, self.writer.until(curve.epochs))
 
-    def some_epochs(self, halt: int) -> None:
-        """Have the engine train up to so many epochs, or until it comes back for a signal."""
+    def train_until(self, halt: int) -> None:
+        """Let the engine train until `halt` epochs are done; it may return earlier, see `engine.Trainer.train`."""
         curve = self.curve
         begin = curve.epochs - curve.done
         rates = None if self.rates is None else self.rates_of_piece
@@ -134,8 +138,8 @@ class Epochs:
             raise self.divergence()
         self.stopped = self.trainer.ended or self.stopped
 
-    def look(self) -> None:
-        """Let everybody see the last epoch: EarlyStopping, the schedule, the callback."""
+    def report(self) -> None:
+        """Report the last epoch to EarlyStopping, to the schedule and to the callback, which may stop the run."""
         loss = float(self.curve.piece[self.curve.done - 1])
         if self.watcher is not None:
             self.stopped = self.watcher.after(self.snapshot(), self.curve.pieces()) or self.stopped
@@ -148,14 +152,14 @@ class Epochs:
                 self.stopped = "callback"
 
     def snapshot(self) -> Network:
-        """The network of the moment, or the error that the run would end with, since no NaN is a result."""
+        """The network with the current parameters; DivergenceError if one of them is not finite."""
         parameters = self.trainer.parameters
         if _kernel.first_not_finite(parameters) >= 0:
             raise self.divergence()
         return self.begin.network.with_parameters(parameters)
 
     def result(self) -> Result:
-        """The result, if the run ended here."""
+        """The result after the last epoch; DivergenceError if its parameters or slots are not finite."""
         trainer, (network, _, settings, state) = self.trainer, self.begin
         w, slots, scalars = trainer.parameters, trainer.slots, trainer.scalars
         if _kernel.first_not_finite(w) >= 0 or _kernel.first_not_finite(slots.reshape(-1)) >= 0:
@@ -167,5 +171,5 @@ class Epochs:
         return Result(given_back, self.stopped, settings, after)
 
     def divergence(self) -> DivergenceError:
-        """The error of a run whose numbers are not finite after the last epoch."""
+        """The error for a loss, parameters or slots that are not finite after the last epoch."""
         return DivergenceError(self.curve.epochs - 1, self.curve.losses())

@@ -1,4 +1,4 @@
-"""The one exception of the package that is not a builtin."""
+"""DivergenceError, the exception that training raises when its numbers are no longer finite."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 class DivergenceError(ArithmeticError, ValueError):
-    """Training left the finite numbers: a smaller learning rate or scaled data may help.
+    """Training gave a number that is not finite; a smaller learning rate or scaled data may help.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class DivergenceError(ArithmeticError, ValueError):
     def __init__(self, epoch: int, losses: npt.ArrayLike) -> None:
         self.epoch = epoch
         self.losses = np.array(losses, np.float64)
-        self.losses[np.isnan(self.losses)] = math.nan  # which of the NaNs is a matter of the processor
+        self.losses[np.isnan(self.losses)] = math.nan  # one NaN for all: its sign and payload depend on the processor
         super().__init__(epoch, self.losses)
 
     def __str__(self) -> str:

@@ -12,11 +12,12 @@ from .arguments import FloatArray
 from .samples import Samples, finite
 from .threads import ThreadPolicy
 
-# A prediction of so many multiply-adds, some 10 microseconds, is made without letting other Python threads in.
+# Multiply-adds of the largest prediction that is made without releasing the GIL: about 10 microseconds.
 SMALL_WORK = 100_000
 
 
-# The square of the scale times the fan, whether the fan counts outputs too, and whether the weights are normal.
+# Initializers: factor; whether fan = n_in + n_out, else n_in; whether weights are normal, else uniform. Normal weights
+# have the standard deviation sqrt(factor/fan); uniform ones lie between -sqrt(factor/fan) and sqrt(factor/fan).
 INITIALIZERS = {
     "glorot_uniform": (6.0, True, False),
     "glorot_normal": (2.0, True, True),
@@ -35,17 +36,17 @@ class Network:
     sizes : sequence of int
         Widths of the layers, the input first: ``[4, 10, 3]`` has 4 inputs, 10 hidden units and 3 outputs.
     activation : str or list of str, default "tanh"
-        Of the hidden layers: one name for all, or a list of one each. Known: identity, logistic, tanh, relu,
-        leaky_relu, elu, softplus, softsign, exponential, silu, gelu, gaussian.
+        Activation of the hidden layers: one name for all, or a list of one for each. Known: identity, logistic, tanh,
+        relu, leaky_relu, elu, softplus, softsign, exponential, silu, gelu, gaussian.
     output_activation : str, default "identity"
-        Of the output layer: any of these, or softmax.
+        Activation of the output layer: any of these, or softmax.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
-        Where the initial weights are drawn from; None takes fresh entropy. A generator is left advanced.
+        Random stream of the initial weights; None takes fresh entropy. A generator is advanced by the draw.
     initializer : str, default "glorot_uniform"
-        How wide they spread: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform or lecun_normal. He's
-        are for relu and its like.
+        Distribution of the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform or
+        lecun_normal. Those of He are for relu and similar activations.
     hidden_bias : float, default 0.0
-        What the biases of the hidden layers start from. Some tenths keep the units of a small relu network alive.
+        Initial bias of every hidden unit. A few tenths keep the relu units of a small network from dying.
 
     Attributes
     ----------
@@ -55,7 +56,7 @@ class Network:
     weights : tuple of ndarray of shape (n_in, n_out)
     biases : tuple of ndarray of shape (n_out,)
     parameters : ndarray of shape (n_parameters,)
-        All of them as one flat array: layer by layer, W row by row, then b.
+        All weights and biases as one flat array: layer by layer, W row by row, then b.
     n_parameters : int
 
     Raises
@@ -66,8 +67,9 @@ class Network:
     Notes
     -----
     Weights have mean 0 and, layer by layer, the variance ``2/(n_in + n_out)`` (Glorot and Bengio 2010), ``2/n_in`` (He
-    et al. 2015) or ``1/n_in`` (LeCun et al. 1998); uniform ones lie within ``sqrt(3*variance)``. The
-    output's biases are 0. All arrays are float64 and read-only. Two networks are equal if every bit of them is.
+    et al. 2015) or ``1/n_in`` (LeCun et al. 1998); uniform weights lie between plus and minus
+    ``sqrt(3*variance)``. The output's biases are 0. All arrays are float64 and read-only. Two networks are equal if
+    their sizes, their activations and every bit of their parameters are equal.
 
     Examples
     --------
@@ -112,11 +114,11 @@ class Network:
         flat.setflags(write=False)
         object.__setattr__(self, "_sizes", sizes)
         object.__setattr__(self, "_activations", activations)
-        object.__setattr__(self, "_parameters", flat.view())  # a view of what is read-only cannot be made writable
+        object.__setattr__(self, "_parameters", flat.view())  # a view of a read-only array cannot be made writable
 
     @classmethod
     def _of(cls, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> Self:
-        """A network around an array that nobody else holds."""
+        """A network that takes over the flat parameters (n_parameters,) without a copy."""
         network = cls.__new__(cls)
         network._fill(sizes, activations, flat)
         return network
@@ -134,7 +136,7 @@ class Network:
         Parameters
         ----------
         weights : sequence of array_like of shape (n_in, n_out)
-            One for each layer; mind the orientation: a layer computes ``x @ W + b``.
+            One for each layer; a layer computes ``x @ W + b``.
         biases : sequence of array_like of shape (n_out,)
         activation, output_activation
             As for `Network`.
@@ -189,7 +191,7 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If the shape is another, or a number is not finite.
+            If the shape is wrong, or a number is not finite.
 
         Examples
         --------
@@ -225,7 +227,7 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return self._parameters.size
 
     @property
@@ -253,19 +255,19 @@ class Network:
         X : array_like of shape (n_samples, n_features)
             Finite numbers.
         n_threads : int >= 1 or None
-            How many threads may work; None: as many as OpenMP would use. Changes no bit, and small work takes one.
+            Most threads to use; None: as many as OpenMP would use. Small work uses one. No bit depends on it.
 
         Returns
         -------
         ndarray of shape (n_samples, n_outputs)
-            Row k is what ``predict(X[k:k+1])`` gives, to the bit.
+            Row k equals ``predict(X[k:k+1])`` bit for bit.
 
         Raises
         ------
         TypeError, ValueError
             If X has another shape, or a number in it is not finite.
         OverflowError
-            If an output is not finite; it names the first such row.
+            If an output is not finite; the message names the first such row.
 
         Examples
         --------
@@ -292,7 +294,7 @@ class Network:
         n_threads: int | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
-        """The mean loss over all rows, with these weights.
+        """The mean loss over all rows.
 
         Parameters
         ----------
@@ -301,12 +303,12 @@ class Network:
             Targets; 1-D for one output, or integer classes of a softmax output.
         loss : str or None
             squared_error (half the squared distance), cross_entropy, binary_cross_entropy, absolute_error, huber or
-            poisson, of those that go with the output; None takes cross_entropy for a softmax output and squared_error
-            otherwise.
+            poisson; `fast_train` says which output each needs. None takes cross_entropy for a softmax output and
+            squared_error otherwise.
         n_threads : int >= 1 or None
             As in `predict`.
         sample_weight : array_like of shape (n_samples,), or None
-            What each row counts: finite numbers >= 0 with a sum above 0. The mean is then over what the rows count.
+            Finite numbers >= 0 with a sum above 0. The result is then the weighted mean.
 
         Returns
         -------
@@ -317,7 +319,7 @@ class Network:
         TypeError, ValueError
             If a shape does not fit, a number is not finite, or a target or weight is out of its range.
         OverflowError
-            If a loss, or the sum of losses, is not finite; it names the first such row.
+            If a loss, or the sum of losses, is not finite; the message names the first such row.
 
         Examples
         --------
@@ -330,8 +332,8 @@ class Network:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a text file, exactly; `load` reads it back.
 
-        A file that is there already is replaced as a whole or not at all. The format has a version and hexadecimal
-        numbers and is described in docs/network-file.md.
+        An existing file is replaced as a whole or not at all. The format has a version and hexadecimal numbers;
+        docs/network-file.md describes it.
 
         Parameters
         ----------
@@ -340,7 +342,7 @@ class Network:
         Raises
         ------
         OSError
-            If it cannot be written.
+            If the file cannot be written.
 
         Examples
         --------
@@ -362,9 +364,9 @@ class Network:
         Raises
         ------
         ValueError
-            If the file is truncated, altered, of another version, or not a network; it says which.
+            If the file is truncated, altered, of another version, or not a network; the message says which.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
 
         Examples
         --------
@@ -424,19 +426,20 @@ def _unpickled(kind: type[Network], sizes: tuple[int, ...], activations: tuple[s
 
 
 def _predictor(network: Network) -> _kernel.Predictor:
+    """The compiled predictor of a network, for predictions of up to SMALL_WORK multiply-adds."""
     rows = max(1, SMALL_WORK // network.n_parameters)
     return _kernel.Predictor(network.sizes, network.activations, network.parameters, rows)
 
 
 def checked(network: object) -> Network:
-    """The network itself, if it is one."""
+    """The argument itself if it is a Network, else a TypeError."""
     if not isinstance(network, Network):
         raise TypeError(f"network must be a backprop.Network, got {arguments.shown(network)}")
     return network
 
 
 def predictions(network: Network, X: npt.ArrayLike, n_threads: int | None, policy: ThreadPolicy) -> FloatArray:
-    """The outputs for each row, by threads where they pay."""
+    """The outputs (n_samples, n_outputs) for the rows X; several threads work where that pays."""
     X = arguments.rows(X, network.sizes[0])
     out = np.empty((X.shape[0], network.sizes[-1]))
     count = policy.threads_for(n_threads, X.shape[0] * network.n_parameters)
@@ -456,7 +459,7 @@ def mean_loss(
     gradient: FloatArray | None,
     n_threads: int | None = None,
 ) -> float:
-    """The mean loss; a gradient array, if given, is filled."""
+    """The mean loss of rows, which are checked first; the gradient is written to `gradient` if an array is given."""
     name = arguments.loss_name(loss, checked(network).activations[-1])
     threads.POLICY.threads_for(n_threads, 0)
     samples = Samples.checked(_kernel, network.sizes, X, y, name, sample_weight)
@@ -471,7 +474,7 @@ def loss_of_samples(
     policy: ThreadPolicy,
     gradient: FloatArray | None = None,
 ) -> float:
-    """The mean loss of samples; a gradient array, if given, is filled."""
+    """The mean loss of samples; the gradient is written to `gradient` if an array (n_parameters,) is given."""
     work = _kernel.Pass(
         network.sizes,
         network.activations,

@@ -8,11 +8,11 @@ from . import text_file
 from .arguments import FloatArray, shown
 
 FORM = text_file.Form("backprop-network", "1", "a network file")
-SIZES = re.compile("(?:[1-9][0-9]* )*")  # Python's int() takes more than this: spaces, signs, underscores
+SIZES = re.compile("(?:[1-9][0-9]* )*")  # stricter than int(), which takes spaces, signs and underscores
 
 
 def lengths(sizes: tuple[int, ...]) -> Iterator[tuple[str, int]]:
-    """A label and a length for each line of numbers: the rows of W, then b, layer by layer."""
+    """The label and the count of numbers of each line: the rows of W, then b, layer by layer."""
     for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
         for i in range(n_in):
             yield f"W{l}[{i}]", n_out

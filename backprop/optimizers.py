@@ -1,4 +1,4 @@
-"""The optimizers: their settings, checked once, as small frozen dataclasses. The rules are in definition/updates.py."""
+"""Optimizers: their settings, checked once, as frozen dataclasses. The update rules are in definition/updates.py."""
 
 import copy
 import math
@@ -11,17 +11,17 @@ from .schedules import Schedule, number_or_schedule
 
 
 class Plan(NamedTuple):
-    """An optimizer as the engines take it."""
+    """An optimizer in plain values, as the engines take it."""
 
-    rule: str  # the name of its update rule, or of its method
-    settings: tuple[float, ...]  # the numbers that the rule takes, in its order; a schedule's is its first rate
-    slots: tuple[float, ...]  # the state of each parameter before the first step
-    scalars: tuple[float, ...]  # the state beside that
+    rule: str  # the name of an update rule or of a full-batch method
+    settings: tuple[float, ...]  # the rule's hyperparameters, in its order; a schedule gives its initial rate
+    slots: tuple[float, ...]  # the initial value of each slot, the same for every parameter
+    scalars: tuple[float, ...]  # the initial value of each scalar
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class _Stepwise:
-    """The base of the optimizers that take a step for each batch, by one of the update rules."""
+    """The base of the optimizers that take a step after each batch, by an update rule."""
 
     l1: float = 0.0
     l2: float = 0.0
@@ -33,17 +33,18 @@ class _Stepwise:
             _check(self, clip_norm="(0, inf)")
 
     def __repr__(self) -> str:
-        """As a call; what the optimizers share comes last, and where it is said."""
+        """The optimizer as a call; l1, l2 and clip_norm come last, and only where they are not the default."""
         shared, own = fields(self)[:3], fields(self)[3:]
-        said = [one for one in shared if getattr(self, one.name) != one.default]
-        return f"{type(self).__name__}({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in (*own, *said))})"
+        changed = [one for one in shared if getattr(self, one.name) != one.default]
+        settings = [f"{one.name}={getattr(self, one.name)!r}" for one in (*own, *changed)]
+        return f"{type(self).__name__}({', '.join(settings)})"
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
-        """The name of its update rule, and the names of the settings that the rule takes, in their order."""
+        """The name of the update rule, and the names of its settings in the rule's order."""
         raise NotImplementedError
 
     def _plan(self) -> Plan:
-        """The plan of the update rule: before the first step 0.0 in every slot and 1.0 in every scalar."""
+        """The plan of the update rule, with slots that start at 0.0 and scalars that start at 1.0."""
         rule, names = self._rule()
         values = [getattr(self, name) for name in names]
         numbers = tuple([value.initial if isinstance(value, Schedule) else value for value in values])
@@ -51,27 +52,27 @@ class _Stepwise:
         return Plan(rule, numbers, (0.0,) * n_slots, (1.0,) * n_scalars)
 
     def _could_leave(self, slots: FloatArray, scalars: FloatArray) -> bool:
-        """Whether steps can have left these slots (n_slots, n_parameters) and scalars (n_scalars,)."""
+        """Whether slots (n_slots, n_parameters) and scalars (n_scalars,) can be this optimizer's state."""
         return (len(slots), len(scalars)) == _kernel.UPDATE_RULES[self._rule()[0]]
 
 
 @dataclass(frozen=True, repr=False)
 class SGD(_Stepwise):
-    """Stochastic gradient descent, with classical or Nesterov momentum if asked for.
+    """Stochastic gradient descent, optionally with classical or Nesterov momentum.
 
     Parameters
     ----------
     learning_rate : float in (0, inf) or a schedule
         `StepDecay`, `ExponentialDecay`, `InverseScaling`, `CosineDecay` and `ReduceOnPlateau` are schedules.
     momentum : float in [0, 1), default 0.0
-        The share of the last step that is taken again; 0.0 keeps no velocity at all.
+        The share of the last step that is added to the next one; 0.0 is plain gradient descent.
     nesterov : bool, default False
-        Step from where the momentum leads; needs a momentum above 0.
+        Nesterov's form of momentum; needs a momentum above 0.
     l1, l2 : float in [0, inf), default 0.0
-        Penalties, by keyword: ``l1*abs(w)`` and ``l2/2*w**2`` of every weight, but no bias, are part of what is
-        minimised. Losses are reported without them.
+        Penalties, by keyword: ``l1*abs(w)`` and ``l2/2*w**2`` for every weight, but no bias, are added to the
+        objective. The reported losses do not include them.
     clip_norm : float in (0, inf) or None, default None
-        By keyword: a batch's gradient whose norm is larger is made that long.
+        By keyword: a batch's gradient with a larger Euclidean norm is scaled down to this norm.
 
     Raises
     ------
@@ -98,16 +99,16 @@ class SGD(_Stepwise):
         super().__post_init__()
         _check(self, learning_rate="(0, inf)", momentum="[0, 1)")
         object.__setattr__(self, "nesterov", arguments.flag("nesterov", self.nesterov))
-        if self.nesterov and not self._moves_on:
+        if self.nesterov and not self._has_momentum:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
     @property
-    def _moves_on(self) -> bool:
-        """Whether there is any momentum."""
+    def _has_momentum(self) -> bool:
+        """Whether the momentum is above 0."""
         return arguments.within(self.momentum, "(0, 1)")
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
-        if not self._moves_on:
+        if not self._has_momentum:
             return "sgd", ("learning_rate",)
         return "nesterov" if self.nesterov else "momentum", ("learning_rate", "momentum")
 
@@ -122,9 +123,9 @@ class Adam(_Stepwise):
     beta_1 : float in [0, 1), default 0.9
         Decay of the mean of the gradient.
     beta_2 : float in [0, 1), default 0.999
-        Decay of the mean of its square.
+        Decay of the mean of the gradient's square.
     epsilon : float in (0, inf), default 1e-8
-        Added to the root of that mean, uncorrected as in the paper's efficient form.
+        Added to the root of that mean, which has no bias correction, as in the paper's efficient form.
     l1, l2, clip_norm
         As for `SGD`.
 
@@ -151,15 +152,15 @@ class Adam(_Stepwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self, **_OF_ADAM)
+        _check(self, **_ADAM_RANGES)
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
-        return "adam", tuple(_OF_ADAM)
+        return "adam", tuple(_ADAM_RANGES)
 
 
 @dataclass(frozen=True, repr=False)
 class AdamW(_Stepwise):
-    """Adam with weight decay beside its step.
+    """Adam with decoupled weight decay.
 
     Parameters
     ----------
@@ -169,7 +170,7 @@ class AdamW(_Stepwise):
     epsilon : float in (0, inf), default 1e-8
         As for `Adam`.
     weight_decay : float in [0, inf), default 0.01
-        Each step takes ``learning_rate*weight_decay`` of every trained parameter from it, biases included.
+        Each step subtracts ``learning_rate*weight_decay*w`` from every trained parameter w, biases included.
     l1, l2, clip_norm
         As for `SGD`.
 
@@ -197,10 +198,10 @@ class AdamW(_Stepwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self, **_OF_ADAM, weight_decay="[0, inf)")
+        _check(self, **_ADAM_RANGES, weight_decay="[0, inf)")
 
     def _rule(self) -> tuple[str, tuple[str, ...]]:
-        return "adamw", (*_OF_ADAM, "weight_decay")
+        return "adamw", (*_ADAM_RANGES, "weight_decay")
 
 
 @dataclass(frozen=True, repr=False)
@@ -213,7 +214,7 @@ class RMSprop(_Stepwise):
     rho : float in [0, 1), default 0.9
         Decay of the mean of the square.
     momentum : float in [0, 1), default 0.0
-        The share of the last step that is taken again.
+        The share of the last step that is added to the next one.
     epsilon : float in (0, inf), default 1e-8
         Added to the root of the mean.
     l1, l2, clip_norm
@@ -253,22 +254,23 @@ class RMSprop(_Stepwise):
 
 @dataclass(frozen=True, repr=False)
 class Rprop(_Stepwise):
-    """Resilient backpropagation: each weight has a step of its own, and only the sign of its slope counts.
+    """Resilient backpropagation: each weight has its own step size, and only the sign of its gradient matters.
 
-    A step grows as long as the slope keeps its sign and shrinks when it changes. It takes all rows at once:
+    The step size grows while the gradient keeps its sign and shrinks when the sign changes. Every step uses all rows:
     ``batch_size`` must be None.
 
     Parameters
     ----------
     variant : {"irprop-", "rprop+"}, default "irprop-"
-        What a weight does whose slope has changed its sign: it stays for a step, or goes back to where it was.
+        After a change of sign, the weight stays where it is for one step (irprop-), or takes its last step back
+        (rprop+).
     increase : float in (1, inf), default 1.2
     decrease : float in (0, 1), default 0.5
-        The factors of a step that grows or shrinks.
+        Factors by which a step size grows and shrinks.
     first_step : float in (0, inf), default 0.1
     min_step : float in (0, inf), default 1e-6
     max_step : float in (0, inf), default 50.0
-        The first step and the bounds, in units of the weights: ``min_step <= first_step <= max_step``.
+        The initial step size and its bounds, in units of the weights: ``min_step <= first_step <= max_step``.
     l1, l2, clip_norm
         As for `SGD`.
 
@@ -309,26 +311,27 @@ class Rprop(_Stepwise):
         return _RPROP_RULES[self.variant], ("increase", "decrease", "min_step", "max_step")
 
     def _plan(self) -> Plan:
-        """The plan of the update rule, whose second slot is the step of each weight."""
+        """The plan of the update rule; its second slot holds the step sizes."""
         plan = super()._plan()
         return plan._replace(slots=(plan.slots[0], self.first_step, *plan.slots[2:]))
 
 
 @dataclass(frozen=True)
 class LBFGS:
-    """Limited-memory BFGS: quasi-Newton steps on all rows at once, each as long as a line search finds it good.
+    """Limited-memory BFGS: quasi-Newton steps on all rows at once, with a line search for the length of each.
 
     Parameters
     ----------
     memory : int from 1 to 1000, default 10
-        From how many of the last steps it learns how the slope changes. It keeps twice as many numbers a parameter.
+        Number of recent steps from which the curvature is estimated. The state is ``2*memory`` numbers for each
+        parameter.
     tolerance : float in [0, inf), default 1e-8
-        End where no component of the gradient is larger.
+        The run ends when no component of the gradient is larger in absolute value.
     l2 : float in [0, inf), default 0.0
-        Adds ``l2/2`` times the sum of the squared weights, without the biases, to what is made small. The losses that
-        are reported are without it.
+        Penalty: ``l2/2`` times the sum of the squared weights, without biases, is added to the objective. The reported
+        losses do not include it.
     max_evaluations : int from 1 to 1000, default 20
-        How often an iteration may look at the loss and its gradient on the way along one line; mostly it is once.
+        Most evaluations of the loss and its gradient in one line search; one is usually enough.
 
     Raises
     ------
@@ -338,10 +341,10 @@ class LBFGS:
     Notes
     -----
     Algorithms 7.4 (two loops), 3.5 and 3.6 (strong Wolfe conditions, c1 = 1e-4, c2 = 0.9) of Nocedal and Wright, 2006.
-    An epoch is one iteration, and its loss is that of the weights before it; ``batch_size`` must be None and
-    ``shuffle`` does nothing. ``stopped`` is "gradient" where the method has reached its tolerance, and "line_search"
-    where it found no lower point, not even straight downhill: there the numbers' precision is at its end, or the loss
-    has an edge. Either way ``losses[-1]`` is then the loss of the returned weights.
+    An epoch is one iteration; its loss is that of the weights before the iteration. ``batch_size`` must be None and
+    ``shuffle`` does nothing. ``stopped`` is "gradient" if the tolerance was reached, and "line_search" if no lower
+    point was found, not even along the negative gradient: double precision is exhausted, or the loss is not
+    differentiable there. In both cases ``losses[-1]`` is the loss of the returned weights.
 
     Examples
     --------
@@ -364,13 +367,13 @@ class LBFGS:
         _check(self, tolerance="[0, inf)", l2="[0, inf)")
 
     def _plan(self) -> Plan:
-        """The plan of N13: `memory` changes of the weights, as many of the gradient, and what is known of the pairs."""
+        """The plan of N13, with the slots and scalars that definition/lbfgs.py describes."""
         settings = (float(self.memory), self.tolerance, self.l2, float(self.max_evaluations))
         scalars = (0.0, float(self.memory - 1), 0.0, *[0.0] * self.memory)
         return Plan("lbfgs", settings, (0.0,) * (2 * self.memory), scalars)
 
     def _could_leave(self, slots: FloatArray, scalars: FloatArray) -> bool:
-        """Whether an iteration can have left these; the kernel takes some of the scalars for indices."""
+        """Whether slots and scalars can be the method's state; the kernel uses two scalars as count and index."""
         if (len(slots), len(scalars)) != (2 * self.memory, 3 + self.memory):
             return False
         held, newest = scalars[:2].tolist()
@@ -379,7 +382,7 @@ class LBFGS:
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
-    """Levenberg-Marquardt: the method for small data and small networks that shall fit exactly.
+    """Levenberg-Marquardt: least squares to high accuracy, for small networks and small data.
 
     Each epoch solves a linear least squares problem for all parameters together, on all rows at once: ``batch_size``
     must be None, and the loss squared_error. Where other optimizers take thousands of epochs, it takes tens.
@@ -387,15 +390,15 @@ class LevenbergMarquardt:
     Parameters
     ----------
     mu : float in [1e-20, mu_max], default 1e-3
-        The damping of the first epoch: a large one makes short steps downhill, a small one long steps by curvature.
+        Initial damping: a large mu gives short steps along the gradient, a small one long Gauss-Newton steps.
     mu_decrease : float in (0, 1), default 0.1
-        Its factor after a step that has lowered the loss. It never falls below 1e-20.
+        Factor of mu after a step that lowers the loss. mu never falls below 1e-20.
     mu_increase : float in [1.1, inf), default 10.0
-        Its factor after one that has not, and is taken back.
+        Factor of mu after a step that does not lower the loss and is undone.
     mu_max : float in (0, inf), default 1e10
-        Above it no step is looked for any more: the run is at its end, and ``stopped`` is "damping".
+        Largest mu that is tried: above it the run ends, and ``stopped`` is "damping".
     min_gradient : float in [0, inf), default 1e-7
-        Where the norm of the mean loss's gradient is at most this, ``stopped`` is "gradient".
+        The run ends when the norm of the mean loss's gradient is at most this; ``stopped`` is "gradient".
 
     Raises
     ------
@@ -406,10 +409,10 @@ class LevenbergMarquardt:
     -----
     Levenberg 1944, Marquardt 1963, and Hagan and Menhaj 1994 for networks; the names and numbers of the damping are
     those of MATLAB's trainlm. With the Jacobian J of the residuals e of n rows, the step is ``w - d`` with
-    ``(J^T J + mu*n*I) d = J^T e``. The damping is for the mean over the rows, so that the same numbers suit few rows
-    and many, and makes a singular ``J^T J`` regular: more parameters than residuals are no hindrance. Memory grows with
-    the square of the number of parameters P, two matrices of P*P numbers; the time of an epoch with its cube, and with
-    P*P for each row and output. It is at its best below some hundred parameters.
+    ``(J^T J + mu*n*I) d = J^T e``. The factor n lets the same mu suit few rows and many. The damping makes a singular
+    ``J^T J`` regular, so there may be more parameters than residuals. With P parameters, the method needs memory for
+    two matrices of P*P numbers; the time of an epoch grows with P**3, and with P*P for each row and output. The method
+    is at its best below some hundred parameters.
 
     Examples
     --------
@@ -437,18 +440,18 @@ class LevenbergMarquardt:
         return Plan("levenberg_marquardt", settings, (), (self.mu,))
 
     def _could_leave(self, slots: FloatArray, scalars: FloatArray) -> bool:
-        """Whether an epoch can have left these; a damping that is not above 0 would grow for ever."""
+        """Whether slots and scalars can be the method's state; with mu <= 0 an epoch would never end."""
         bounds = f"[1e-20, {self.mu_max!r}]"
         return (len(slots), len(scalars)) == (0, 1) and arguments.within(scalars[0].item(), bounds)
 
 
-_OF_ADAM = {"learning_rate": "(0, inf)", "beta_1": "[0, 1)", "beta_2": "[0, 1)", "epsilon": "(0, inf)"}
+_ADAM_RANGES = {"learning_rate": "(0, inf)", "beta_1": "[0, 1)", "beta_2": "[0, 1)", "epsilon": "(0, inf)"}
 _RPROP_RULES = {"irprop-": "irprop_minus", "rprop+": "rprop_plus"}
 
 Optimizer = SGD | Adam | AdamW | RMSprop | Rprop | LBFGS | LevenbergMarquardt
-# Optimizers that need the gradient of all rows for a step.
+# Optimizers that need the gradient of all rows for each step.
 FULL_BATCH = (Rprop, LBFGS, LevenbergMarquardt)
-# Full-batch optimizers that decide themselves how far to go and when to end: classes of their own in the kernel.
+# Full-batch methods: they choose the length of each step and the end of the run; each is a class of the kernel.
 METHODS = (LBFGS, LevenbergMarquardt)
 
 
@@ -460,30 +463,30 @@ def _check(optimizer: Any, **ranges: str) -> None:
 
 
 def schedule_of(optimizer: Optimizer) -> Schedule | None:
-    """The schedule of its learning rate, if there is one."""
+    """The schedule of the optimizer's learning rate, if it has one."""
     rate = getattr(optimizer, "learning_rate", None)
     return rate if isinstance(rate, Schedule) else None
 
 
 def plan_of(optimizer: Optimizer) -> Plan:
-    """The optimizer as the engines take it."""
+    """The optimizer in plain values, as the engines take it."""
     return optimizer._plan()
 
 
 def could_leave(optimizer: Optimizer, slots: FloatArray, scalars: FloatArray) -> bool:
-    """Whether the optimizer can have left this state, which a file may hold."""
+    """Whether slots and scalars, as read from a file, can be the optimizer's state."""
     return optimizer._could_leave(slots, scalars)
 
 
 def penalties_of(optimizer: Optimizer) -> tuple[float, float, float]:
-    """l1, l2 and clip_norm, which change a batch's gradient before the step; a clip_norm of inf does nothing."""
+    """The optimizer's l1, l2 and clip_norm, which change a batch's gradient; inf: the gradient is not clipped."""
     if not isinstance(optimizer, _Stepwise):
         return 0.0, 0.0, math.inf
     return optimizer.l1, optimizer.l2, math.inf if optimizer.clip_norm is None else optimizer.clip_norm
 
 
-def at_rate(optimizer: Optimizer, rate: float) -> Optimizer:
-    """The same optimizer with a number in the place of its schedule, which may have come to 0.0."""
-    now = copy.copy(optimizer)
-    object.__setattr__(now, "learning_rate", rate)
-    return now
+def with_learning_rate(optimizer: Optimizer, rate: float) -> Optimizer:
+    """A copy of the optimizer with a number for its schedule; unlike the constructor, it accepts a rate of 0.0."""
+    changed = copy.copy(optimizer)
+    object.__setattr__(changed, "learning_rate", rate)
+    return changed

@@ -1,8 +1,8 @@
-"""The definition with the face of `backprop`: the same arguments, the same bits, some thousand times slower.
+"""The definition with the interface of `backprop`: the same arguments, the same bits, some thousand times slower.
 
 `train`, `predict`, `loss` and `loss_and_gradient` do in plain Python what `fast_train`, `Network.predict`,
-`Network.loss` and `backprop.loss_and_gradient` do. The definition itself is `backprop/definition/`, which knows neither
-NumPy nor this package; here its lists become arrays and its findings errors.
+`Network.loss` and `backprop.loss_and_gradient` do. The definition itself is `backprop/definition/`, which uses neither
+NumPy nor the rest of the package; this module converts between arrays and its lists and raises the errors.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from .definition.updates import UPDATE_RULES as UPDATE_RULES
 from .definition.values import Architecture, Dataset, Hyperparameters, Vector
 from .dropout import Dropout
 from .network import INITIALIZERS, Network, checked
-from .optimizers import Optimizer, Plan, at_rate, penalties_of, plan_of
+from .optimizers import Optimizer, Plan, penalties_of, plan_of, with_learning_rate
 from .run import Callback
 from .samples import Samples, finite
 from .state import RunState, Settings
@@ -36,7 +36,7 @@ from .training import train as train_by
 
 
 def dataset(samples: Samples, n_out: int) -> Dataset:
-    """The samples as lists of rows; a class k is the row with 1.0 in column k and 0.0 elsewhere."""
+    """The samples as lists of rows; a class k becomes the row with 1.0 in column k and 0.0 elsewhere."""
     y = samples.y.tolist()
     if samples.y.ndim == 1:
         y = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y]
@@ -45,7 +45,7 @@ def dataset(samples: Samples, n_out: int) -> Dataset:
 
 
 class DefinitionTrainer:
-    """A run of training by the definition, epoch by epoch."""
+    """A network in training by the definition, one epoch in each call of `train`."""
 
     evaluations = 0
 
@@ -53,10 +53,11 @@ class DefinitionTrainer:
         self, network: Network, data: Dataset, settings: Settings, plan: Plan, state: RunState, stream: Any
     ) -> None:
         self.network, self.data, self.settings, self.plan = network, data, settings, plan
-        self.draw = streams.next_word(stream), streams.next_word(state.dropout)
+        self.next_words = streams.next_word(stream), streams.next_word(state.dropout)
         self.shuffle = stream is not None
-        self.shape = state.slots.shape
-        self.w, self.kept = network.parameters.tolist(), (state.slots.tolist(), state.scalars.tolist())
+        self.slots_shape = state.slots.shape
+        self.w = network.parameters.tolist()
+        self.state = state.slots.tolist(), state.scalars.tolist()
         self.ended = ""
 
     @property
@@ -67,19 +68,19 @@ class DefinitionTrainer:
     @property
     def slots(self) -> FloatArray:
         """The optimizer's slots (n_slots, n_parameters)."""
-        return np.array(self.kept[0]).reshape(self.shape)
+        return np.array(self.state[0]).reshape(self.slots_shape)
 
     @property
     def scalars(self) -> FloatArray:
         """The optimizer's scalars (n_scalars,)."""
-        return np.array(self.kept[1])
+        return np.array(self.state[1])
 
     def train(self, losses: FloatArray, done: int, until: int, rates: FloatArray | None) -> int:
         """Train one epoch, as `engine.Trainer.train` says."""
         optimizer = self.settings.optimizer
         rule, numbers = self.plan.rule, self.plan.settings
         if rates is not None:
-            numbers = plan_of(at_rate(optimizer, rates[done].item())).settings
+            numbers = plan_of(with_learning_rate(optimizer, rates[done].item())).settings
         dropout = self.settings.dropout
         hyperparameters = Hyperparameters(
             self.settings.loss,
@@ -93,7 +94,7 @@ class DefinitionTrainer:
         )
         one_epoch = METHODS.get(rule, train_epoch)
         network = Architecture(self.network.sizes, self.network.activations)
-        losses[done], self.ended = one_epoch(network, self.w, *self.kept, *self.draw, hyperparameters, self.data)
+        losses[done], self.ended = one_epoch(network, self.w, *self.state, *self.next_words, hyperparameters, self.data)
         return done + 1
 
 
@@ -112,11 +113,11 @@ class Definition:
         return losses.bad_target(loss, y.tolist())
 
     def sum_of_weights(self, weights: FloatArray) -> tuple[int, float]:
-        """The first row whose weight is no finite number >= 0, or -1; and the sum of the weights before it."""
+        """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it."""
         return values.sum_of_weights(weights.tolist())
 
     def order(self, stream: Any, n: int) -> npt.NDArray[np.int64]:
-        """The numbers below n, shuffled by a bit generator."""
+        """The integers 0, ..., n - 1, shuffled by a bit generator (N9)."""
         return np.array(randomness.shuffled(streams.next_word(stream), n))
 
     def loss(self, network: Network, samples: Samples, loss: str, n_threads: int | None = None) -> float:
@@ -218,7 +219,7 @@ def loss_and_gradient(
 def checked_loss(
     network: Network, X: ArrayLike, y: ArrayLike, loss: str | None, sample_weight: ArrayLike | None
 ) -> tuple[float, Vector]:
-    """The mean loss and its gradient, after every check."""
+    """The mean loss of rows, which are checked first, and its gradient."""
     name = arguments.loss_name(loss, checked(network).activations[-1])
     return mean_loss(network, Samples.checked(DEFINITION, network.sizes, X, y, name, sample_weight), name)
 

@@ -1,4 +1,4 @@
-"""One call's wishes: how many epochs, who looks at them, and the progress bar."""
+"""The arguments of one call that are no settings, such as epochs and callback; EpochState; the progress bar."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,16 +12,16 @@ from .threads import POLICY
 
 
 class EpochState:
-    """The state of a run after an epoch, as a callback is shown it.
+    """The state of a run after an epoch, the argument of a callback.
 
     Attributes
     ----------
     epoch : int
-        Counted from 0, through all runs that were resumed.
+        The number of the epoch, counted from 0 through all resumed runs.
     loss : float
-        The mean loss of this epoch, as seen while training.
+        The mean loss of this epoch, summed up while the weights were changing.
     network : Network
-        A copy with the weights after this epoch, made when it is first asked for; ask before the callback returns.
+        A copy with the weights after this epoch, made on first access, which must be before the callback returns.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class EpochState:
     ) -> None:
         self.epoch = epoch
         self.loss = loss
-        self._parameters = parameters  # the live ones: to be read at once, and not to be changed
-        self._evaluations = evaluations  # how often a method has computed the loss of all rows, in this run
+        self._parameters = parameters  # the trainer's own array: read it before training goes on, never write
+        self._evaluations = evaluations  # losses of all rows that a full-batch method has computed in this run
         self._make: Callable[[], Network] | None = network
         self._network: Network | None = None
 
@@ -48,7 +48,7 @@ class EpochState:
         return self._network
 
     def shown_to(self, callback: "Callback") -> bool:
-        """Call the callback; return whether it stops the run. The weights move on afterwards."""
+        """Call the callback; return whether it stops the run. Afterwards `network` can no longer be made."""
         answer = callback(self)
         self._make = self._parameters = None
         return isinstance(answer, arguments.BOOLEANS) and bool(answer)
@@ -61,7 +61,7 @@ Callback = Callable[[EpochState], Any]
 
 
 class Run(NamedTuple):
-    """The arguments of one call that its results do not remember."""
+    """The arguments of one call that its result does not store."""
 
     epochs: int
     callback: Callback | None
@@ -78,7 +78,7 @@ class Run(NamedTuple):
         checkpoint: Checkpoint | None = None,
         n_threads: int | None = None,
     ) -> "Run":
-        """The run, or an error that names the argument that is wrong."""
+        """Check the arguments; an error names the one that is wrong."""
         epochs = arguments.integer("epochs", epochs, 1)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be None or a function of one argument, got {arguments.shown(callback)}")
@@ -90,7 +90,7 @@ class Run(NamedTuple):
 
 
 def progress_bar(run: Run) -> AbstractContextManager[Callable[[int, float], None]]:
-    """A function to call with the number of epochs done and the last loss; it shows a bar if one was asked for."""
+    """A context with a function of the epochs done since its last call and the last loss; it may show a bar."""
     return _bar(run.epochs) if run.progress else nullcontext(_no_bar)
 
 

@@ -1,4 +1,4 @@
-"""Samples: the rows that a call was given, converted and checked once, at its door."""
+"""Samples: the rows that a call was given, converted and checked once, at the door of the call."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ from .arguments import FloatArray
 
 
 class Checks(Protocol):
-    """The searches for what no row may hold (N12); kernel and definition have them under these names."""
+    """The searches for invalid numbers in rows (N12); both engines have functions of these names."""
 
     def first_not_finite(self, values: FloatArray, /) -> int:
         """The index of the first NaN or infinity of a flat array, or -1."""
@@ -19,11 +19,11 @@ class Checks(Protocol):
         """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong."""
 
     def sum_of_weights(self, weights: FloatArray, /) -> tuple[int, float]:
-        """The first row whose weight is no finite number >= 0, or -1; and the sum of the weights before it."""
+        """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it."""
 
 
 class Samples(NamedTuple):
-    """Rows with their targets and weights, which need no further check."""
+    """Checked rows with their targets and sample weights."""
 
     X: FloatArray  # (n_samples, n_features), C-contiguous and finite
     y: npt.NDArray[Any]  # (n_samples, n_outputs), or the classes of a softmax output (n_samples,) as int64
@@ -40,7 +40,7 @@ class Samples(NamedTuple):
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
     ) -> "Samples":
-        """The samples for a network of these sizes and a loss; an error names the first number that is wrong."""
+        """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number."""
         X = finite(checks, "X", arguments.rows(X, sizes[0]))
         y = arguments.targets(y, X.shape[0], sizes[-1], loss)
         if y.ndim == 2:
@@ -58,7 +58,7 @@ class Samples(NamedTuple):
         return len(self.X)
 
     def take(self, checks: Checks, rows: npt.NDArray[np.intp]) -> "Samples":
-        """Some of the rows, which are copied."""
+        """A copy of the rows with these indices."""
         if self.sample_weight is None:
             return Samples(self.X[rows], self.y[rows], None, float(len(rows)))
         weights = self.sample_weight[rows]
@@ -66,7 +66,7 @@ class Samples(NamedTuple):
 
 
 def finite(checks: Checks, argument: str, matrix: FloatArray) -> FloatArray:
-    """The matrix itself, or an error that says where it is not finite."""
+    """The matrix itself, or an error that names its first number that is not finite."""
     k = checks.first_not_finite(matrix.reshape(-1))
     if k >= 0:
         s, column = divmod(k, matrix.shape[1])
@@ -75,7 +75,7 @@ def finite(checks: Checks, argument: str, matrix: FloatArray) -> FloatArray:
 
 
 def total_weight(checks: Checks, weights: FloatArray) -> float:
-    """The sum of the sample weights, or an error that names the first weight that is wrong."""
+    """The sum of the sample weights, or an error that names the first invalid weight."""
     s, total = checks.sum_of_weights(weights)
     if s >= 0:
         raise arguments.bad_weight(s, weights[s].item())

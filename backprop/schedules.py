@@ -1,6 +1,6 @@
-"""Learning-rate schedules (N15): a rate for each epoch, as small frozen dataclasses that stand in a number's place.
+"""Learning-rate schedules (N15): frozen dataclasses that an optimizer takes in place of a constant learning rate.
 
-Shared by `fast_train` and the definition, which bring their own exp and log, with the same bits in both.
+Both engines use these classes, each with its own exp and log, which give the same bits.
 """
 
 import math
@@ -15,16 +15,16 @@ Function = Callable[[float], float]
 
 @dataclass(frozen=True)
 class StepDecay:
-    """The rate is multiplied by a factor after every so many epochs.
+    """Step decay: the learning rate is multiplied by a factor after every `every` epochs.
 
     Parameters
     ----------
     initial : float in (0, inf)
         The rate of the first epochs.
     every : int >= 1
-        For how many epochs a rate holds.
+        The number of epochs between two changes of the rate.
     factor : float in (0, 1], default 0.5
-        How much of it is left after them.
+        The factor of each change.
 
     Raises
     ------
@@ -55,14 +55,14 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class ExponentialDecay:
-    """The rate is multiplied by a factor after each epoch.
+    """Exponential decay: the learning rate is multiplied by a factor after each epoch.
 
     Parameters
     ----------
     initial : float in (0, inf)
         The rate of the first epoch.
     factor : float in (0, 1]
-        How much of it is left after an epoch, such as 0.99.
+        The factor of each epoch, such as 0.99.
 
     Raises
     ------
@@ -92,15 +92,16 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class InverseScaling:
-    """The rate falls as a power of the epochs.
+    """Inverse scaling: the learning rate falls as a power of the number of epochs.
 
     Parameters
     ----------
     initial : float in (0, inf)
         The rate of the first epoch.
     power : float in (0, inf), default 0.5
+        The exponent.
     scale : float in (0, inf), default 1.0
-        How fast it falls at first: after ``1/scale`` epochs, what is left is ``2**-power``.
+        The speed of the fall: after ``1/scale`` epochs the rate is ``2**-power`` times the initial one.
 
     Raises
     ------
@@ -132,16 +133,16 @@ class InverseScaling:
 
 @dataclass(frozen=True)
 class CosineDecay:
-    """The rate falls along half a wave of the cosine, to its last value after so many epochs.
+    """Cosine decay: the learning rate falls along half a cosine wave, from `initial` to `final`.
 
     Parameters
     ----------
     initial : float in (0, inf)
         The rate of the first epoch.
     epochs : int >= 1
-        How long the way down is.
+        The number of epochs until the rate is `final`.
     final : float in [0, initial], default 0.0
-        The rate of epoch ``epochs`` and all after it. With 0.0, plain SGD and Adam leave the weights as they are then.
+        The rate of epoch ``epochs`` and of all later ones. At 0.0, plain SGD and Adam no longer change the weights.
 
     Raises
     ------
@@ -180,20 +181,20 @@ class CosineDecay:
 
 @dataclass(frozen=True)
 class ReduceOnPlateau:
-    """The rate is reduced when the loss has not fallen for a while.
+    """Reduction on a plateau: the learning rate is reduced when the loss has stopped falling.
 
     Parameters
     ----------
     initial : float in (0, inf)
         The rate of the first epochs.
     factor : float in (0, 1), default 0.5
-        How much of it is left when it is reduced.
+        The factor of each reduction.
     patience : int >= 1, default 10
-        After how many epochs without an improvement that happens; then as many begin anew.
+        The number of epochs without an improvement before a reduction; after it the count starts again at 0.
     min_improvement : float in [0, inf), default 0.0
         How much lower than the lowest loss so far a loss must be to count as an improvement.
     min_rate : float in [0, initial], default 0.0
-        What the rate does not fall below.
+        The lower bound of the rate.
 
     Raises
     ------
@@ -202,8 +203,8 @@ class ReduceOnPlateau:
 
     Notes
     -----
-    The losses are those that `EarlyStopping` watches, if there is one, and otherwise the training's own. Let its
-    patience be a few times as long as this one.
+    The losses are those that `EarlyStopping` watches, if the run has it, and otherwise the training losses. The
+    patience of `EarlyStopping` should be a few times this one.
 
     Examples
     --------
@@ -223,7 +224,7 @@ class ReduceOnPlateau:
         _check(self, {"min_rate": f"[0, {self.initial!r}]"})
 
     def _after(self, state: "Plateau", loss: float) -> "Plateau":
-        """The rate of the next epoch, after one with this loss."""
+        """The state after an epoch with this loss; its rate is that of the next epoch."""
         lowest = loss if loss < state.lowest else state.lowest
         if loss < state.lowest - self.min_improvement:
             return Plateau(state.rate, lowest, 0)
@@ -234,8 +235,10 @@ class ReduceOnPlateau:
 
 
 class Plateau(NamedTuple):
+    """The state of a `ReduceOnPlateau`."""
+
     rate: float
-    lowest: float  # of the losses so far
+    lowest: float  # the lowest loss so far
     waited: int  # epochs since an improvement, or since the rate was reduced
 
 
@@ -243,7 +246,7 @@ Schedule = StepDecay | ExponentialDecay | InverseScaling | CosineDecay | ReduceO
 
 
 def _check(schedule: Schedule, ranges: dict[str, str], *counts: str) -> None:
-    """Make numbers of these settings, and check that they lie in their ranges; counts are integers from 1 on."""
+    """Convert these settings to numbers and check that they lie in their ranges; counts are integers >= 1."""
     for name, interval in ranges.items():
         object.__setattr__(schedule, name, arguments.number(name, getattr(schedule, name), interval))
     for name in counts:
@@ -268,9 +271,9 @@ def cosine(part: int, whole: int) -> float:
 
 
 class Rates:
-    """The rates of a run's epochs, in the contract's arithmetic, whatever the host's is.
+    """The learning rates of a run's epochs, computed in the contract's floating-point environment.
 
-    losses are those of the epochs that were before this run; exp and log the contract's.
+    `losses` are those of the epochs before this run; exp and log are the engine's, correctly rounded.
     """
 
     def __init__(self, schedule: Schedule, losses: Iterable[float], exp: Function, log: Function) -> None:
@@ -281,17 +284,17 @@ class Rates:
 
     @property
     def look_back(self) -> bool:
-        """Whether the rate of an epoch depends on the losses of those before it."""
+        """Whether the rate of an epoch depends on the losses of earlier epochs."""
         return isinstance(self.schedule, ReduceOnPlateau)
 
     def of(self, epoch: int) -> float:
-        """The rate of an epoch, after all losses before it have been seen."""
+        """The rate of an epoch, once `see` has had the losses of all earlier epochs."""
         if isinstance(self.schedule, ReduceOnPlateau):
             return self.plateau.rate
         return _kernel.in_contract(self.schedule._rate, epoch, *self.functions)
 
     def see(self, loss: float) -> None:
-        """Take note of an epoch's loss."""
+        """Update the state with the loss of an epoch."""
         if isinstance(self.schedule, ReduceOnPlateau):
             self.plateau = _kernel.in_contract(self.schedule._after, self.plateau, loss)
 

@@ -1,4 +1,4 @@
-"""The values of a run of training: its settings, its state, its result. They know neither engine nor file."""
+"""The settings, the state and the result of a run, as values that depend on no engine and no file format."""
 
 from typing import Any, NamedTuple, get_args
 
@@ -15,7 +15,7 @@ DEFAULT_OPTIMIZER = Adam()
 
 
 class Settings(NamedTuple):
-    """The settings that a run has in common with all that resume it, resolved and checked."""
+    """The settings of a run and of all runs that resume it, checked and with the defaults filled in."""
 
     loss: str
     optimizer: Optimizer
@@ -37,7 +37,7 @@ class Settings(NamedTuple):
         stopping: EarlyStopping | None = None,
         dropout: Dropout | None = None,
     ) -> "Settings":
-        """The settings with their defaults filled in."""
+        """Check the settings and fill in the defaults."""
         loss = arguments.loss_name(loss, checked(network).activations[-1])
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             kinds = ", ".join(f"{kind.__name__}(...)" for kind in get_args(Optimizer))
@@ -69,21 +69,21 @@ class Settings(NamedTuple):
 
 
 def batch_size_of(optimizer: Optimizer | None, batch_size: int | None) -> int | None:
-    """The rows of a batch: by default 32, or all (None) for an optimizer that needs them."""
+    """The number of rows of a batch: by default 32, or None (all rows) for an optimizer that needs all."""
     if batch_size is None:
         return None if isinstance(optimizer, FULL_BATCH) else 32
     return arguments.integer("batch_size", batch_size, 1)
 
 
 class RunState(NamedTuple):
-    """The state that moves on with the epochs, beside the parameters."""
+    """The state of a run after some epochs, without the network's parameters."""
 
     losses: FloatArray  # (epochs so far,)
-    slots: FloatArray  # (n_slots, n_parameters): what the optimizer keeps of every parameter, such as moments
-    scalars: FloatArray  # (n_scalars,): what it keeps beside that, such as running products of Adam's betas
-    stream: Any  # a bit generator, or the seed of one as long as none is needed
+    slots: FloatArray  # (n_slots, n_parameters): the optimizer's state for each parameter, such as moments
+    scalars: FloatArray  # (n_scalars,): the optimizer's other state, such as products of Adam's betas
+    stream: Any  # the bit generator that shuffles the rows, or its seed until the first draw
     watch: Watch | None = None
-    dropout: Any = None  # the bit generator that dropped units are drawn from, if any are
+    dropout: Any = None  # the bit generator that dropped units are drawn from; None: no unit is dropped
 
     @classmethod
     def first(cls, network: Network, settings: Settings, stream: Any) -> "RunState":
@@ -96,13 +96,13 @@ class RunState(NamedTuple):
         return cls(np.empty(0), slots, np.array(plan.scalars), stream, dropout=dropout)
 
     def copy(self) -> "RunState":
-        """A state that may move on while this one stays."""
+        """A copy that training may change in place."""
         stream = streams.copied(self.stream)
         dropout = None if self.dropout is None else streams.copied(self.dropout)
         return RunState(self.losses, self.slots.copy(), self.scalars.copy(), stream, self.watch, dropout)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Bytes and integers: arrays that one NumPy has pickled do not load under every other."""
+        """Pickle arrays as bytes, since arrays that one NumPy version has pickled do not load in every other."""
         watch = self.watch and (_packed(self.watch.losses), *self.watch[1:3], *map(_packed, self.watch[3:]))
         dropout = None if self.dropout is None else streams.to_plain(self.dropout)
         return _unpickled_state, (*map(_packed, self[:3]), streams.to_plain(self.stream), watch, dropout)
@@ -114,7 +114,7 @@ def _packed(array: FloatArray) -> tuple[tuple[int, ...], bytes]:
 
 def _unpacked(packed: tuple[tuple[int, ...], bytes]) -> FloatArray:
     shape, data = packed
-    return np.frombuffer(data, "<f8").reshape(shape).astype(np.float64)  # an array of its own, no view
+    return np.frombuffer(data, "<f8").reshape(shape).astype(np.float64)  # a copy, as bytes are read-only
 
 
 def _unpickled_state(losses: Any, slots: Any, scalars: Any, stream: Any, watch: Any, dropout: Any) -> RunState:
@@ -126,20 +126,20 @@ def _unpickled_state(losses: Any, slots: Any, scalars: Any, stream: Any, watch: 
 
 
 class Result(NamedTuple):
-    """The result of a run, which a file can hold and an engine can resume."""
+    """The result of a run; a file can hold it, and an engine can resume it."""
 
-    network: Network  # the one that is given back
-    stopped: str
+    network: Network  # the network that the run returns
+    stopped: str  # the reason why the run ended
     settings: Settings
     state: RunState
 
     @classmethod
     def first(cls, network: Network, settings: Settings, rng: Any) -> "Result":
-        """The result of no epoch at all, with a random stream of its own that goes on where rng stands."""
+        """The result before the first epoch, with a random stream that starts in the state of rng."""
         return cls(network, "", settings, RunState.first(network, settings, streams.stream_of(rng)))
 
     def copy(self) -> "Result":
-        """A result to go on from, whose state may move on while this one stays."""
+        """A copy to resume from: with the last network, and with a state that training may change in place."""
         return self._replace(network=self.last, state=self.state.copy())
 
     @property

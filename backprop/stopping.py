@@ -1,6 +1,6 @@
-"""Early stopping: which weights to keep, and when to stop looking for better ones.
+"""Early stopping: when to stop a run, and which weights to return.
 
-Both engines share it and bring their own losses, which have the same bits.
+Both engines use it, each with losses that it computes itself; these have the same bits.
 """
 
 import math
@@ -28,20 +28,21 @@ class EarlyStopping:
     validation_data : tuple (X, y) or (X, y, sample_weight), or None
         Rows to watch, of the shapes that `fast_train` takes.
     validation_fraction : float in (0, 1) or None
-        Or a share of the training rows, which are then not trained on: ``ceil(fraction*n_samples)`` of them, drawn at
-        random. Without either, the loss of the training rows is watched, which costs about a third of the time again.
+        Share of the training rows to watch instead of training on them: ``ceil(fraction*n_samples)`` rows, drawn at
+        random. If validation_data is None too, the loss of the training rows is watched, for about a third more time.
     patience : int >= 1 or None, default 10
-        Stop when so many epochs have passed without an improvement; None does not.
+        Stop after this many epochs without an improvement; None: no limit.
     min_improvement : float in [0, inf), default 0.0
-        How much lower than the lowest loss so far a loss must be to count as one.
+        How much lower than the lowest loss so far a loss must be to count as an improvement.
     target_loss : float or None
         Stop when the watched loss is at most this.
     time_limit : float in (0, inf) or None
         Seconds after which to stop, at the end of an epoch.
     restore_best : bool, default True
-        Give back the weights of the epoch whose watched loss is the lowest, however the run ended; else the last.
+        True: return the weights of the epoch with the lowest watched loss, whatever ended the run. False: the last
+        weights.
     rng : int >= 0, default 0
-        Seeds the draw of the validation rows, a stream of its own.
+        Seed of the draw of the validation rows, whose random stream is separate from the one that shuffles the rows.
 
     Raises
     ------
@@ -50,10 +51,10 @@ class EarlyStopping:
 
     Notes
     -----
-    The run's ``validation_losses`` are the watched losses, one after each epoch with the weights of that moment, its
-    ``best_epoch`` is the first with the lowest. ``stopped`` says "patience", "target_loss", "time_limit", "callback" or
-    "epochs". Whatever it is, the bits are those of a run of so many epochs, and `Training.resume` goes on from the last
-    weights, not from the best.
+    The run's ``validation_losses`` are the watched losses, one after each epoch; its ``best_epoch`` is the first epoch
+    with the lowest. ``stopped`` is "patience", "target_loss", "time_limit", "callback" or "epochs". The moment of the
+    stop changes no bit: the last weights are those of a run of this number of epochs. `Training.resume` continues from
+    the last weights, not from the best.
 
     Examples
     --------
@@ -98,24 +99,24 @@ class EarlyStopping:
         put("rng", arguments.integer("rng", self.rng, 0))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Numbers in lists: arrays that one NumPy has pickled do not load under every other."""
+        """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""
         data = self.validation_data
         data = data and tuple(None if part is None else np.asarray(part).tolist() for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
 
 
 class Watch(NamedTuple):
-    """The state of early stopping; it goes on through resumed runs."""
+    """The state of early stopping, which a resumed run takes over."""
 
-    losses: FloatArray  # (epochs so far,)
-    best_epoch: int
+    losses: FloatArray  # watched losses (epochs so far,)
+    best_epoch: int  # the first epoch with the lowest watched loss
     since: int  # the epoch from which patience counts
-    best: FloatArray  # (n_parameters,)
-    last: FloatArray  # (n_parameters,)
+    best: FloatArray  # parameters (n_parameters,) after best_epoch
+    last: FloatArray  # parameters (n_parameters,) after the last epoch
 
 
 def improves(loss: float, lowest: float, minimum: float) -> tuple[bool, bool]:
-    """Whether a loss is lower than the lowest, by enough; and whether it is lower at all."""
+    """Whether a loss is lower than the lowest by more than `minimum`, and whether it is lower at all."""
     return loss < lowest - minimum, loss < lowest
 
 
@@ -123,15 +124,15 @@ class Splitter(Checks, Protocol):
     """The functions of an engine that splitting needs."""
 
     def order(self, stream: Any, n: int, /) -> npt.NDArray[np.int64]:
-        """The numbers below n, shuffled by a bit generator (N9)."""
+        """The integers 0, ..., n - 1, shuffled by a bit generator (N9)."""
 
 
 def split(
     engine: Splitter, sizes: tuple[int, ...], samples: Samples, loss: str, stopping: EarlyStopping | None
 ) -> tuple[Samples, Samples | None]:
-    """The samples to train on, and those to watch; None: the same.
+    """The samples to train on and the samples to watch; None: watch those that are trained on.
 
-    A validation_fraction takes the last of the shuffled rows; both parts keep the order that the rows had.
+    With validation_fraction, the last of the shuffled rows are watched; within both parts the rows keep their order.
     """
     if stopping is None:
         return samples, None
@@ -150,7 +151,7 @@ def split(
 
 
 class Watcher:
-    """Notes the watched loss after each epoch of a run, and says when to stop."""
+    """The watcher of a run: it records the watched loss after each epoch and decides when to stop."""
 
     def __init__(self, stopping: EarlyStopping, loss_of: Callable[[Network], float], watch: Watch | None) -> None:
         self.stopping, self.loss_of = stopping, loss_of
@@ -160,7 +161,10 @@ class Watcher:
         self.began = time.monotonic()
 
     def after(self, network: Network, losses: Sequence[Any]) -> str:
-        """Look at the network after an epoch; returns why to stop, or "". losses are pieces of the training's curve."""
+        """Record the network after an epoch; return the reason to stop, or "".
+
+        `losses` are the training losses so far, in pieces; the error of a run that diverges needs them.
+        """
         try:
             loss = self.loss_of(network)
         except OverflowError:
@@ -168,7 +172,7 @@ class Watcher:
         epoch, stopping = len(self.losses), self.stopping
         lowest = self.losses[self.best_epoch] if self.losses else math.inf
         self.losses.append(loss)
-        # In the contract's arithmetic, whatever the host's is.
+        # Comparisons in the contract's floating-point environment: a host's flush-to-zero would change them.
         enough, lower = _kernel.in_contract(improves, loss, lowest, stopping.min_improvement)
         if enough:
             self.since = epoch
@@ -177,14 +181,14 @@ class Watcher:
         if stopping.target_loss is not None and not _kernel.in_contract(improves, stopping.target_loss, loss, 0.0)[1]:
             return "target_loss"
         if stopping.patience is not None and epoch - self.since >= stopping.patience:
-            self.since = epoch  # a resumed run has as much patience again
+            self.since = epoch  # a resumed run starts with its full patience
             return "patience"
         if stopping.time_limit is not None and time.monotonic() - self.began >= stopping.time_limit:
             return "time_limit"
         return ""
 
     def result(self, last: Network) -> tuple[Network, Watch]:
-        """The network to give back, and what a resumed run goes on from."""
+        """The network to return, and the state from which a resumed run continues."""
         assert self.best is not None
         watch = Watch(np.array(self.losses), self.best_epoch, self.since, self.best, last.parameters)
         return (last.with_parameters(self.best) if self.stopping.restore_best else last), watch

@@ -1,4 +1,7 @@
-"""Random streams: bit generators of a run's own, made from the rng of a caller, copied, and as plain values."""
+"""Random streams: made from a caller's rng, copied, and converted to and from plain values.
+
+A stream is a bit generator of NumPy, or an int: the seed of a PCG64 that is not made before it is used.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +12,15 @@ from . import arguments
 
 
 def bit_generators() -> tuple[Any, ...]:
-    """The 64-bit generators; a function, since NumPy imports its random module only when that is first used."""
+    """The classes of 64-bit generators; a function, since NumPy imports numpy.random only on first use."""
     return (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
 
 
 def stream_of(rng: Any) -> Any:
-    """A random stream of one's own that goes on where rng stands: a bit generator, or the seed of one."""
+    """The stream of an argument rng: a copy of its bit generator in the same state, or its seed."""
     if hasattr(rng, "__index__") and not isinstance(rng, arguments.BOOLEANS):
         seed = arguments.integer("rng", rng, 0)
-        return seed if seed < 2**128 else np.random.PCG64(seed)  # whose state is no longer than others
+        return seed if seed < 2**128 else np.random.PCG64(seed)  # its state has a fixed length, a seed has not
     given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
     if isinstance(given, bit_generators()):
         return copied(given)
@@ -31,22 +34,22 @@ def stream_of(rng: Any) -> Any:
 
 
 def started(stream: Any) -> Any:
-    """The bit generator of a stream. Seeding one takes longer than a step of a small network: not before it is used."""
+    """The bit generator of a stream. Seeding takes longer than a small network's step: call this only before a draw."""
     return np.random.PCG64(stream) if isinstance(stream, int) else stream
 
 
 def copied(stream: Any) -> Any:
-    """Another stream in the same state."""
+    """A copy of a stream in the same state."""
     if isinstance(stream, int):
         return stream
-    own = next(kind for kind in bit_generators() if isinstance(stream, kind))(0)
+    copy = next(kind for kind in bit_generators() if isinstance(stream, kind))(0)
     with stream.lock:
-        own.state = stream.state | {"bit_generator": type(own).__name__}  # not the name of a subclass
-    return own
+        copy.state = stream.state | {"bit_generator": type(copy).__name__}  # the stream's class may be a subclass
+    return copy
 
 
 def to_plain(stream: Any) -> Any:
-    """A stream as integers, strings, lists and dicts."""
+    """A stream as plain values: integers, strings, lists and dicts."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -57,7 +60,7 @@ def to_plain(stream: Any) -> Any:
 
 
 def from_plain(state: Any) -> Any:
-    """The stream that to_plain was given."""
+    """The stream that `to_plain` has converted to plain values."""
 
     def arrays(value: Any) -> Any:
         if isinstance(value, dict):
@@ -66,13 +69,13 @@ def from_plain(state: Any) -> Any:
 
     if isinstance(state, int):
         return state
-    own = {kind.__name__: kind for kind in bit_generators()}[state["bit_generator"]](0)
-    own.state = arrays(state)
-    return own
+    bitgen = {kind.__name__: kind for kind in bit_generators()}[state["bit_generator"]](0)
+    bitgen.state = arrays(state)
+    return bitgen
 
 
 def advance(rng: Any, stream: Any) -> None:
-    """Leave a generator that was given as rng where the stream stands that was taken from it."""
+    """Advance the caller's generator rng, if it is one, to the state of the stream that was copied from it."""
     if isinstance(stream, int):
         return
     given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
@@ -82,7 +85,7 @@ def advance(rng: Any, stream: Any) -> None:
 
 
 def next_word(stream: Any) -> Callable[[], int]:
-    """The definition's way to draw: a function that returns a bit generator's next 64 random bits; None has none."""
+    """A function that returns the next 64 random bits of a bit generator, for the definition; None: never called."""
 
     def draw() -> int:
         word: int = stream.random_raw()

@@ -8,13 +8,13 @@ MOST_THREADS = 1024
 
 
 class ThreadPolicy(NamedTuple):
-    """From how much work on threads pay, in multiply-adds. No result depends on it."""
+    """The least work for which threads pay, in multiply-adds. No result depends on it."""
 
-    waking_work: float = 4e6  # for each thread that is woken
-    thread_work: float = 1.5e6  # for each thread between two barriers
+    waking_work: float = 4e6  # work of one thread in a call for which it is woken
+    thread_work: float = 1.5e6  # work of one thread between two barriers
 
     def threads_for(self, n_threads: SupportsIndex | None, multiply_adds: float) -> int:
-        """The threads for so much work: at most n_threads, or as many as OpenMP would use."""
+        """The number of threads for this work: at most n_threads; None: at most as many as OpenMP would use."""
         allowed = _kernel.max_threads() if n_threads is None else arguments.integer("n_threads", n_threads, 1)
         return max(1, int(min(allowed, multiply_adds / self.waking_work, MOST_THREADS)))
 

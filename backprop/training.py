@@ -1,4 +1,4 @@
-"""fast_train(), the Training that it returns, and the main flow of a run: check, train, look, keep.
+"""fast_train(), the Training that it returns, and the main flow of a run: check the arguments, train, save.
 
 One flow serves both engines: `fast_train` runs it with the compiled kernel, `backprop.reference` with the definition.
 """
@@ -31,21 +31,21 @@ class Training:
     Attributes
     ----------
     network : Network
-        With the trained weights.
+        The network with the trained weights.
     losses : ndarray of shape (epochs,)
-        The mean loss of each epoch of this run and of those it resumed, as seen while training: with weights that were
-        still moving. The loss of the returned weights is ``run.network.loss(X, y)``.
+        The mean loss of each epoch, those of resumed runs included. It is summed up during the epoch, while the weights
+        change; the loss of the returned weights is ``run.network.loss(X, y)``.
     epochs : int
-        How many there were, those of resumed runs included.
+        The number of epochs, those of resumed runs included.
     stopped : str
-        Why the run ended: "epochs", all were done; "callback", a callback returned True; what `EarlyStopping` found:
-        "patience", "target_loss", "time_limit"; or what the method found: "gradient", "line_search" (`LBFGS`),
-        "damping" (`LevenbergMarquardt`).
+        The reason why the run ended: "epochs", all are done; "callback", it returned True; "patience", "target_loss"
+        or "time_limit" of `EarlyStopping`; "gradient" or "line_search" of `LBFGS`; "gradient" or "damping" of
+        `LevenbergMarquardt`.
     validation_losses : ndarray of shape (epochs,), or (0,)
-        With `EarlyStopping`, the watched loss after each epoch, with the weights of that moment.
+        With `EarlyStopping`, the watched loss after each epoch.
     best_epoch : int or None
-        With `EarlyStopping`, the first epoch with the lowest of them, counted from 0. If ``restore_best``, the network
-        has its weights, and ``validation_losses[best_epoch]`` is its loss.
+        With `EarlyStopping`, the first epoch with the lowest watched loss, counted from 0. With ``restore_best``, the
+        network has the weights after this epoch, and ``validation_losses[best_epoch]`` is its loss.
     settings : Settings
         The loss, optimizer, batch size and so on that were used.
     """
@@ -75,7 +75,7 @@ class Training:
 
     @property
     def losses(self) -> FloatArray:
-        self._state.losses.setflags(write=False)  # a resumed run goes on from them
+        self._state.losses.setflags(write=False)  # a resumed run starts with this array
         return self._state.losses.view()
 
     @property
@@ -104,15 +104,15 @@ class Training:
         progress: bool = False,
         n_threads: int | None = None,
     ) -> "Training":
-        """Train on, with all settings, the optimizer's state and the random stream as this run left them.
+        """Train for more epochs, with the settings, the optimizer's state and the random stream of this run's end.
 
-        30 epochs resumed by 20 give the bits of 50. The Training itself stays as it is, and can be resumed again.
+        30 epochs, resumed for 20 more, give the bits of 50. This Training does not change and can be resumed again.
 
         Parameters
         ----------
         X, y, epochs, sample_weight, checkpoint, callback, progress, n_threads
-            As for `fast_train`; the data may be other data, what rows count is said anew, and the checkpoint must be a
-            file of its own.
+            As for `fast_train`. The rows may be others than before. sample_weight is not taken over from this run. A
+            checkpoint must use another file than this run did.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class Training:
         Raises
         ------
         TypeError, ValueError, DivergenceError
-            As by `fast_train`; the Training stays as it is.
+            As for `fast_train`; this Training does not change.
 
         Examples
         --------
@@ -140,9 +140,8 @@ class Training:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a text file, exactly; `load` reads it back.
 
-        A file that is there already is replaced as a whole or not at all. The file holds everything that `resume` needs
-        but the data that was trained on; docs/training-file.md describes it. Unlike a pickle, it can be opened whoever
-        made it.
+        An existing file is replaced as a whole or not at all. The file holds everything that `resume` needs but the
+        training data; docs/training-file.md describes it. Unlike a pickle, it is safe to load from any source.
 
         Parameters
         ----------
@@ -151,7 +150,7 @@ class Training:
         Raises
         ------
         OSError
-            If it cannot be written.
+            If the file cannot be written.
 
         Examples
         --------
@@ -179,14 +178,14 @@ class Training:
         Returns
         -------
         Training
-            It resumes with the same bits as the one that was saved.
+            The saved run; `resume` gives the same bits as before saving.
 
         Raises
         ------
         ValueError
-            If the file is truncated, altered, of another version, or holds no run; it says which.
+            If the file is truncated, altered, of another version, or holds no run; the message says which.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
 
         Examples
         --------
@@ -205,20 +204,21 @@ class Training:
 
 
 def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, rng: Any = 0) -> Training:
-    """Train on from a result, or from the epoch at which the checkpoint's file says that this very run stood.
+    """Train from the result `begin`, or from this run's checkpoint if its file exists.
 
-    The state of begin moves on. With rng None, the run's random stream is the one in the checkpoint, if there is one.
+    The state of `begin` is changed in place. With rng None (fresh entropy), the random stream is not part of the run's
+    identity, and the run continues with the stream in the checkpoint.
     """
     network, _, settings, state = begin
     trained, watched = split(engine, network.sizes, samples, settings.loss, settings.stopping)
     if run.checkpoint is None:
         return Training(Epochs(engine, begin, trained, watched, run, None).train(), engine)
     last = state.losses.size + run.epochs
-    known_by = begin._replace(state=state._replace(stream=None)) if rng is None else begin
-    writer = CheckpointWriter(run.checkpoint, known_by, samples, last)
+    identified = begin._replace(state=state._replace(stream=None)) if rng is None else begin
+    writer = CheckpointWriter(run.checkpoint, identified, samples, last)
     saved = writer.read()
     if saved is not None:
-        # A subclass of Network stays one.
+        # with_parameters keeps the class of the caller's network, which may be a subclass of Network.
         saved = saved._replace(network=network.with_parameters(saved.network.parameters), settings=settings)
         if saved.stopped != "epochs" or saved.state.losses.size == last:
             return Training(saved, engine)
@@ -249,7 +249,7 @@ def train(
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Training:
-    """`fast_train` by any engine."""
+    """`fast_train` with any engine."""
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
     begin = Result.first(network, settings, rng)
     run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
@@ -284,41 +284,42 @@ def fast_train(
     Parameters
     ----------
     network : Network
-        Where to start; it stays as it is.
+        The network to start from; it does not change.
     X : array_like of shape (n_samples, n_features)
-        Finite numbers. C-contiguous float64 is used where it lies, and must not change meanwhile (in a callback, or
-        by another thread); anything else is converted once.
+        Finite numbers. A C-contiguous float64 array is used without a copy and must not change during the call (in a
+        callback, or by another thread); anything else is converted once.
     y : array_like of shape (n_samples, n_outputs), or (n_samples,)
         Targets; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
-        >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]), "absolute_error", "huber" (squared up to a
-        distance of 1, absolute beyond; any output but softmax both), "poisson" (exponential; counts y >= 0). None takes
-        cross_entropy for a softmax output and squared_error otherwise.
+        >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]), "absolute_error" (any output but softmax),
+        "huber" (squared up to a distance of 1, absolute beyond; any output but softmax), "poisson" (exponential; counts
+        y >= 0). None takes cross_entropy for a softmax output and squared_error otherwise.
     optimizer : SGD, Adam, AdamW, RMSprop, Rprop, LBFGS, LevenbergMarquardt or None
         None is ``Adam()``.
     epochs : int >= 1
-        How often every row is visited.
+        The number of passes over all rows.
     batch_size : int >= 1 or None
-        Rows a step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which take no other. The last
-        batch of an epoch may be shorter.
+        Rows per step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which accept only None. The
+        last batch of an epoch may be shorter.
     shuffle : bool
-        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt take them in their own.
+        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt keep the given order.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
-        The random stream of the order; None takes fresh entropy. A generator is left advanced if the call succeeds.
+        The random stream that shuffles the rows; None takes fresh entropy. A generator is advanced if the call
+        succeeds.
     train_biases : bool
         False keeps the biases as they are.
     sample_weight : array_like of shape (n_samples,), or None
-        What each row counts, in the loss and in the gradient: finite numbers >= 0 with a sum above 0 (and at most
-        1e300). The mean is over what the rows count, so that 3.0 is as a row that is there three times in its batch.
+        Finite numbers >= 0 with a sum above 0 and at most 1e300. Loss and gradient are weighted means: a row of weight
+        3.0 counts as three equal rows in the same batch.
     dropout : Dropout or None
-        Do without a random share of the hidden units, other ones for each row, while training.
+        Drop a random share of the hidden units in training, drawn separately for each row.
     stopping : EarlyStopping or None
-        Watch a validation set, stop when its loss no longer falls, give back the best weights.
+        Watch a validation set, stop when its loss no longer falls, return the best weights.
     checkpoint : Checkpoint or None
-        Write how far the run is to a file, and go on from there if the file holds this very run already.
+        Save the run to a file at intervals, and continue from the file if it already holds this same run.
     n_threads : int >= 1 or None
-        How many threads may work; None: as many as OpenMP would use. Changes no bit, and small work takes one.
+        Most threads to use; None: as many as OpenMP would use. Small work uses one. No bit depends on it.
     callback : callable or None
         Called with an `EpochState` (``.epoch``, ``.loss``, ``.network``) after every epoch; returning True stops.
     progress : bool
@@ -334,16 +335,16 @@ def fast_train(
     TypeError, ValueError
         If an argument is of the wrong kind, unknown, out of range or of a shape that does not fit.
     DivergenceError
-        If the loss of an epoch, or in the end a weight, is not finite.
+        If the loss of an epoch is not finite, or at the end a parameter or the optimizer's state.
     OSError
-        If a checkpoint cannot be read or written; the one before stays as it was.
+        If a checkpoint cannot be read or written; the previous file does not change.
     KeyboardInterrupt
-        Soon after Ctrl-C; what was passed in is as it was.
+        Soon after Ctrl-C; the arguments have not changed.
 
     Notes
     -----
-    Backpropagation as Rumelhart, Hinton and Williams derive it (1986); every operation in its order is written down in
-    `backprop.reference`, and the result equals that of `backprop.reference.train` bit for bit.
+    Backpropagation as Rumelhart, Hinton and Williams derive it (1986). `backprop.definition` states every operation in
+    its order; the result equals that of `backprop.reference.train` bit for bit.
 
     Examples
     --------

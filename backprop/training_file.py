@@ -1,8 +1,8 @@
 """The text form of a training run: versioned, exact, checked. docs/training-file.md describes it.
 
-It knows no setting by name. A value is a line, or some lines: its label, a word for its kind, and what there is of it;
-an object is its class and its fields, each a value. The classes are those that the annotations of `Settings` and
-`RunState` lead to. What is read goes through the checks of their constructors and of `fast_train`.
+A value is one line: its label, the name of its kind, and its content. A tuple or an object is such a line, followed by
+the lines of its items or fields. The classes of objects are found from the annotations of `Settings` and `RunState`, so
+that this module names no setting. Values that are read pass the checks of their constructors and of `fast_train`.
 """
 
 import hashlib
@@ -28,18 +28,18 @@ from .version import contract_version
 FORM = text_file.Form("backprop-training", "1", "a file of a training run")
 CONSTANTS = {"none": None, "true": True, "false": False}
 WORD = re.compile("[!-~]+")
-INTEGERS = re.compile("(?:(?:0|-?[1-9][0-9]*+) )*+")  # Python's int() takes more than this: spaces, plus, underscores
+INTEGERS = re.compile("(?:(?:0|-?[1-9][0-9]*+) )*+")  # stricter than int(), which takes spaces, +, _
 NATURAL = re.compile("0|[1-9][0-9]*")
 COUNT = re.compile("0|[1-9][0-9]{0,14}")
 SHAPE = re.compile(f"(?:{COUNT.pattern})(?:,(?:{COUNT.pattern}))?")
-MOST_DIGITS = 640  # of an integer: as many as Python converts however it is set
-MOST_LEVELS = 8  # of objects in objects
+MOST_DIGITS = 640  # most digits of an integer: Python converts 640 whatever its limit is set to
+MOST_LEVELS = 8  # most levels of values within values
 
-# The state of each bit generator, as NumPy names it: how many integers, and the first one that is too large.
-OF_PCG64 = {"state.state": (1, 2**128), "state.inc": (1, 2**128), "has_uint32": (1, 2), "uinteger": (1, 2**32)}
+# The state of each bit generator, with NumPy's names: the number of integers, and a bound that each is below.
+PCG64_STATE = {"state.state": (1, 2**128), "state.inc": (1, 2**128), "has_uint32": (1, 2), "uinteger": (1, 2**32)}
 STREAMS: dict[str, dict[str, tuple[int, int]]] = {
-    "PCG64": OF_PCG64,
-    "PCG64DXSM": OF_PCG64,
+    "PCG64": PCG64_STATE,
+    "PCG64DXSM": PCG64_STATE,
     "Philox": {
         "state.counter": (4, 2**64),
         "state.key": (2, 2**64),
@@ -55,7 +55,7 @@ STREAMS: dict[str, dict[str, tuple[int, int]]] = {
 class Contents(NamedTuple):
     """All values of a file."""
 
-    run: str | None  # of a checkpoint: the run that it belongs to
+    run: str | None  # in a checkpoint: the SHA-256 that identifies its run; else None
     sizes: npt.NDArray[np.int64]
     activations: tuple[str, ...]
     parameters: FloatArray
@@ -75,12 +75,12 @@ def _classes(*hints: Any) -> Iterator[tuple[str, Any]]:
             yield from _classes(*get_args(hint))
 
 
-KINDS: dict[str, Any] = dict(_classes(Settings, RunState))  # classes of which a file may hold objects
-LABELS = {"slots": "moments", "scalars": "powers"}  # fields that are called otherwise in files of version 1
+KINDS: dict[str, Any] = dict(_classes(Settings, RunState))  # classes whose objects a file may hold
+LABELS = {"slots": "moments", "scalars": "powers"}  # fields with another name in files of version 1
 
 
 def names_of(kind: Any) -> tuple[str, ...]:
-    """The fields of such a class."""
+    """The names of the fields of a dataclass or named tuple."""
     return tuple(one.name for one in fields(kind)) if is_dataclass(kind) else kind._fields
 
 
@@ -88,7 +88,7 @@ def names_of(kind: Any) -> tuple[str, ...]:
 
 
 def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[str]]) -> Iterator[str]:
-    """A value as lines; numbers gives the words of an array."""
+    """The lines of a value; `numbers` converts an array to words: all its numbers, or a digest of them."""
     kind, words = type(value).__name__, []
     if value is None or isinstance(value, bool):
         kind = str(value).lower()
@@ -116,12 +116,13 @@ def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[
 
 
 def _words_of_stream(kind: str, state: dict[str, Any]) -> list[str]:
+    """The words of a bit generator's state."""
     words = []
     for name, (count, _) in STREAMS[kind].items():
         first, _, second = name.partition(".")
         found = state[first][second] if second else state[first]
         words += [name, *map(str, [found] if count == 1 else found)]
-    _stream(kind, words)  # what is written must be what is read
+    _stream(kind, words)  # an error if the words could not be read back
     return words
 
 
@@ -131,12 +132,12 @@ def _numbers(array: npt.NDArray[Any]) -> list[str]:
 
 
 def _digest(array: npt.NDArray[Any]) -> list[str]:
-    """The same on every machine."""
+    """The SHA-256 of an array's numbers in little-endian order, as one word."""
     return [hashlib.sha256(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()).hexdigest()]
 
 
 def _settings(network: Network, settings: Settings) -> Settings:
-    """The settings with the validation data as the arrays that are made of them."""
+    """The settings, with the validation data converted to arrays."""
     stopping = settings.stopping
     if stopping is None or stopping.validation_data is None:
         return settings
@@ -157,7 +158,7 @@ def write(path: str | os.PathLike[str], result: Result, run: str | None = None) 
 
 
 def identity(begin: Result, samples: Samples) -> str:
-    """The SHA-256 of all that the bits of a run depend on: where it begins, the rows, and the contract."""
+    """The SHA-256 of all that the bits of a run depend on: its beginning, the rows, and the contract's version."""
     network, _, settings, state = begin
     parts: dict[str, Any] = {"contract": contract_version, "sizes": network.sizes, "activations": network.activations}
     parts |= {"parameters": network.parameters, "settings": _settings(network, settings), "state": state}
@@ -170,7 +171,7 @@ def identity(begin: Result, samples: Samples) -> str:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str | None, Result]:
-    """The run that a checkpoint belongs to, if it is one, and the result; ValueError says what is wrong."""
+    """The identity of a checkpoint's run (None: no checkpoint) and the result; ValueError says what is wrong."""
     try:
         lines = iter(text_file.read(path, FORM))
         try:
@@ -184,7 +185,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str | None, Result]:
 
 
 def _value(lines: Iterator[str], label: str, level: int = 0) -> Any:
-    """The value with this label, which must be the next one."""
+    """Read the next value, which must have this label."""
     found, _, rest = next(lines, "").partition(" ")
     _demand(found == label, f"a line begins with {found[:40]!r}, not with {label[:100]!r}")
     _demand(level <= MOST_LEVELS, f"line {label[:100]} is too deep inside other values")
@@ -221,7 +222,7 @@ def _array(label: str, kind: str, shape: tuple[int, ...], words: list[str]) -> n
 
 
 def _stream(kind: str, words: list[str]) -> Any:
-    """A bit generator in the state that the words say. NumPy would take some that make it read beyond its memory."""
+    """The bit generator of these words, after checks: NumPy accepts states that make it read beyond its buffer."""
     state: dict[str, Any] = {"bit_generator": kind}
     rest = iter(words)
     for name, (count, end) in STREAMS[kind].items():
@@ -234,13 +235,13 @@ def _stream(kind: str, words: list[str]) -> Any:
         value = values[0] if count == 1 else values
         state[first] = {**state.get(first, {}), second: value} if second else value
     _demand(next(rest, None) is None, f"{kind} has words too many")
-    if kind in ("PCG64", "PCG64DXSM"):  # else it could repeat a word for ever, and a shuffle would wait for another
+    if kind in ("PCG64", "PCG64DXSM"):  # an even inc could repeat one word for ever, and a shuffle never end
         _demand(state["state"]["inc"] % 2 == 1, f"{kind} must have an odd state.inc")
     return streams.from_plain(state)
 
 
 def _result(contents: Contents) -> Result:
-    """The result, after every check: resuming it can do nothing worse than raise."""
+    """Check the contents and make the result; resuming it can raise an error, but do no harm."""
     run, sizes, names, flat, stopped, settings, state = contents
     _demand(run is None or (isinstance(run, str) and re.fullmatch("[0-9a-f]{64}", run)), "run is no SHA-256")
     _demand(_is_array(sizes, np.int64, (None,)) and isinstance(names, tuple) and names, "it holds no network")
@@ -263,7 +264,7 @@ def _result(contents: Contents) -> Result:
 
 
 def _check_state(network: Network, settings: Settings, state: RunState) -> None:
-    """The state must be one that a run with these settings can have; what is read is finite already."""
+    """Check that a run with these settings can have this state; that its numbers are finite is known already."""
     _demand(_is_array(state.losses, np.float64, (None,)) and state.losses.size, "state.losses must be numbers")
     n = network.n_parameters
     _demand(_is_array(state.slots, np.float64, (None, n)), f"state.moments must be rows of {n} numbers")
@@ -289,12 +290,12 @@ def _check_state(network: Network, settings: Settings, state: RunState) -> None:
 
 
 def first_lowest(losses: list[float]) -> int:
-    """The epoch with the lowest loss, the first of them."""
+    """The first epoch with the lowest loss."""
     return losses.index(min(losses))
 
 
 def _is_array(value: Any, dtype: type, shape: tuple[int | None, ...]) -> bool:
-    """Whether a value is such an array; None stands for any length."""
+    """Whether a value is an array of this dtype and shape; None stands for any length."""
     if not isinstance(value, np.ndarray) or value.dtype != dtype or value.ndim != len(shape):
         return False
     return all(wanted in (None, length) for wanted, length in zip(shape, value.shape, strict=True))

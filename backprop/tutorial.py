@@ -1,4 +1,4 @@
-"""The tutorial that it all starts from: every number of one step of backpropagation, by its name there.
+"""The tutorial's worked example: every number of one step of backpropagation, under the tutorial's name for it.
 
 The network has two inputs, two hidden and two output units, all logistic; the biases are not trained. Matt Mazur, "A
 Step by Step Backpropagation Example", 2015.
@@ -18,7 +18,7 @@ from .network import Network, checked
 from .optimizers import SGD
 from .training import fast_train
 
-# w1 and w2 lead from i1 and i2 to h1, w3 and w4 to h2; a column of W is what leads into one unit.
+# w1 and w2 lead from i1 and i2 to h1, w3 and w4 to h2; column j of W holds the weights into unit j.
 NETWORK = Network.from_arrays(
     weights=[[[0.15, 0.25], [0.20, 0.30]], [[0.40, 0.50], [0.45, 0.55]]],
     biases=[[0.35, 0.35], [0.60, 0.60]],
@@ -39,27 +39,27 @@ def walk(
     loss: str | None = None,
     train_biases: bool = False,
 ) -> dict[str, float]:
-    """Every number of one step, in the tutorial's order.
+    """Train one step on one sample, and return every number on the way in the tutorial's order.
 
     Parameters
     ----------
     network : Network
-        With one hidden layer; the tutorial's by default.
+        A network with one hidden layer; by default that of the tutorial.
     x : array_like of shape (n_inputs,)
     t : array_like of shape (n_outputs,)
     learning_rate : float in (0, inf)
     loss : str or None
         As for `Network.loss`.
     train_biases : bool
-        The tutorial does not.
+        Whether to train the biases; the tutorial does not.
 
     Returns
     -------
     dict of str to float
-        Units are counted from 1: ``i1``, ``h1``, ``o1``; weights too, ``w1`` .. those into h1, then h2 ..., o1, ...; a
-        bias is called after its unit, ``b_h1``. In order:
+        Units are counted from 1: ``i1``, ``h1``, ``o1``. So are weights: ``w1`` and on lead into h1, the next into h2,
+        ..., o1, .... A bias has its unit's name: ``b_h1``. In order:
 
-        * ``i1``, ``w1``, ``b_h1``, ``target_o1``: what is given;
+        * ``i1``, ``w1``, ``b_h1``, ``target_o1``: the given numbers;
         * ``net_h1``, ``out_h1``, ``net_o1``, ``out_o1``: the forward pass;
         * ``E_o1``, ``E_total``: the errors;
         * ``dE_total/dout_o1``, ``dout_o1/dnet_o1``, ``delta_o1``, ``dnet_o1/dw5``, ``dE_total/dw5``: the output layer.
@@ -160,12 +160,12 @@ def _vector(argument: str, values: npt.ArrayLike, length: int) -> arguments.Floa
 
 def _error_of(loss: str, z: list[float], o: list[float], t: list[float], j: int) -> float:
     """The term of one output in the total error."""
-    if loss == "cross_entropy":  # its terms share the sum over all outputs, and are 0 where the target is
+    if loss == "cross_entropy":  # term j: the softmax of all outputs, but only the target of output j
         return cross_entropy(z, o, [t[k] if k == j else 0.0 for k in range(len(t))])
     return LOSSES[loss].value(z[j : j + 1], o[j : j + 1], t[j : j + 1])
 
 
-# What the tutorial prints, to its digits: {name:.9f} is a number of the walk.
+# The printed page, with as many digits as the tutorial has: {name:.9f} stands for a number of `walk`.
 PAGE = """\
 A step of backpropagation, by hand: two inputs, two hidden units, two outputs, all logistic.
   i1 = {i1:.2f}  i2 = {i2:.2f}   targets {target_o1:.2f} and {target_o2:.2f}   learning rate eta = {eta:.1f}
@@ -220,10 +220,9 @@ All eight weights change at once. The error was {E_total:.9f}, now it is {E_tota
 """
 
 NOTE = """\
-Where the tutorial's own closing numbers come from. What it derives by hand agrees with the numbers above to its last
-digit, but for dE_o2/dout_h1, where it prints -0.019049119 for -0.019049118. Its closing numbers do not follow from its
-text: 0.291027924 after one step, and the outputs 0.015912196 and 0.984065734 after 10,000, are what comes out if the
-hidden deltas are taken with the already updated w5 to w8. The text says to use the original weights; so does this
-program, and so the error after one step is 0.291027774. The tutorial's 0.0000351085 is the error of the right order
-after 9,999 steps.
+Differences from the tutorial. The numbers that it derives by hand agree with those above to its last digit, but for
+dE_o2/dout_h1, where it prints -0.019049119 for -0.019049118. Its closing numbers do not follow from its text. The error
+0.291027924 after one step, and the outputs 0.015912196 and 0.984065734 after 10,000 steps, result if the hidden deltas
+are computed with the updated w5 to w8. The text says to use the original weights. This program does so, and its error
+after one step is 0.291027774. The tutorial's 0.0000351085 is the error with the original weights after 9,999 steps.
 """

@@ -1,7 +1,7 @@
-"""The fingerprint of a release: fixed runs and function values, computed here, beside what the definition gives.
+"""The fingerprint of a release: fixed runs and function values, recomputed here and compared with the definition's.
 
-`golden.txt` holds the definition's results: of small runs the numbers in hexadecimal, of all of them a SHA-256. Numbers
-are hashed as little-endian float64, whatever the machine's own order.
+`golden.txt` holds the definition's results: a SHA-256 of each run and function, and the numbers of small runs in
+hexadecimal. Numbers are hashed as little-endian float64 on every machine.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ from .threads import POLICY, ThreadPolicy
 from .training import train as train_by
 from .version import __version__, contract_version
 
-N_VALUES = 50_000  # of each elementary function
+N_VALUES = 50_000  # values of each elementary function
 
 
 @dataclass
 class Golden:
-    """A run or a function, and what it must give: the SHA-256 of its results, and of small runs the results."""
+    """A run or a function with its expected results: their SHA-256 and, of small runs, the numbers."""
 
     name: str
     spec: dict[str, Any]
@@ -41,7 +41,7 @@ class Golden:
 
 
 def read(text: str) -> tuple[list[Golden], str]:
-    """All that is promised, and the SHA-256 of everything.
+    """The expected results in a text like golden.txt, and the SHA-256 of all of them together.
 
     Lines begin with "run" or "function" (what to compute, as JSON), then "losses", "parameters" (hexadecimal floats)
     and "sha256" for it; one line "all" ends them; "#" is a comment.
@@ -65,12 +65,12 @@ def read(text: str) -> tuple[list[Golden], str]:
 
 
 def golden() -> tuple[list[Golden], str]:
-    """What this release promises."""
+    """The expected results of this release, and the SHA-256 of all of them together."""
     return read((importlib.resources.files(__package__) / "golden.txt").read_text(encoding="ascii"))
 
 
 def data(spec: dict[str, Any]) -> tuple[list[list[float]], list[Any]]:
-    """X and y by a rule of exact numbers: eighths for X; for y classes, or thirty-seconds in [0, 1]."""
+    """X and y from integer formulas, exact as float64: X in eighths; y classes, or thirty-seconds in [0, 1]."""
     n, n_in, n_out = spec["n_samples"], spec["sizes"][0], spec["sizes"][-1]
     X = [[((7 * s + 3 * i + s * i) % 23 - 11) / 8.0 for i in range(n_in)] for s in range(n)]
     if spec["output_activation"] == "softmax":
@@ -79,7 +79,7 @@ def data(spec: dict[str, Any]) -> tuple[list[list[float]], list[Any]]:
 
 
 def train(engine_train: Any, spec: dict[str, Any], **more: Any) -> Any:
-    """The run of a spec: trained, then resumed as often as "resume" says."""
+    """Train the run of a spec; resume it once for each number of epochs in "resume"."""
     network = Network(spec["sizes"], spec["activation"], spec["output_activation"], rng=spec["seed"])
     kind, *settings = spec["optimizer"]
     X, y = data(spec)
@@ -90,10 +90,10 @@ def train(engine_train: Any, spec: dict[str, Any], **more: Any) -> Any:
 
 
 def points(name: str) -> np.ndarray[Any, Any]:
-    """Where a function is taken: numbers of both signs from 2**-10 to 2**9, for log and log1p positive."""
+    """The arguments of a function (N_VALUES,): of either sign, in size from 2**-10 to 2**9; positive for logs."""
     words = np.random.PCG64(len(name)).random_raw(N_VALUES)
-    sizes = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    values = np.ldexp(1.0 + sizes, (words % 19).astype(np.int32) - 10)
+    fractions = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    values = np.ldexp(1.0 + fractions, (words % 19).astype(np.int32) - 10)
     return values if name.startswith("log") else np.where(words >> np.uint64(8) & np.uint64(1) == 1, values, -values)
 
 
@@ -110,7 +110,7 @@ def results(
 
 
 def little_endian(arrays: list[np.ndarray[Any, Any]]) -> bytes:
-    """Their bytes, one array after the other."""
+    """The bytes of arrays as little-endian float64, one array after the other."""
     return b"".join(array.astype("<f8").tobytes() for array in arrays)
 
 
@@ -126,11 +126,11 @@ class Fingerprint:
     n_threads: int
     sha256: str
     n_numbers: int
-    differing: list[str]  # the names of those that are not as promised
+    differing: list[str]  # the names of the results that differ from golden.txt
 
 
 def fingerprint(n_threads: int) -> Fingerprint:
-    """Compute everything with this process's instruction set and so many threads, though the work is small."""
+    """Compute all results with this process's instruction set and n_threads threads, however small the work."""
     policy = POLICY if n_threads == 1 else ThreadPolicy(waking_work=1e-3, thread_work=1e-3)
     content, differing = b"", []
     for item in golden()[0]:
@@ -141,7 +141,7 @@ def fingerprint(n_threads: int) -> Fingerprint:
     return Fingerprint(_kernel.TARGET, n_threads, sha256(content), len(content) // 8, differing)
 
 
-# What a process does that is made to use another instruction set.
+# The program of a child process, in which BACKPROP_TARGET selects the instruction set.
 CHILD = """
 import dataclasses, json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -151,7 +151,7 @@ print(json.dumps([dataclasses.asdict(fingerprint(int(count))) for count in sys.a
 
 
 def fingerprints() -> Iterator[Fingerprint]:
-    """With each instruction set of this machine, in a process of its own, with one thread and with all."""
+    """The fingerprints of each instruction set of this machine, with one thread and with all threads."""
     for target in _kernel.TARGETS:
         done = subprocess.run(
             [sys.executable, "-c", CHILD, json.dumps(sys.path), *map(str, sorted({1, _kernel.max_threads()}))],
@@ -165,7 +165,7 @@ def fingerprints() -> Iterator[Fingerprint]:
 
 
 def show() -> int:
-    """Print the fingerprints beside the promised one; returns 0 if all are equal, else 1."""
+    """Print the fingerprints and the promised one; return 0 if all are equal, else 1."""
     began = time.perf_counter()
     python = f"{platform.python_implementation()} {platform.python_version()}, NumPy {np.__version__}"
     print(f"backprop {__version__}, arithmetic contract {contract_version}; {python}, {platform.platform()}\n")

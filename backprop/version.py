@@ -1,4 +1,4 @@
-"""The release, the contract that it keeps, and how it was built."""
+"""The versions of the release and of the arithmetic contract; how the package was built."""
 
 import platform
 

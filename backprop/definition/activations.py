@@ -1,6 +1,6 @@
-"""Activations (N3): value from the net input z, derivative from the value a, or, where that does not tell, from z.
+"""Activations (N3): the value from the net input z; the derivative from the value a, or from z if a does not suffice.
 
-No finite z gives a NaN: nothing that may overflow is multiplied by what may be 0.0.
+No finite z gives a NaN: no factor that may overflow is multiplied by one that may be 0.0.
 """
 
 import math
@@ -34,7 +34,7 @@ def gelu_derivative(z: float) -> float:
 class Activation(NamedTuple):
     value: Callable[[float], float]
     derivative: Callable[[float], float]
-    of_z: bool = False  # whether the derivative is a function of z; else of a
+    of_z: bool = False  # whether the derivative is a function of z; else it is one of a
 
 
 ACTIVATIONS = {

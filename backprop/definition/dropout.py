@@ -1,4 +1,4 @@
-"""Dropout (N18): the hidden units that a row does without while it trains."""
+"""Dropout (N18): random hidden units whose outputs are 0.0 in training, drawn separately for each row."""
 
 from .randomness import uniform
 from .values import Matrix, NextWord, Vector
@@ -16,5 +16,5 @@ def draw_masks(next_word: NextWord, rates: Vector | None, sizes: tuple[int, ...]
 
 
 def masked(x: Vector, mask: Vector) -> Vector:
-    """x times the mask, and 0.0 where the mask is 0.0, whatever x is."""
+    """x times the mask, unit by unit; 0.0 where the mask is 0.0, even if x is not finite."""
     return [0.0 if m == 0.0 else x_i * m for x_i, m in zip(x, mask, strict=True)]

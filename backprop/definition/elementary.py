@@ -1,4 +1,4 @@
-"""Elementary functions (N3): the double nearest to the real value, from ever more digits until they settle it."""
+"""Elementary functions (N3), correctly rounded: more and more digits, until they determine the nearest double."""
 
 import math
 from collections.abc import Callable

@@ -20,7 +20,7 @@ def train_epoch(
     settings: Hyperparameters,
     data: Dataset,
 ) -> tuple[float, str]:
-    """Visit every row once; w, slots and scalars move on after each batch. Return the loss, and why to end: ""."""
+    """Visit every row once and update w, slots and scalars after each batch. Return the mean loss, and ""."""
     update, n, total, total_weight = UPDATE_RULES[settings.rule], len(data.X), 0.0, 0.0
     order = shuffled(next_word, n) if settings.shuffle else list(range(n))
     for first in range(0, n, settings.batch_size):
@@ -42,5 +42,6 @@ def train_epoch(
     return total / total_weight, ""
 
 
-# Methods: optimizers without an update rule, of which an epoch is one iteration; arguments and results as train_epoch.
+# Full-batch methods, with the arguments of train_epoch. An epoch is one iteration. The second result is the reason why
+# the method ends, or "".
 METHODS = {"lbfgs": lbfgs_iteration, "levenberg_marquardt": levenberg_marquardt}

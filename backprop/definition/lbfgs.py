@@ -1,4 +1,4 @@
-"""L-BFGS (N13): quasi-Newton steps from the last few changes of weights and gradient, each along a line.
+"""L-BFGS (N13): quasi-Newton steps from the last few changes of weights and gradient, each with a line search.
 
 Nocedal and Wright 2006: algorithm 7.4 for the direction (two loops), 3.5 and 3.6 for the strong Wolfe conditions (here
 one loop), equation 3.59 for the interpolation. The slots are the last `memory` changes s of the weights, then as many
@@ -13,9 +13,9 @@ from .passes import mean_loss
 from .sums import dot
 from .values import Architecture, Dataset, Hyperparameters, Matrix, NextWord, Vector, trained_indices
 
-SUFFICIENT_DECREASE = 1e-4  # c1: a step must lower f by this share of what the first slope promises
-CURVATURE = 0.9  # c2: the share of the first slope that may be left at the end of a step
-LEAST_CURVATURE = 2.220446049250313e-16  # 2**-52: a pair is kept if s*y is above this share of the promised decrease
+SUFFICIENT_DECREASE = 1e-4  # c1: a step must lower f by this share of the decrease that its slope predicts
+CURVATURE = 0.9  # c2: |slope| at the end of a step may be this share of that at its start
+LEAST_CURVATURE = 2.220446049250313e-16  # 2**-52: a pair is kept if s*y is above this share of the predicted decrease
 
 
 class Point(NamedTuple):
@@ -36,13 +36,13 @@ def max_abs(x: Vector) -> float:
     return found
 
 
-# The objective: the mean loss, and half the squared weights times l2.
+# The objective: the mean loss plus l2/2 times the sum of the squared weights.
 
 
 def objective(
     network: Architecture, w: Vector, settings: Hyperparameters, data: Dataset
 ) -> tuple[float, float, Vector]:
-    """The mean loss, the objective f and the gradient of f; biases have no penalty, and 0.0 if they are not trained."""
+    """The mean loss, the objective f and the gradient of f, which is 0.0 for biases that are not trained."""
     _, _, l2, _ = settings.settings
     loss, g, overflow = mean_loss(network, w, settings.loss, data)
     if overflow >= 0:
@@ -63,7 +63,7 @@ def objective(
 
 
 def two_loops(g: Vector, pairs: list[tuple[Vector, Vector, float]], gamma: float) -> Vector:
-    """-H*g, where H is gamma times the identity, updated by the pairs (s, y, s*y), of which the newest is the first."""
+    """-H*g, where H is gamma times the identity, updated with the pairs (s, y, s*y); pairs[0] is the newest."""
     d, alphas = [-g_k for g_k in g], []
     for s, y, sy in pairs:
         alpha = dot(s, d) / sy
@@ -86,7 +86,7 @@ def clamped(u: float, low: float, high: float, otherwise: float) -> float:
 
 
 def lowest_of_cubic(one: Point, other: Point) -> float:
-    """Where the cubic through two points with their slopes is lowest, in steps from one to the other; NaN: nowhere."""
+    """The minimum of the cubic through two points and slopes: 0.0 is at one, 1.0 at the other; NaN if there is none."""
     h = other.t - one.t
     a, b = one.slope * h, other.slope * h
     c = (a + b) - 3.0 * (other.f - one.f)
@@ -99,10 +99,10 @@ def lowest_of_cubic(one: Point, other: Point) -> float:
 
 
 def line_search(start: Point, t: float, trial: Callable[[float], Point], most: int) -> Point:
-    """A point with the strong Wolfe conditions; after `most` trials the best so far, which may be the start.
+    """A point that satisfies the strong Wolfe conditions; after `most` trials the best so far, which may be the start.
 
-    It lies between `low`, the lowest that has descended enough, and `high`, once there is one. A trial that is not
-    finite is too high.
+    `low` is the lowest trial so far with a sufficient decrease. Once there is a `high`, such a point lies between the
+    two. A trial that is not finite is too high.
     """
     low, high, last, last_but_one = start, None, math.inf, math.inf
     for _ in range(most):
@@ -129,7 +129,7 @@ def line_search(start: Point, t: float, trial: Callable[[float], Point], most: i
             last, last_but_one = width, last
             t = low.t + u * (high.t - low.t)
             if width <= 0.01 * low.t or t == low.t or t == high.t:
-                break  # what is left is an edge
+                break  # the interval has shrunk to a point: f has a kink there
     return low
 
 
@@ -143,7 +143,7 @@ def lbfgs_iteration(
     settings: Hyperparameters,
     data: Dataset,
 ) -> tuple[float, str]:
-    """One iteration: w, slots and scalars move on. Return the loss before it, and why the method ends, or ""."""
+    """Do one iteration: update w, slots and scalars. Return the loss before it, and why the method ends, or ""."""
     memory, most = int(settings.settings[0]), int(settings.settings[3])
     S, Y, tolerance = slots[:memory], slots[memory:], settings.settings[1]
     start, moves = list(w), trained_indices(network.sizes, settings.train_biases)

@@ -1,8 +1,8 @@
 """Levenberg-Marquardt (N14): a Gauss-Newton step on all rows at once, damped until it lowers the loss.
 
-Rows of the Jacobian J are r = (s, k): output k of sample s, outputs inside. Columns are the parameters, flat, and then
-the residuals e = o[k] - t[k]; a whole row is times the root of the sample's weight. A = J^T J is symmetric: only j >= i
-is stored, and b = J^T e is one more column, the last, so that every operation on A is done to b too.
+The Jacobian J has a row for each output k of each sample s; k changes fastest. Its columns are the flat parameters; one
+more column holds the residuals e = o[k] - t[k]. Rows are multiplied by the root of the sample weight. A = J^T J is
+symmetric: only j >= i is stored. b = J^T e is A's last column, so that every operation on A is done to b too.
 """
 
 import math
@@ -12,7 +12,7 @@ from .passes import derivatives, forward, hidden_deltas
 from .sums import dot
 from .values import Architecture, Dataset, Hyperparameters, Layer, Matrix, NextWord, Vector, layers_of
 
-LOWEST_MU = 1e-20  # a damping that had become 0.0 could not be raised again by a factor
+LOWEST_MU = 1e-20  # the least damping: from 0.0, no factor could raise it again
 
 
 def jacobian_rows(
@@ -20,7 +20,7 @@ def jacobian_rows(
 ) -> Matrix:
     """One sample's rows of J, by a backward pass for each output; the last column of each is its residual.
 
-    Each row is times the root of the sample's weight.
+    Each row is multiplied by the root of the sample weight.
     """
     a, z = forward(layers, activations, x)
     derivative, root = derivatives(activations[-1], z[-1], a[-1]), math.sqrt(weight)
@@ -69,7 +69,7 @@ def factor(A: Matrix, shift: float) -> Matrix | None:
 
 
 def back_substitution(U: Matrix) -> Vector:
-    """d with U d = the last column."""
+    """The solution d (n,) of U d = the last column of U (n, n + 1)."""
     n = len(U)
     d = [0.0] * n
     for i in range(n - 1, -1, -1):
@@ -106,8 +106,10 @@ def levenberg_marquardt(
     settings: Hyperparameters,
     data: Dataset,
 ) -> tuple[float, str]:
-    """One epoch: w moves on to a lower loss, or stays; the damping mu is the only scalar. Return the loss before it,
-    and why the method ends, or ""."""
+    """Do one epoch: change w to a lower loss, or leave it. The only scalar is the damping mu.
+
+    Return the loss before the epoch, and why the method ends, or "".
+    """
     decrease, increase, highest, min_gradient = settings.settings
     loss = squared_loss(network, w, data)
     if not math.isfinite(loss):

@@ -73,10 +73,10 @@ def bounded_difference(o: float, t: float) -> float:
 
 class Loss(NamedTuple):
     value: Callable[[Vector, Vector, Vector], float]
-    slope: Callable[[float, float], float]  # of an output o and its target t
+    slope: Callable[[float, float], float]  # from o and t: dLoss/do if through_activation, else dLoss/dz
     through_activation: bool  # whether the output delta is multiplied by the activation's derivative
-    low: float  # what a target may be
-    high: float
+    low: float  # the lowest target
+    high: float  # the highest target
     distribution: bool  # whether a row of targets must sum to 1
     output: str  # the output activation it needs; "": any that has a derivative
 
@@ -92,7 +92,7 @@ LOSSES = {
 
 
 def bad_target(loss: str, y: Matrix) -> tuple[int, int, float] | None:
-    """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong; None: none is."""
+    """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong; None: no error."""
     row = LOSSES[loss]
     for s in range(len(y)):
         total = 0.0

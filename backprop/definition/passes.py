@@ -1,4 +1,4 @@
-"""The forward and the backward pass: net input, squash, node deltas, hidden deltas, gradient; means over all rows."""
+"""The forward and the backward pass: net input, squash, node deltas, hidden deltas, gradient; all rows."""
 
 import math
 
@@ -7,7 +7,7 @@ from .dropout import masked
 from .losses import LOSSES
 from .values import Architecture, Dataset, Layer, Matrix, Vector, first_not_finite, layers_of
 
-# The forward pass: total net input (N2), then squash it.
+# The forward pass: the total net input (N2), then the activation function.
 
 
 def net_input(x: Vector, W: Matrix, b: Vector) -> Vector:
@@ -22,7 +22,7 @@ def net_input(x: Vector, W: Matrix, b: Vector) -> Vector:
 
 
 def squash(name: str, z: Vector) -> Vector:
-    """A layer's outputs from its net inputs. The tutorial calls it squashing: to apply the activation function."""
+    """A layer's outputs from its net inputs. To squash is the tutorial's word: to apply the activation function."""
     if name == "softmax":
         _, e, S = softmax_sum(z)
         return [e_j / S for e_j in e]
@@ -64,7 +64,7 @@ def node_deltas(loss: str, name: str, z: Vector, o: Vector, t: Vector) -> Vector
 
 
 def hidden_deltas(name: str, z: Vector, a: Vector, W: Matrix, delta: Vector, mask: Vector | None = None) -> Vector:
-    """Deltas of a hidden layer with outputs a, from those of the layer above it, whose weights W are the old ones."""
+    """Deltas of a hidden layer with outputs a, from those of the layer above, with its weights W before the step."""
     below, derivative = [], derivatives(name, z, a)
     for i in range(len(a)):
         g = 0.0
@@ -102,7 +102,7 @@ def add_gradient(
     return weight * LOSSES[loss].value(z[-1], a[-1], t)
 
 
-# All rows, in their order.
+# Functions of all rows, in their order.
 
 
 def predict(network: Architecture, w: Vector, X: Matrix) -> tuple[Matrix, int]:

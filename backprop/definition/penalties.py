@@ -8,14 +8,14 @@ from .values import Vector
 
 
 def penalize(w: Vector, g: Vector, weights: list[int], l1: float, l2: float) -> None:
-    """Add the slopes of l1*|w| and l2/2*w*w to g, for the indices `weights`, which are those of no bias."""
+    """Add the slopes of l1*|w| and l2/2*w*w to g at the indices `weights`, which are all weights and no biases."""
     if l1 > 0.0 or l2 > 0.0:
         for k in weights:
             g[k] = (g[k] + l2 * w[k]) + l1 * sign(w[k])
 
 
 def clip(g: Vector, clip_norm: float, trained: list[int]) -> None:
-    """Pascanu, Mikolov and Bengio 2013: scale g to the norm clip_norm if its norm is larger.
+    """Scale g down to the norm clip_norm if its norm is larger (Pascanu, Mikolov and Bengio 2013).
 
     Parameters that are not trained count as 0.0 in the norm.
     """

@@ -1,4 +1,4 @@
-"""Randomness (N9): made of the raw 64-bit words of a bit generator and nothing else."""
+"""Random numbers (N9), made from the raw 64-bit words of a bit generator and nothing else."""
 
 import math
 
@@ -12,7 +12,7 @@ def uniform(next_word: NextWord) -> float:
 
 
 def below(next_word: NextWord, n: int) -> int:
-    """Lemire 2019: an unbiased integer below n < 2**32 from the upper half of a word."""
+    """An unbiased integer below n < 2**32, from the upper half of a word (Lemire 2019)."""
     while True:
         m = (next_word() >> 32) * n
         if m % 4294967296 >= (4294967296 - n) % n:
@@ -20,7 +20,7 @@ def below(next_word: NextWord, n: int) -> int:
 
 
 def shuffled(next_word: NextWord, n: int) -> list[int]:
-    """The numbers below n in a random order (Fisher and Yates, from the last place down)."""
+    """The integers 0, ..., n - 1 in a random order (Fisher and Yates, from the last place down)."""
     order = list(range(n))
     for i in range(n - 1, 0, -1):
         j = below(next_word, i + 1)
@@ -29,7 +29,7 @@ def shuffled(next_word: NextWord, n: int) -> list[int]:
 
 
 def normal_pair(next_word: NextWord) -> tuple[float, float]:
-    """Marsaglia and Bray 1964: two standard normal numbers, by the polar method."""
+    """Two standard normal numbers, by the polar method (Marsaglia and Bray 1964)."""
     while True:
         u = 2.0 * uniform(next_word) - 1.0
         v = 2.0 * uniform(next_word) - 1.0
@@ -42,10 +42,10 @@ def normal_pair(next_word: NextWord) -> tuple[float, float]:
 def initial_parameters(
     sizes: tuple[int, ...], next_word: NextWord, factor: float, both: bool, normal: bool, hidden_bias: float
 ) -> Vector:
-    """Initial weights, uniform in [-width, width) or normal with that standard deviation, layer by layer.
+    """Initial weights, uniform in [-width, width) or normal with the standard deviation width, layer by layer.
 
-    width is sqrt(factor/fan), where fan is n_in, or n_in + n_out if both. Biases of hidden units are hidden_bias, those
-    of outputs 0.0.
+    width is sqrt(factor/fan), where fan is n_in + n_out if `both`, else n_in. Biases of hidden units are hidden_bias,
+    those of outputs 0.0.
     """
     parameters: Vector = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):

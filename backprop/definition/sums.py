@@ -4,7 +4,7 @@ from .values import Vector
 
 
 def dot(x: Vector, y: Vector) -> float:
-    """The sum of x[k]*y[k], as eight partial sums: element k goes into the one numbered k mod 8."""
+    """The sum of x[k]*y[k], as eight partial sums: product k is added to partial sum k mod 8."""
     s = [0.0] * 8
     for k in range(len(x)):
         s[k % 8] = s[k % 8] + x[k] * y[k]

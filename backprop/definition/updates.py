@@ -1,7 +1,7 @@
 """Update rules (N7): one step of each optimizer that steps along a batch's mean gradient.
 
 w, g and each slot are flat, a number for each parameter. Slots hold a rule's state for every parameter (moments,
-velocities), scalars its state beside that (powers of Adam's betas), settings its hyperparameters; `trained` are the
+velocities), scalars its other state (powers of Adam's betas), settings its hyperparameters; `trained` are the
 indices of the parameters that may move.
 """
 
@@ -31,7 +31,7 @@ def nesterov(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vec
 
 
 def adam(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
-    """Kingma and Ba 2015, algorithm 1 in the efficient form at the end of their section 2."""
+    """Adam (Kingma and Ba 2015, algorithm 1 in the efficient form at the end of their section 2)."""
     (m, v), (lr, b1, b2, epsilon) = slots, settings
     scalars[0] = scalars[0] * b1
     scalars[1] = scalars[1] * b2
@@ -43,7 +43,7 @@ def adam(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector,
 
 
 def adamw(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
-    """Loshchilov and Hutter 2019, algorithm 2: weights decay beside Adam's step, not through the gradient."""
+    """AdamW (Loshchilov and Hutter 2019, algorithm 2): the decay is subtracted from w, not added to the gradient."""
     (m, v), (lr, b1, b2, epsilon, decay) = slots, settings
     scalars[0] = scalars[0] * b1
     scalars[1] = scalars[1] * b2
@@ -56,7 +56,7 @@ def adamw(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector
 
 
 def rmsprop(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
-    """Tieleman and Hinton 2012, lecture 6.5."""
+    """RMSprop (Tieleman and Hinton 2012, lecture 6.5)."""
     (v,), (lr, rho, epsilon) = slots, settings
     for k in trained:
         v[k] = rho * v[k] + (1.0 - rho) * (g[k] * g[k])
@@ -78,7 +78,7 @@ def sign(x: float) -> float:
 
 
 def new_step(step: float, turn: float, settings: Vector) -> float:
-    """Longer where the slope has kept its sign, shorter where it has changed it, between bounds."""
+    """The new step size: larger if the gradient has kept its sign (turn > 0), smaller if not (turn < 0), in bounds."""
     increase, decrease, low, high = settings
     if turn > 0.0:
         step = step * increase
@@ -90,7 +90,7 @@ def new_step(step: float, turn: float, settings: Vector) -> float:
 
 
 def irprop_minus(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
-    """Igel and Huesken 2000: a weight whose slope has changed its sign waits for a step."""
+    """iRprop- (Igel and Huesken 2000): a weight whose gradient has changed its sign stays for one step."""
     before, step = slots
     for k in trained:
         turn = sign(before[k]) * sign(g[k])
@@ -100,7 +100,7 @@ def irprop_minus(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings:
 
 
 def rprop_plus(w: Vector, g: Vector, slots: Matrix, scalars: Vector, settings: Vector, trained: list[int]) -> None:
-    """Riedmiller and Braun 1993: a weight whose slope has changed its sign goes back to where it was."""
+    """Rprop+ (Riedmiller and Braun 1993): a weight whose gradient has changed its sign takes its last step back."""
     before, step, moved = slots
     for k in trained:
         turn = sign(before[k]) * sign(g[k])

@@ -22,7 +22,7 @@ class Architecture(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Rows that are finite (N12), and the weight of each row (N17)."""
+    """Rows and targets, all finite (N12), and their sample weights (N17)."""
 
     X: Matrix  # (n_samples, n_in)
     y: Matrix  # (n_samples, n_out); a class k is the row with 1.0 in column k and 0.0 elsewhere
@@ -53,7 +53,7 @@ def first_not_finite(values: Vector) -> int:
 
 
 def sum_of_weights(weights: Vector) -> tuple[int, float]:
-    """The first row whose sample weight is no finite number >= 0, or -1; and the sum of those before it (N17)."""
+    """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it (N17)."""
     total = 0.0
     for s in range(len(weights)):
         if not 0.0 <= weights[s] < math.inf:

@@ -1,4 +1,4 @@
-"""What classifier and regressor have in common: parameters, checks, the fit, predictions."""
+"""The common base of MLPClassifier and MLPRegressor: parameters, checks, the fit, predictions."""
 
 import math
 import operator
@@ -24,24 +24,22 @@ from ..run import Callback
 from ..samples import Samples
 from .fit import Curves, Fit, Progress, Rule
 from .rows import BLOCK, Rows, dense, weights_of
-from .solvers import SOLVERS, full_batch, goes_on, l2_of, optimizer_of
+from .solvers import SOLVERS, full_batch, l2_of, optimizer_of, state_fits
 
 HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
 OUTPUT_NAMES = {"exponential": "exp"}  # scikit-learn's names of output activations, where they differ
 
-UNFINISHED = {  # what ends a fit before it has converged
-    "epochs": "it has come to max_iter={estimator.max_iter}",
-    "evaluations": "it has come to max_fun={estimator.max_fun}",
+UNFINISHED = {  # reasons to stop a fit before it has converged
+    "epochs": "it has reached max_iter={estimator.max_iter}",
+    "evaluations": "it has reached max_fun={estimator.max_fun}",
     "line_search": "lbfgs finds no lower point, but the gradient is not small; scaled data may help",
 }
 
 
-def _goes_on(estimator: "Perceptron") -> bool:
-    """Whether there is a partial_fit: an optimizer of all rows at once has none."""
+def _has_partial_fit(estimator: "Perceptron") -> bool:
+    """Whether the estimator has partial_fit, which full-batch solvers have not."""
     if full_batch(estimator.solver):
-        raise AttributeError(
-            f"partial_fit is there for solvers that take batches of rows, not for {estimator.solver!r}"
-        )
+        raise AttributeError(f"partial_fit is for solvers that take batches of rows, not for {estimator.solver!r}")
     return True
 
 
@@ -81,30 +79,30 @@ class Perceptron(BaseEstimator):
     _rate_init: float
     _y_numeric: bool
 
-    # What the two kinds of estimator bring.
+    # Methods that the two estimators override.
 
     def _encode(self, y: Any, call: str, classes: Any = None) -> Any:
-        """y as the kernel takes it, in a "first" fit, in the same one "again", or in a "part" of it."""
+        """y as the kernel takes it; call: "first" for a new fit, "again" for a warm start, "part" for some rows."""
         raise NotImplementedError
 
     def _outputs(self, y: Any) -> tuple[int, str, str]:
-        """How many outputs, their activation and the loss."""
+        """The number of outputs, the output activation and the loss."""
         raise NotImplementedError
 
     def _score_rows(self, output: FloatArray, rows: Rows) -> float:
-        """The score of what the network puts out."""
+        """The score of the network's output (n_samples, n_outputs) for these rows."""
         raise NotImplementedError
 
     def _stratum(self, rows: Rows) -> Any:
-        """By what the validation rows are drawn, if by anything."""
+        """The labels (n_samples,) by which the draw of the validation rows is stratified, or None."""
         return None
 
     def _reported(self, rows: Rows) -> Callable[[float], float]:
-        """The loss as scikit-learn reports it, from the kernel's."""
+        """A function that converts the kernel's loss to the one that scikit-learn reports."""
         return lambda loss: loss
 
     def _class_weights(self, targets: Any) -> FloatArray | None:
-        """The weight of each class."""
+        """The weight of each class (n_classes,), or None."""
         return None
 
     # Fitting.
@@ -125,16 +123,17 @@ class Perceptron(BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Finite numbers; float64 inside, whatever they are.
+            Finite numbers, which are converted to float64.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,) or None
             Weights >= 0.
         validation_data : tuple (X, y) or (X, y, sample_weight), or None
-            Rows to watch, in place of a share of the training rows; ``validation_scores_`` and ``validation_losses_``
-            are then their curves, whether `early_stopping` looks at them or not.
+            Rows to watch, in place of a share of the training rows. ``validation_scores_`` and ``validation_losses_``
+            are then their scores and losses, with or without `early_stopping`.
         coefs_init : list of array-like of shape (n_in, n_out), or None
         intercepts_init : list of array-like of shape (n_out,), or None
-            Where to start, one array for each layer, both or none of them; by default drawn by `random_state`.
+            Initial weights and biases, one array for each layer; give both or none. By default `random_state` draws
+            them.
         callback : callable or None
             Called with a `backprop.EpochState` after every epoch; returning True ends the fit.
 
@@ -146,9 +145,9 @@ class Perceptron(BaseEstimator):
         given = None if coefs_init is None and intercepts_init is None else (coefs_init, intercepts_init)
         return self._fit(X, y, sample_weight, validation_data, given, callback)
 
-    @available_if(_goes_on)
+    @available_if(_has_partial_fit)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Go on for one epoch over these rows; N calls with the same rows give the bits of a fit of N epochs.
+        """Train for one more epoch, on these rows; N calls with the same rows give the bits of a fit of N epochs.
 
         Parameters
         ----------
@@ -188,19 +187,19 @@ class Perceptron(BaseEstimator):
         rows = Rows(X, targets, weights_of(sample_weight, X.shape[0])).weighted(by_class)
         n_outputs, output, loss = self._outputs(targets)
         sizes = (X.shape[1], *hidden, n_outputs)
-        begin = self._begin_anew(sizes, output, given) if first else self._go_on(sizes, output, given)
+        begin = self._new_fit(sizes, output, given) if first else self._continued_fit(sizes, output, given)
         start, training, progress, curves, random_state = begin
-        own = None if validation_data is None else self._watched(validation_data).weighted(by_class)
-        split = self._early_stopping and own is None
-        rows, watched = self._split(rows, random_state) if split else (rows, own)
+        validation = None if validation_data is None else self._watched(validation_data).weighted(by_class)
+        split = self._early_stopping and validation is None
+        rows, watched = self._split(rows, random_state) if split else (rows, validation)
         if first:
             self._seed = int(random_state.randint(2**32, dtype=np.uint64))
         progress = self._restarted(progress)
         batch = self._batch_size(rows.n_samples)
         optimizer = optimizer_of(self, self._l2(rows, batch), progress, rows.n_samples)
-        if training is not None and not goes_on(training.settings.optimizer, optimizer):
+        if training is not None and not state_fits(training.settings.optimizer, optimizer):
             start, training = training.network, None
-        rule = self._rule(start, watched, loss, incremental, callback, own is not None)
+        rule = self._rule(start, watched, loss, incremental, callback, validation is not None)
         settings = {"loss": loss, "optimizer": optimizer, "batch_size": batch, "rng": self._seed}
         settings["shuffle"] = bool(self.shuffle)
         reported = self._reported(rows)
@@ -214,16 +213,16 @@ class Perceptron(BaseEstimator):
         self._warn(why, incremental)
         return self
 
-    def _begin_anew(self, sizes: tuple[int, ...], output: str, given: Any) -> tuple[Any, ...]:
-        """The network, training, progress, curves and random state of a fit from the beginning."""
+    def _new_fit(self, sizes: tuple[int, ...], output: str, given: Any) -> tuple[Any, ...]:
+        """The network, training, progress, curves and random state of a new fit."""
         self._forget()
         random_state = check_random_state(self.random_state)
         start = self._start(sizes, output, given, random_state)
         self._split_state = random_state.get_state(legacy=False)
         return start, None, Progress(), Curves([], [], []), random_state
 
-    def _go_on(self, sizes: tuple[int, ...], output: str, given: Any) -> tuple[Any, ...]:
-        """The same of a warm start or a partial_fit: where the last call has left them."""
+    def _continued_fit(self, sizes: tuple[int, ...], output: str, given: Any) -> tuple[Any, ...]:
+        """The same of a warm start or a partial_fit: those at the end of the last call."""
         start, training = self._network(), self._training
         if start.sizes != sizes:
             raise ValueError(f"a fit that goes on needs the sizes of before, {start.sizes}, got {sizes}")
@@ -231,13 +230,13 @@ class Perceptron(BaseEstimator):
         start = start if given is None else self._start(sizes, output, given, None)
         if training is not None and (replaced or given is not None):
             training = training._with(network=start)
-        words = getattr(np.random, self._split_state["bit_generator"])()
-        random_state = np.random.RandomState(words)
+        bitgen = getattr(np.random, self._split_state["bit_generator"])()
+        random_state = np.random.RandomState(bitgen)
         random_state.set_state(self._split_state)  # it draws the same validation rows again
         return start, training, self._progress, self._curves, random_state
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[FloatArray, Any]:
-        """X as float64 and y, after scikit-learn's checks; reset: with names and number of the features as they are."""
+        """X as float64, and y, after scikit-learn's checks; reset: the features may be others than before."""
         kinds = {"accept_sparse": "csr", "multi_output": True, "dtype": np.float64, "order": "C"}
         X, y = validate_data(self, X, y, **kinds, y_numeric=self._y_numeric, reset=reset)
         return dense(X), y
@@ -248,7 +247,7 @@ class Perceptron(BaseEstimator):
         return tuple(arguments.integer(f"hidden_layer_sizes[{k}]", width, 1) for k, width in enumerate(widths))
 
     def _start(self, sizes: tuple[int, ...], output: str, given: Any, random_state: Any) -> Network:
-        """The network to start from: given, or the one that scikit-learn would draw."""
+        """The initial network: of the given arrays, or with the weights that scikit-learn would draw."""
         names = self.activation if isinstance(self.activation, str) else list(self.activation)
         if given is not None:
             if given[0] is None or given[1] is None:
@@ -266,7 +265,7 @@ class Perceptron(BaseEstimator):
         return Network.from_arrays(weights, biases, names, output)
 
     def _watched(self, validation_data: Any) -> Rows:
-        """The rows of a validation set of the user's own."""
+        """The checked rows of the argument validation_data."""
         if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
             raise TypeError(
                 f"validation_data must be None or a tuple (X, y) or (X, y, sample_weight), got {validation_data!r}"
@@ -276,7 +275,7 @@ class Perceptron(BaseEstimator):
         return Rows(X, self._encode(y, "part"), weight)
 
     def _split(self, rows: Rows, random_state: Any) -> tuple[Rows, Rows]:
-        """The rows to train on and those to watch, which are those that scikit-learn takes."""
+        """The rows to train on and the validation rows, split as scikit-learn splits them."""
         train, watch = train_test_split(
             np.arange(rows.n_samples),
             random_state=random_state,
@@ -292,17 +291,17 @@ class Perceptron(BaseEstimator):
 
     @property
     def _early_stopping(self) -> bool:
-        """scikit-learn's lbfgs looks at no validation set, so neither does this one."""
+        """Whether to use validation rows; lbfgs never does, as in scikit-learn."""
         return bool(self.early_stopping) and self.solver != "lbfgs"
 
     def _restarted(self, progress: Progress) -> Progress:
-        """The progress at the beginning of a call; the rate that "adaptive" has come to stays, if it is that."""
+        """The progress at the beginning of a call; "adaptive" keeps its rate if learning_rate_init is the same."""
         first = float(self.learning_rate_init)
         adaptive = self.solver == "sgd" and self.learning_rate == "adaptive"
-        goes_on = adaptive and progress.rate is not None and self._rate_init == first
+        keeps_rate = adaptive and progress.rate is not None and self._rate_init == first
         self._rate_init = first
         return progress._replace(
-            epochs=0, evaluations=0, rate=progress.rate if goes_on else first if adaptive else None
+            epochs=0, evaluations=0, rate=progress.rate if keeps_rate else first if adaptive else None
         )
 
     def _batch_size(self, n_samples: int) -> int | None:
@@ -317,13 +316,14 @@ class Perceptron(BaseEstimator):
         return min(int(self.batch_size), n_samples)
 
     def _l2(self, rows: Rows, batch_size: int | None) -> float:
-        """scikit-learn divides alpha by the weights of a batch; this is its mean over the batches of an epoch."""
+        """alpha divided by the mean total weight of a batch; scikit-learn divides by the total weight of each batch."""
         n_batches = -(-rows.n_samples // (batch_size or rows.n_samples))
         return float(self.alpha) * n_batches / rows.total_weight
 
     def _rule(
-        self, start: Network, watched: Rows | None, loss: str, incremental: bool, callback: Callback | None, own: bool
+        self, start: Network, watched: Rows | None, loss: str, incremental: bool, callback: Callback | None, given: bool
     ) -> Rule:
+        """The stopping rule of a call; given: the validation rows are those of the argument validation_data."""
         by_loss = self.early_stopping == "loss"
         watch = "descent" if self.solver == "lbfgs" else "loss"
         score = watched_loss = None
@@ -332,12 +332,12 @@ class Perceptron(BaseEstimator):
             samples = Samples.checked(_kernel, start.sizes, rows.X, rows.y, loss, rows.weight)
             if self._early_stopping:
                 watch = "validation_loss" if by_loss else "score"
-            if own or not by_loss:
+            if given or not by_loss:
 
                 def score(network: Network) -> float:
                     return self._score_rows(network.predict(rows.X), rows)
 
-            if own or by_loss:
+            if given or by_loss:
 
                 def watched_loss(network: Network) -> float:
                     return loss_of_samples(network, samples, loss, None, threads.POLICY)
@@ -355,7 +355,7 @@ class Perceptron(BaseEstimator):
         )
 
     def _publish(self, fit: Fit, loss: float) -> None:
-        """The fitted attributes."""
+        """Set the fitted attributes."""
         progress, watch = fit.progress, fit.rule.watch
         self._training, self._progress, self._curves = fit.training, progress, fit.curves
         best = progress.best if watch == progress.watch else None
@@ -382,7 +382,7 @@ class Perceptron(BaseEstimator):
             text = UNFINISHED[why].format(estimator=self)
             warnings.warn(f"the fit has not converged: {text}", ConvergenceWarning, stacklevel=4)
 
-    # The network, and the arrays that show it.
+    # The network, and coefs_ and intercepts_: views of its arrays.
 
     def _put(self, network: Network) -> None:
         self.network_ = network
@@ -390,7 +390,7 @@ class Perceptron(BaseEstimator):
         self._shown = [*self.coefs_, *self.intercepts_]
 
     def _network(self) -> Network:
-        """The fitted network; made anew if other arrays have been put into coefs_ or intercepts_."""
+        """The fitted network; a new one if the user has put other arrays into coefs_ or intercepts_."""
         shown = [*self.coefs_, *self.intercepts_]
         if len(shown) != len(self._shown) or not all(map(operator.is_, shown, self._shown)):
             names = self.network_.activations
@@ -398,7 +398,7 @@ class Perceptron(BaseEstimator):
         return self.network_
 
     def _forget(self) -> None:
-        """A fit from the beginning that fails leaves nothing of an older one."""
+        """Remove the fitted network, so that a new fit that fails leaves no older one."""
         for name in ("network_", "coefs_", "intercepts_"):
             self.__dict__.pop(name, None)
 
@@ -426,7 +426,7 @@ class Perceptron(BaseEstimator):
         if type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:
             try:
                 return network.predict(X)
-            except (TypeError, ValueError, ArithmeticError):  # the words are scikit-learn's, if it finds something
+            except (TypeError, ValueError, ArithmeticError):  # scikit-learn's check below raises its own error
                 pass
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C", reset=False)
         if not hasattr(X, "toarray"):

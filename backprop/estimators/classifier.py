@@ -11,68 +11,72 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from ..arguments import FloatArray
-from .base import Perceptron, _goes_on
+from .base import Perceptron, _has_partial_fit
 from .rows import Rows, accuracy, log
 from .solvers import least_squares
 
 
 class MLPClassifier(ClassifierMixin, Perceptron):
-    """A multilayer perceptron for classes, with scikit-learn's parameters and attributes.
+    """A multilayer perceptron for classification, with scikit-learn's parameters and attributes.
 
-    Two classes have one logistic output, more have a softmax, several labels a row have a logistic output each; the
-    loss is the cross entropy. Everything is float64 inside.
+    The network has one logistic output for two classes, a softmax output for more, and a logistic output for each of
+    several labels. The loss is the cross entropy. All computations are in float64.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int >= 1, default (100,)
         Widths of the hidden layers; there may be none.
     activation : str or list of str, default "relu"
-        Of the hidden layers: identity, logistic, tanh, relu, or any other that `backprop.Network` has; a list has one
-        for each layer.
+        Activation of the hidden layers: identity, logistic, tanh, relu, or another one of `backprop.Network`; a list
+        has one for each layer.
     solver : {"adam", "sgd", "lbfgs", "rprop", "lm"} or an optimizer of backprop, default "adam"
         "rprop" is `backprop.Rprop`, "lm" Levenberg and Marquardt's method. An object such as ``backprop.RMSprop(0.01)``
-        is taken as it is: its settings count, not `alpha`, `learning_rate_init` and the like.
+        is used with its own settings; `alpha`, `learning_rate_init` and the like are then ignored.
     alpha : float >= 0, default 0.0001
-        The penalty adds ``0.5*alpha/B`` times the squares of all weights, biases left out, to the mean loss of a batch,
-        where B is the mean weight of a batch: its number of rows, if they weigh 1. ("lm" has none.)
+        L2 penalty: ``0.5*alpha/B`` times the sum of the squared weights, without biases, is added to the mean loss of a
+        batch. B is the mean total weight of a batch: without sample weights, its mean number of rows. "lm" has no
+        penalty.
     batch_size : int >= 1 or "auto", default "auto"
-        Rows a step; "auto" is 200, or all if there are fewer. "lbfgs", "rprop" and "lm" take all rows at once.
+        Rows per step; "auto" is 200, or all if there are fewer. "lbfgs", "rprop" and "lm" take all rows at once.
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        Of "sgd". "invscaling" divides it by ``(rows seen + 1)**power_t`` after each epoch; "adaptive" divides it by 5
-        instead of stopping, until it is 1e-6.
+        Schedule of the learning rate of "sgd". "invscaling": the rate of an epoch is
+        ``learning_rate_init/(rows seen + 1)**power_t``. "adaptive": instead of stopping for lack of improvement, the
+        rate is divided by 5, until it is 1e-6.
     learning_rate_init : float > 0, default 0.001
-        Of "sgd" and "adam".
+        Initial learning rate of "sgd" and "adam".
     power_t : float >= 0, default 0.5
-        Of "invscaling".
+        Exponent of "invscaling".
     max_iter : int >= 1, default 200
-        The most epochs of one call of fit, or iterations of a method that takes all rows.
+        Most epochs (iterations of a full-batch solver) in one call of fit.
     shuffle : bool, default True
         Visit the rows in a new order in each epoch.
     random_state : int, RandomState or None, default None
-        Draws the initial weights and the validation rows, which are scikit-learn's to the bit, and seeds the order of
-        the rows, which is not.
+        Random state that draws the initial weights and the validation rows, with the same result as in scikit-learn,
+        and the seed for the order of the rows, which is another than in scikit-learn.
     tol : float >= 0, default 1e-4
-        What counts as an improvement; for "lbfgs", when the gradient is small enough.
+        Least change of loss or score that counts as an improvement; for "lbfgs", the fit ends when no component of the
+        gradient is larger.
     verbose : bool, default False
         Print a line after each epoch.
     warm_start : bool, default False
-        Let fit go on where the last one stopped, optimizer and random stream included: 5 epochs and 5 more are 10.
+        Continue from the end of the last fit, with its optimizer state and random stream: 5 epochs and 5 more give the
+        bits of 10.
     momentum : float in [0, 1), default 0.9
     nesterovs_momentum : bool, default True
-        Of "sgd".
+        Momentum of "sgd", and whether it is Nesterov's.
     early_stopping : bool, "score" or "loss", default False
         Hold back a share of the rows, stop when their score (True, "score") or loss no longer improves by `tol`, and
-        keep the best weights. Without it, the loss of training decides. "lbfgs" looks at none of them.
+        keep the best weights. If False, the training loss decides. "lbfgs" ignores this.
     validation_fraction : float in [0, 1), default 0.1
-        That share; see also the validation_data of `fit`.
+        The share that early stopping holds back; see also the validation_data of `fit`.
     beta_1 : float in [0, 1), default 0.9
     beta_2 : float in [0, 1), default 0.999
     epsilon : float > 0, default 1e-8
-        Of "adam".
+        As for `backprop.Adam`; only for "adam".
     n_iter_no_change : int >= 1 or inf, default 10
         Patience: more epochs than this in a row without an improvement end the fit.
     max_fun : int >= 1, default 15000
-        The most evaluations of the loss by "lbfgs".
+        Most evaluations of the loss by "lbfgs".
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, which multiply sample_weight in training and in the validation score and loss;
         "balanced" gives every class the same weight in total.
@@ -80,40 +84,43 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     Attributes
     ----------
     network_ : backprop.Network
-        What predicts. It is immutable.
+        The fitted network, which is immutable.
     coefs_, intercepts_ : list of ndarray of shape (n_in, n_out) and (n_out,)
-        Its arrays, read-only; another array that is put into a list is what predicts from then on.
+        Weights and biases of the network, read-only arrays. If you replace an array in a list, predictions use the new
+        one.
     classes_ : ndarray of shape (n_classes,)
     loss_curve_ : list of float
-        The mean loss of each epoch with its penalty, the latter with the weights before the epoch.
+        The mean loss of each epoch plus the penalty of the weights before the epoch.
     loss_, best_loss_ : float
-        The last and the lowest of them; best_loss_ is None with early stopping.
+        The last and the lowest loss with penalty; best_loss_ is None with early stopping. For "lbfgs", loss_ is that of
+        the final weights.
     validation_scores_, validation_losses_ : list of float or None
-        One after each epoch, of what early stopping looks at, and both with validation_data; the losses are those of
-        ``network_.loss``, without the penalty.
+        Score and loss of the validation rows after each epoch: the one that early stopping watches, or both with
+        validation_data; None otherwise. The losses are without the penalty.
     best_validation_score_, best_validation_loss_ : float or None
-        The best of what early stopping looks at.
+        The best watched score or loss; None if early stopping does not watch it.
     n_iter_ : int
         Epochs of the last call.
     t_ : int
-        Rows that were visited in all calls.
+        Number of rows visited in all calls.
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
         As in scikit-learn.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter or the data are not what they must be.
+        If a parameter or the data are invalid.
     backprop.DivergenceError
-        A ValueError too: if the loss or a weight is not finite. scikit-learn goes on with early stopping.
+        If the loss or a weight is not finite; it is a ValueError too. With early stopping, scikit-learn raises no such
+        error.
 
     Notes
     -----
     Glorot and Bengio 2010 (initial weights), Kingma and Ba 2015 (Adam), Sutskever et al. 2013 (momentum), Liu and
     Nocedal 1989 (L-BFGS), Riedmiller and Braun 1993 (Rprop), Marquardt 1963.
 
-    At Ctrl-C, fit gives a warning and keeps the last whole epoch, or the best one with early stopping; it can be gone
-    on from with `warm_start`.
+    At Ctrl-C, fit gives a warning and keeps the weights after the last complete epoch, or the best ones with early
+    stopping. With `warm_start`, the next fit continues from there.
 
     Examples
     --------
@@ -185,9 +192,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self.max_fun = max_fun
         self.class_weight = class_weight
 
-    @available_if(_goes_on)
+    @available_if(_has_partial_fit)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Go on for one epoch over these rows; N calls with the same rows give the bits of a fit of N epochs.
+        """Train for one more epoch, on these rows; N calls with the same rows give the bits of a fit of N epochs.
 
         Parameters
         ----------
@@ -195,7 +202,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,) or None
         classes : array-like of shape (n_classes,) or None
-            All classes that will ever come; the first call needs them.
+            All classes of all calls; required in the first call.
 
         Returns
         -------
@@ -253,16 +260,16 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return log(self.predict_proba(X))
 
     def _decode(self, output: FloatArray) -> npt.NDArray[Any]:
-        """The classes that the network's output (n_samples, n_outputs) stands for."""
+        """The predicted classes for the network's output (n_samples, n_outputs)."""
         if self._multilabel:
             return (output > 0.5).astype(np.int64)
-        n = len(self.classes_)  # there may be one only
+        n = len(self.classes_)  # 1 if all training rows have the same class
         codes = output.argmax(axis=1) if n > 2 else np.minimum(output[:, 0] > 0.5, n - 1)
         decoded: npt.NDArray[Any] = self.classes_[codes]
         return decoded
 
     def _encode(self, y: Any, call: str, classes: Any = None) -> Any:
-        """Classes as integers; two of them, and each of several labels, as 0.0 and 1.0."""
+        """Classes as integers (n_samples,); two classes or several labels as 0.0 and 1.0 (n_samples, n_outputs)."""
         if not hasattr(y, "toarray") and y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         kind = type_of_target(y, input_name="y")

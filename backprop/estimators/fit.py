@@ -1,7 +1,7 @@
-"""The epochs of one call of fit or partial_fit: what is taken note of after each, and when to stop.
+"""The epochs of one call of fit or partial_fit: the record of each epoch, and the rule when to stop.
 
-Everything that moves with the epochs is in `Progress`, which is replaced as a whole: what Ctrl-C interrupts can be
-taken back to the end of the last epoch, from where it can be gone on, bit for bit.
+Everything that changes with the epochs is in `Progress`, which is replaced as a whole after each epoch. A fit that
+Ctrl-C interrupts is set back to the end of its last epoch and can be continued from there, bit for bit.
 """
 
 import dataclasses
@@ -22,16 +22,16 @@ from ..state import Result, Settings
 from ..training import Training, train_or_resume
 from .rows import Rows
 
-SLICE = 0.25  # seconds after which the state is kept; at Ctrl-C the epochs since then are computed again
-SMALLEST_RATE = 1e-6  # "adaptive" ends here
-SHRINK = 5.0  # and divides by this
+SLICE = 0.25  # seconds between two copies of the state; at Ctrl-C the epochs since the last copy are computed again
+SMALLEST_RATE = 1e-6  # the learning rate at which "adaptive" ends
+SHRINK = 5.0  # the factor by which "adaptive" divides the learning rate
 FLAT_DESCENT = (
-    2.220446049250313e-09  # lbfgs ends where an iteration lowers the loss by less than this share, as SciPy's does
+    2.220446049250313e-09  # lbfgs ends when an iteration lowers the loss by less than this share, as in SciPy
 )
 
 
 class FitDivergenceError(DivergenceError):
-    """`backprop.DivergenceError`, in scikit-learn's words too."""
+    """`backprop.DivergenceError`, whose message ends with scikit-learn's."""
 
     def __str__(self) -> str:
         return (
@@ -41,40 +41,41 @@ class FitDivergenceError(DivergenceError):
 
 
 class Progress(NamedTuple):
-    """How far a fit is; it goes on through warm starts and calls of partial_fit."""
+    """The progress of a fit; warm starts and further calls of partial_fit continue it."""
 
-    epochs: int = 0  # of this call
-    seen: int = 0  # rows, in all calls
-    loss: float = math.inf
-    watch: str = ""  # as in Rule; another one begins anew
-    lowest: float = math.inf  # of what is watched; a score counts negative
-    best: Network | None = None  # with that validation score or loss
-    unimproved: int = 0  # epochs in a row
-    rate: float | None = None  # what "adaptive" has come to
-    evaluations: int = 0  # of the loss by lbfgs, in this call
-    lengths: tuple[int, int, int] = (0, 0, 0)  # of the three curves
+    epochs: int = 0  # epochs of this call
+    seen: int = 0  # rows visited in all calls
+    loss: float = math.inf  # the loss of the last epoch
+    watch: str = ""  # the watched quantity, as in Rule; a change resets lowest, best and unimproved
+    lowest: float = math.inf  # the lowest watched loss, or the negative of the highest score
+    best: Network | None = None  # the network with the lowest validation loss or highest score
+    unimproved: int = 0  # epochs in a row without an improvement
+    rate: float | None = None  # the learning rate of "adaptive"
+    evaluations: int = 0  # evaluations of the loss by lbfgs in this call
+    lengths: tuple[int, int, int] = (0, 0, 0)  # the lengths of the three curves
 
 
 class Curves(NamedTuple):
-    """One number after each epoch of all calls."""
+    """The curves of a fit: a number for each epoch of all calls."""
 
     losses: list[float]
     scores: list[float]
     watched: list[float]
 
     def cut(self, lengths: tuple[int, int, int]) -> None:
+        """Cut each curve to its length."""
         for curve, length in zip(self, lengths, strict=True):
             del curve[length:]
 
 
 class Rule(NamedTuple):
-    """When to stop, and what to look at after an epoch."""
+    """The rule when to stop a fit, and the functions to evaluate after each epoch."""
 
     max_epochs: int
     max_evaluations: int
     tol: float
     patience: float
-    watch: str  # "loss" of training, its "descent", or "score" or "validation_loss" of the watched rows
+    watch: str  # the watched quantity: training "loss", its "descent", validation "score" or "validation_loss"
     verbose: bool
     score: Callable[[Network], float] | None
     watched_loss: Callable[[Network], float] | None
@@ -82,7 +83,7 @@ class Rule(NamedTuple):
 
 
 class Fit:
-    """Trains by the rule; `training`, `progress` and `curves` are then where it has come to."""
+    """The fit of one call: `train` follows the rule and replaces `training`, `progress` and `curves`."""
 
     def __init__(
         self,
@@ -101,17 +102,17 @@ class Fit:
         self.l2, self.reported = l2, reported
         self.training, self.progress, self.curves = training, progress, curves
         self.why = ""
-        self.before = 0.0  # the penalty of the weights before an epoch
-        self.began = 0.0
-        self.evaluated = 0
+        self.penalty_before = 0.0  # the penalty of the weights before the current epoch
+        self.began = 0.0  # when the current call of the kernel began
+        self.evaluated = 0  # evaluations of the loss before this call of the kernel
 
     def train(self) -> str:
-        """Train until the rule, the optimizer, a callback or Ctrl-C says stop; returns which."""
+        """Train until the rule, the optimizer, a callback or Ctrl-C ends the fit; return the reason."""
         while not self.why:
             done, rate = self.progress.epochs, self.progress.rate
-            # A run that goes on begins with one more evaluation, which is not one of the method's.
+            # A resumed run evaluates the loss of its first weights once more, which does not count.
             self.evaluated = self.progress.evaluations - (self.progress.evaluations > 0)
-            self.began, self.before = time.monotonic(), self.penalty(None)
+            self.began, self.penalty_before = time.monotonic(), self.penalty(None)
             try:
                 training = self.trained(self.rule.max_epochs - done, rate, self.after)
             except KeyboardInterrupt:
@@ -130,23 +131,23 @@ class Fit:
 
     @property
     def network(self) -> Network:
-        """With the weights after the last epoch."""
+        """The network with the weights after the last epoch."""
         return self.start if self.training is None else self.training.network
 
     def penalty(self, parameters: FloatArray | None) -> float:
-        """What l2 adds to the loss, from the flat parameters; None are those of the network that has been reached."""
+        """The penalty 0.5*l2*sum(w*w) for parameters (n_parameters,); None: for those of `network`."""
         if self.l2 == 0.0:
             return 0.0
         flat = self.network.parameters if parameters is None else parameters
         return 0.5 * self.l2 * _kernel.squares_of_weights(self.start.sizes, flat)
 
     def loss_now(self) -> float:
-        """The loss with its penalty, with the weights that have been reached."""
+        """The loss of `network`, with its penalty."""
         loss = loss_of_samples(self.network, self.samples, self.settings["loss"], None, threads.POLICY)
         return self.reported(loss) + self.penalty(None)
 
     def trained(self, epochs: int, rate: float | None, callback: Callback | None) -> Training:
-        """Some epochs more, from where the training is."""
+        """The training after some more epochs."""
         optimizer = self.settings["optimizer"]
         if rate is not None:
             optimizer = dataclasses.replace(optimizer, learning_rate=rate)
@@ -154,18 +155,18 @@ class Fit:
         rng = settings.pop("rng")
         if self.training is None:
             begin = Result.first(self.start, Settings.checked(self.start, **settings), rng)
-        else:  # the stream goes on
+        else:  # the random stream continues
             begin = self.training._result.copy()
             begin = begin._replace(settings=begin.settings._replace(**settings))
         return train_or_resume(engine.KERNEL, begin, self.samples, Run.checked(epochs, callback))
 
     def after(self, state: EpochState) -> bool:
-        """Take note of an epoch; returns whether to come back from the kernel."""
+        """Record an epoch; return whether the kernel must return."""
         rule, curves = self.rule, self.curves
         epochs, seen, _, watch, lowest, best, unimproved, rate, _, _ = self.progress
         epochs, seen, why = epochs + 1, seen + self.rows.n_samples, ""
         penalty = self.penalty(state._parameters)
-        loss = self.reported(state.loss) + self.before
+        loss = self.reported(state.loss) + self.penalty_before
         if not math.isfinite(loss):
             raise DivergenceError(state.epoch, [*curves.losses, loss])
         curves.losses.append(loss)
@@ -207,15 +208,15 @@ class Fit:
         if not why and time.monotonic() - self.began > SLICE:
             why = "pause"
         if epochs == rule.max_epochs and why in ("rate", "pause"):
-            why = ""  # there is no epoch left that it would be for
+            why = ""  # after the last epoch the kernel returns anyway
         lengths = len(curves.losses), len(curves.scores), len(curves.watched)
         evaluations = self.evaluated + state._evaluations
         self.progress = Progress(epochs, seen, loss, watch, lowest, best, unimproved, rate, evaluations, lengths)
-        self.before, self.why = penalty, why
+        self.penalty_before, self.why = penalty, why
         return bool(why)
 
     def too_many_unimproved(self, rate: float | None) -> tuple[str, float | None]:
-        """What follows from too many epochs without an improvement: to stop, or a smaller rate."""
+        """The reason to stop after too many epochs without an improvement, or "rate" and a smaller learning rate."""
         what = {"score": "Validation score", "validation_loss": "Validation loss"}.get(self.rule.watch, "Training loss")
         text = f"{what} did not improve more than tol={self.rule.tol:f} for {self.rule.patience} consecutive epochs."
         why = "no_change"

@@ -16,20 +16,20 @@ from .solvers import least_squares
 
 
 class MLPRegressor(RegressorMixin, Perceptron):
-    """A multilayer perceptron for numbers, with scikit-learn's parameters and attributes.
+    """A multilayer perceptron for regression, with scikit-learn's parameters and attributes.
 
     Parameters
     ----------
     loss : {"squared_error", "poisson", "absolute_error", "huber"}, default "squared_error"
-        Half the squared error; half the deviance of counts, whose output is an exponential; the error itself; squared
-        up to an error of 1, absolute beyond.
+        In this order: half the squared error; half the deviance of counts, with an exponential output; the absolute
+        error; squared up to an error of 1, absolute beyond.
     hidden_layer_sizes, activation, and all others
         As for `MLPClassifier`; the score that early stopping looks at is R squared.
 
     Attributes
     ----------
     network_, coefs_, intercepts_, loss_curve_, and all others but classes_
-        As for `MLPClassifier`. With several outputs, loss_curve_ has the mean over them, as in scikit-learn.
+        As for `MLPClassifier`. With several outputs, loss_curve_ has means over the outputs, as in scikit-learn.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         self.max_fun = max_fun
 
     def predict(self, X: Any) -> FloatArray:
-        """What is predicted for each row.
+        """The predicted targets of each row.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return targets.shape[1], "exponential" if self.loss == "poisson" else "identity", self.loss
 
     def _reported(self, rows: Rows) -> Callable[[float], float]:
-        """scikit-learn takes the mean over the outputs, and the whole deviance of counts."""
+        """A function that converts the kernel's loss to a mean over the outputs, or to half the deviance of counts."""
         n_outputs = float(rows.y.shape[1])
         if self.loss != "poisson":
             return lambda loss: loss / n_outputs

@@ -11,12 +11,12 @@ SOLVERS = ("lbfgs", "sgd", "adam", "rprop", "lm")
 
 
 def full_batch(solver: Any) -> bool:
-    """Whether a solver takes all rows at once."""
+    """Whether a solver uses all rows for each step."""
     return solver in ("lbfgs", "rprop", "lm") if isinstance(solver, str) else isinstance(solver, FULL_BATCH)
 
 
 def optimizer_of(estimator: Any, l2: float, progress: Progress, n_samples: int) -> Optimizer:
-    """What solver means, with the penalty l2; an optimizer object is taken as it is."""
+    """The optimizer of the parameter solver, with the penalty l2; an optimizer object is used as it is."""
     solver, one = estimator.solver, estimator
     if isinstance(solver, Optimizer):
         return solver
@@ -31,34 +31,34 @@ def optimizer_of(estimator: Any, l2: float, progress: Progress, n_samples: int) 
 
 
 def least_squares(solver: Any) -> bool:
-    """Whether a solver is for the loss squared_error alone."""
+    """Whether a solver needs the loss squared_error."""
     return solver == "lm" if isinstance(solver, str) else isinstance(solver, LevenbergMarquardt)
 
 
-def goes_on(old: Optimizer, new: Optimizer) -> bool:
-    """Whether one optimizer can take over the other's state."""
+def state_fits(old: Optimizer, new: Optimizer) -> bool:
+    """Whether the new optimizer can take over the old one's slots and scalars."""
     return plan_of(old).rule == plan_of(new).rule and getattr(old, "memory", None) == getattr(new, "memory", None)
 
 
 def rate_of(estimator: Any, progress: Progress, n_samples: int) -> float | InverseScaling:
-    """The learning rate of sgd."""
+    """The learning rate of sgd, or its schedule."""
     first, power = float(estimator.learning_rate_init), float(estimator.power_t)
     if progress.rate is not None:
         return progress.rate
     if estimator.learning_rate != "invscaling" or power == 0.0:
         return first
     epochs = progress.lengths[0]
-    # scikit-learn counts rows; so does this, if the numbers of rows were different in calls of partial_fit.
+    # scikit-learn's rate depends on the rows seen: per epoch, the mean of the calls so far or the rows of this one.
     return InverseScaling(first, power, progress.seen / epochs if epochs else float(n_samples))
 
 
 def with_l2(optimizer: Optimizer, l2: float) -> Optimizer:
-    """The optimizer with this penalty."""
+    """A copy of the optimizer with this l2, or the optimizer itself if it has no l2."""
     names = [field.name for field in dataclasses.fields(optimizer)]
     changed: Any = {"l2": l2}
     return dataclasses.replace(optimizer, **changed) if "l2" in names else optimizer
 
 
 def l2_of(optimizer: Any) -> float:
-    """The penalty that it adds to the loss is 0.5*l2 times the squares of the weights."""
+    """The l2 of an optimizer, or 0.0: the penalty is 0.5*l2 times the sum of the squared weights."""
     return float(getattr(optimizer, "l2", 0.0))
