@@ -101,8 +101,13 @@ class DefinitionTrainer:
 class Definition:
     """The definition as an engine."""
 
-    exp = staticmethod(exp)
-    log = staticmethod(log)
+    def exp(self, x: float) -> float:
+        """The correctly rounded exponential, for schedules."""
+        return exp(x)
+
+    def log(self, x: float) -> float:
+        """The correctly rounded logarithm, for schedules."""
+        return log(x)
 
     def first_not_finite(self, array: FloatArray) -> int:
         """The index of the first NaN or infinity of a flat array, or -1."""

@@ -43,8 +43,8 @@ def digest(run):
     state = run._state
     arrays = [run.network.parameters, run.losses, run.validation_losses, state.slots, state.scalars]
     arrays += [] if state.watch is None else [state.watch.best, state.watch.last]
-    streams = [one and streams.to_plain(one) for one in (state.stream, state.dropout)]
-    others = repr([run.stopped, run.best_epoch, state.watch and state.watch[1:3], streams])
+    drawn = [one and streams.to_plain(one) for one in (state.stream, state.dropout)]
+    others = repr([run.stopped, run.best_epoch, state.watch and state.watch[1:3], drawn])
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays) + others.encode()).hexdigest()
 
 
