@@ -66,7 +66,10 @@ def test_initializers(initializer, sizes):
     assert not b.any()
     if W.size > 30_000:
         n_in, n_out = W.shape
-        variance = {"glorot": 2.0 / (n_in + n_out), "he": 2.0 / n_in, "lecun": 1.0 / n_in}[initializer.split("_")[0]]
+        known = {"glorot": 2.0 / (n_in + n_out), "he": 2.0 / n_in, "lecun": 1.0 / n_in}
+        factor, both, normal = INITIALIZERS[initializer]
+        by_row = (factor if normal else factor / 3.0) / (n_in + n_out if both else n_in)
+        variance = known.get(initializer.split("_")[0], by_row)
         assert W.var() == pytest.approx(variance, rel=0.03)
         within = np.mean(np.abs(W) <= np.sqrt(variance))  # 1/sqrt(3) of a uniform, 0.683 of a normal distribution
         assert within == pytest.approx(0.683 if initializer.endswith("normal") else 0.577, abs=0.01)

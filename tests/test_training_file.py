@@ -8,7 +8,7 @@ import typing
 
 import numpy as np
 import pytest
-from problems import run_bits, signed
+from problems import optimizers_by_rule, run_bits, signed
 
 import backprop
 from backprop import _kernel, streams, training_file
@@ -40,6 +40,8 @@ OPTIMIZERS = [
     backprop.Adam(backprop.CosineDecay(0.1, epochs=7)),
     backprop.RMSprop(backprop.ReduceOnPlateau(0.1, patience=2)),
 ]
+RULES = {plan_of(one).rule for one in OPTIMIZERS}
+OPTIMIZERS += [one for rule, one in optimizers_by_rule().items() if rule not in RULES]
 STREAMS = {
     "seed": lambda: 0,
     "long seed": lambda: 2**128 - 1,
