@@ -32,6 +32,7 @@ cdef extern from "elementary.h":
 
 cdef extern from "kernel.h":
     const Py_ssize_t BP_RATES
+    const Py_ssize_t BP_SCALARS
     const Py_ssize_t BP_PIVOTS
     const Py_ssize_t BP_PASS_PIVOTS
     ctypedef struct bp_layer:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from . import _kernel, threads
 from .arguments import FloatArray
 from .network import Network, loss_of_samples
-from .optimizers import Plan, penalties_of
+from .optimizers import penalties_of
+from .plans import Plan
 from .samples import Checks, Samples
 from .state import RunState, Settings
 from .threads import ThreadPolicy

@@ -26,7 +26,8 @@ from .definition.updates import UPDATE_RULES as UPDATE_RULES
 from .definition.values import Architecture, Dataset, Hyperparameters, Vector
 from .dropout import Dropout
 from .network import INITIALIZERS, Network, checked
-from .optimizers import Optimizer, Plan, penalties_of, plan_of, with_learning_rate
+from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
+from .plans import Plan
 from .run import Callback
 from .samples import Samples, finite
 from .state import RunState, Settings

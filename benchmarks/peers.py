@@ -83,11 +83,13 @@ WORKLOADS = {
 }
 NOTES = """\
 In parentheses: backprop's time divided by the peer's, the median of the rounds; below 1, backprop is faster. All \
-compute in double precision but for PyTorch float32, which is left out where single rows are trained and the precision \
-makes no difference. Each peer begins with the same weights and arrives at the same predictions, or near the same loss \
-(peers.json says how near; each shuffles rows in its own way). FANN always trains the biases, and scikit-learn's \
-regression has a linear output; backprop does the same beside them, so in the first two rows its own column \
-shows the median of the runs as the title describes them.
+compute in double precision except PyTorch float32. That column is empty where single rows are trained, since \
+precision makes no difference to the time there. Each peer starts from the same weights and arrives at the same \
+predictions, or close to the same loss: each shuffles the rows in its own way, and peers.json says how close the \
+losses are. FANN always trains the biases, and scikit-learn's regression always has a linear output. In the first two \
+rows backprop is therefore measured against scikit-learn, and in the first row also against FANN, with that variant \
+of the network. The column "backprop" leaves these runs out and shows the median of the other runs, whose network is \
+exactly that of the title.
 """
 
 

@@ -62,7 +62,8 @@ cdef class Pass:
         worth = <Py_ssize_t>min(1e6, rows * block.row_work / thread_work)
         n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
-        own = aligned(BP_RATES + 2) + kernel.scratch(max(BP_PASS_PIVOTS, rows * shared.sizes.n_out, *sizes), max(sizes))
+        own = aligned(BP_RATES + BP_SCALARS)
+        own += kernel.scratch(max(BP_PASS_PIVOTS, rows * shared.sizes.n_out, *sizes), max(sizes))
         self.space = Workspace(doubles + n_threads * aligned(own))
         self.states = bytearray(n_threads * (sizeof(ThreadState) + n_layers * sizeof(bp_layer)))
         shared.n_threads, shared.threads = n_threads, <ThreadState *>PyByteArray_AS_STRING(self.states)
@@ -85,7 +86,7 @@ cdef class Pass:
             state.rates = self.space.take(own)
             state.scalars = state.rates + BP_RATES
             for l in range(shared.sizes.n_layers):
-                state.layers[l].scratch = state.rates + aligned(BP_RATES + 2)
+                state.layers[l].scratch = state.rates + aligned(BP_RATES + BP_SCALARS)
         return 0
 
     cdef int bind_layers(self) except -1:
