@@ -72,7 +72,7 @@ def schedules(draw):
     return draw(st.sampled_from(choices))
 
 
-def shapings():
+def penalties():
     """Penalties and a bound of the gradient's norm, or none of them."""
     size = st.one_of(st.sampled_from((0.0, 5e-324, 1e-3, 1.0, 1e300)), st.floats(0.0, 2.0, allow_subnormal=True))
     bound = st.one_of(st.none(), st.sampled_from((5e-324, 1e-160, 1e-3, 1.0, 1e300)), st.floats(0.1, 2.0))
@@ -86,7 +86,7 @@ def optimizers(draw):
         steps = sorted(draw(st.tuples(*[st.sampled_from((5e-324, 1e-6, 0.1, 1.0, 50.0, 1e300))] * 3)))
         factors = draw(st.sampled_from(((1.2, 0.5), (1.0000000000000002, 0.9999999999999999), (1e300, 5e-324))))
         variant = draw(st.sampled_from(("irprop-", "rprop+")))
-        return kind(variant, *factors, steps[1], steps[0], steps[2], **draw(shapings()))
+        return kind(variant, *factors, steps[1], steps[0], steps[2], **draw(penalties()))
     if kind is backprop.LBFGS:
         counts = draw(st.integers(1, 12)), draw(st.sampled_from((1, 2, 20)))
         return kind(counts[0], *[draw(st.sampled_from((0.0, 1e-8, 0.1, 1e300))) for _ in range(2)], counts[1])
@@ -105,7 +105,7 @@ def optimizers(draw):
                 for field in dataclasses.fields(kind)
                 if not field.kw_only
             },
-            **(draw(shapings()) if hasattr(kind, "clip_norm") else {}),
+            **(draw(penalties()) if hasattr(kind, "clip_norm") else {}),
         )
     except ValueError:
         hypothesis.reject()

@@ -73,16 +73,16 @@ def latest_settings(draw, sizes, n, output):
         backprop.CosineDecay(0.0625, 5, 0.01),
         backprop.ReduceOnPlateau(0.0625, 0.25, 1),
     )
-    shaping = {}
+    penalties = {}
     if draw.below(2):
-        shaping = {"l1": draw.of(0.0, 0.01), "l2": draw.of(0.0, 0.1), "clip_norm": draw.of(None, 0.25, 4.0)}
+        penalties = {"l1": draw.of(0.0, 0.01), "l2": draw.of(0.0, 0.1), "clip_norm": draw.of(None, 0.25, 4.0)}
     optimizer = draw.of(
-        backprop.SGD(rate, **shaping),
-        backprop.SGD(rate, 0.5, **shaping),
-        backprop.Adam(rate, **shaping),
-        backprop.AdamW(rate, weight_decay=0.5, **shaping),
-        backprop.RMSprop(rate, **shaping),
-        backprop.Rprop(**shaping),
+        backprop.SGD(rate, **penalties),
+        backprop.SGD(rate, 0.5, **penalties),
+        backprop.Adam(rate, **penalties),
+        backprop.AdamW(rate, weight_decay=0.5, **penalties),
+        backprop.RMSprop(rate, **penalties),
+        backprop.Rprop(**penalties),
         backprop.LBFGS(draw.of(1, 3, 10), l2=draw.of(0.0, 0.125)),
         backprop.LBFGS(max_evaluations=3),
         backprop.LevenbergMarquardt(draw.of(1e-3, 1.0)) if output != "softmax" else backprop.LBFGS(2),

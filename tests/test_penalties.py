@@ -15,7 +15,7 @@ from backprop import reference
 from backprop.definition import sums
 from backprop.optimizers import FULL_BATCH, plan_of
 
-SHAPINGS = [
+PENALTIES = [
     {"l2": 0.25},
     {"l1": 0.01},
     {"l1": 0.01, "l2": 0.3},
@@ -29,13 +29,13 @@ SHAPINGS = [
 BY_RULE = {rule: one for rule, one in optimizers_by_rule().items() if hasattr(one, "clip_norm")}
 
 
-def shaped(optimizer, **shaping):
-    return dataclasses.replace(optimizer, **shaping)
+def with_settings(optimizer, **penalties):
+    return dataclasses.replace(optimizer, **penalties)
 
 
-def one_step(engine, network, X, y, train_biases=True, **shaping):
+def one_step(engine, network, X, y, train_biases=True, **penalties):
     """The gradient that plain SGD went by, in one step of all rows at a learning rate of 1.0."""
-    settings = {"optimizer": backprop.SGD(1.0, **shaping), "epochs": 1, "batch_size": len(X), "shuffle": False}
+    settings = {"optimizer": backprop.SGD(1.0, **penalties), "epochs": 1, "batch_size": len(X), "shuffle": False}
     run = engine.train(network, X, y, train_biases=train_biases, **settings)
     return network.parameters - run.network.parameters
 
@@ -99,9 +99,9 @@ def test_gradients_too_large_for_a_norm(engine):
 
 
 @pytest.mark.parametrize("rule", BY_RULE)
-@pytest.mark.parametrize("shaping", SHAPINGS, ids=repr)
-def test_both_engines_agree(engines, rule, shaping):
-    optimizer = shaped(BY_RULE[rule], **shaping)
+@pytest.mark.parametrize("penalties", PENALTIES, ids=repr)
+def test_both_engines_agree(engines, rule, penalties):
+    optimizer = with_settings(BY_RULE[rule], **penalties)
     for (output, loss), train_biases, batch_size in zip(
         (("identity", "squared_error"), ("softmax", "cross_entropy"), ("logistic", "binary_cross_entropy")),
         (True, False, True),
@@ -119,17 +119,17 @@ def test_both_engines_agree(engines, rule, shaping):
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (1, 3, 1), (7, 8, 9, 3), (5, 17, 1)])
-@pytest.mark.parametrize("shaping", SHAPINGS, ids=repr)
-def test_every_length_of_the_sum(engines, sizes, shaping):
-    problem = some_problem("identity", "squared_error", backprop.SGD(0.1, **shaping), sizes=sizes, batch_size=5)
+@pytest.mark.parametrize("penalties", PENALTIES, ids=repr)
+def test_every_length_of_the_sum(engines, sizes, penalties):
+    problem = some_problem("identity", "squared_error", backprop.SGD(0.1, **penalties), sizes=sizes, batch_size=5)
     X, y = problem.pieces[0][:2]
     runs = [engine.train(problem.network, X, y, epochs=2, **problem.settings) for engine in engines]
     assert run_bits(runs[0]) == run_bits(runs[1])
 
 
-@pytest.mark.parametrize("shaping", SHAPINGS, ids=repr)
-def test_with_sample_weights_and_schedules(engines, shaping):
-    optimizer = backprop.AdamW(backprop.ExponentialDecay(0.1, 0.5), weight_decay=0.1, **shaping)
+@pytest.mark.parametrize("penalties", PENALTIES, ids=repr)
+def test_with_sample_weights_and_schedules(engines, penalties):
+    optimizer = backprop.AdamW(backprop.ExponentialDecay(0.1, 0.5), weight_decay=0.1, **penalties)
     problem = some_problem("identity", "squared_error", optimizer, n_samples=9, batch_size=2)
     X, y = problem.pieces[0][:2]
     settings = problem.settings | {"epochs": 3, "sample_weight": [0.0, 0.0, 1.0, 0.3, 5.0, 2.0, 0.0, 0.1, 1.0]}
@@ -141,8 +141,8 @@ def test_with_sample_weights_and_schedules(engines, shaping):
 @pytest.mark.parametrize("rule", BY_RULE)
 def test_threads(rule, n_threads):
     """More threads than a layer has rows too: some of them have no part of it."""
-    for shaping, train_biases in itertools.product((SHAPINGS[2], SHAPINGS[3], SHAPINGS[5]), (True, False)):
-        optimizer = shaped(BY_RULE[rule], **shaping)
+    for penalties, train_biases in itertools.product((PENALTIES[2], PENALTIES[3], PENALTIES[5]), (True, False)):
+        optimizer = with_settings(BY_RULE[rule], **penalties)
         problem = some_problem("softmax", "cross_entropy", optimizer, n_samples=90, batch_size=40)
         X, y = problem.pieces[0][:2]
         settings = problem.settings | {"epochs": 3, "train_biases": train_biases}
@@ -158,8 +158,8 @@ def test_nothing_asked_for_is_nothing_done(engine, rule):
     problem = some_problem("identity", "squared_error", BY_RULE[rule], n_samples=7)
     X, y = problem.pieces[0][:2]
     plain = engine.train(problem.network, X, y, epochs=3, **problem.settings)
-    for shaping in ({"l1": 0.0, "l2": -0.0}, {"clip_norm": 1e300}):
-        settings = problem.settings | {"optimizer": shaped(BY_RULE[rule], **shaping)}
+    for penalties in ({"l1": 0.0, "l2": -0.0}, {"clip_norm": 1e300}):
+        settings = problem.settings | {"optimizer": with_settings(BY_RULE[rule], **penalties)}
         run = engine.train(problem.network, X, y, epochs=3, **settings)
         assert run.network == plain.network
         assert run.losses.tobytes() == plain.losses.tobytes()
@@ -168,9 +168,9 @@ def test_nothing_asked_for_is_nothing_done(engine, rule):
 @pytest.mark.parametrize("rule", BY_RULE)
 def test_saved_and_loaded(rule, tmp_path):
     """With a schedule, too, where there is a learning rate."""
-    optimizer = shaped(BY_RULE[rule], l1=1e-3, l2=0.1, clip_norm=0.5)
+    optimizer = with_settings(BY_RULE[rule], l1=1e-3, l2=0.1, clip_norm=0.5)
     if hasattr(optimizer, "learning_rate"):
-        optimizer = shaped(optimizer, learning_rate=backprop.ReduceOnPlateau(0.1, patience=1))
+        optimizer = with_settings(optimizer, learning_rate=backprop.ReduceOnPlateau(0.1, patience=1))
     problem = some_problem("identity", "squared_error", optimizer, n_samples=7)
     X, y = problem.pieces[0][:2]
     run = backprop.fast_train(problem.network, X, y, epochs=3, **problem.settings)
@@ -192,8 +192,8 @@ def test_penalties_make_weights_smaller():
     X = np.linspace(-1.0, 1.0, 64)[:, None]
     network = backprop.Network([1, 12, 1])
     runs = [
-        backprop.fast_train(network, X, np.sin(5.0 * X), optimizer=backprop.Adam(0.01, **shaping), epochs=100)
-        for shaping in ({}, {"l2": 1e-2}, {"l1": 1e-2})
+        backprop.fast_train(network, X, np.sin(5.0 * X), optimizer=backprop.Adam(0.01, **penalties), epochs=100)
+        for penalties in ({}, {"l2": 1e-2}, {"l1": 1e-2})
     ]
     plain, ridge, lasso = [sum((W * W).sum() for W in run.network.weights) for run in runs]
     assert ridge < 0.8 * plain
@@ -215,8 +215,8 @@ def test_settings_and_looks():
     for rule, optimizer in BY_RULE.items():
         assert "l1" not in repr(optimizer)
         assert "clip_norm" not in repr(optimizer)
-        for shaping in SHAPINGS:
-            one = shaped(optimizer, **shaping)
+        for penalties in PENALTIES:
+            one = with_settings(optimizer, **penalties)
             assert one != optimizer
             assert plan_of(one) == plan_of(optimizer)
             assert plan_of(one).rule == rule
@@ -231,7 +231,7 @@ def test_settings_and_looks():
 
 @pytest.mark.parametrize("kind", dict.fromkeys(map(type, BY_RULE.values())))
 @pytest.mark.parametrize(
-    ("shaping", "error", "message"),
+    ("penalties", "error", "message"),
     [
         ({"l1": -0.1}, ValueError, r"l1 must be a finite number in \[0, inf\), got -0.1"),
         ({"l2": math.inf}, ValueError, r"l2 must be a finite number in \[0, inf\), got inf"),
@@ -241,10 +241,10 @@ def test_settings_and_looks():
         ({"l2": backprop.StepDecay(0.1, 1)}, TypeError, r"l2 must be a real number in \[0, inf\), got StepDecay"),
     ],
 )
-def test_bad_settings(kind, shaping, error, message):
+def test_bad_settings(kind, penalties, error, message):
     needed = {"learning_rate": 0.1} if kind is backprop.SGD else {}
     with pytest.raises(error, match=message):
-        kind(**needed, **shaping)
+        kind(**needed, **penalties)
 
 
 def test_every_stepwise_optimizer_takes_them():

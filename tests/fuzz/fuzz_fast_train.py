@@ -240,7 +240,7 @@ def optimizers(choices):
             given["first_step"] = numbers(choices, 0.0, False, math.inf)
             if given["first_step"].verdict == RIGHT:
                 given["first_step"] = Argument(given["first_step"].make, UNSURE)  # it may lie beyond the bounds
-        made, _ = call(kind, given | shapings(choices))
+        made, _ = call(kind, given | penalties(choices))
         return right(made if isinstance(made, kind) else None)
     if kind is backprop.LBFGS:
         given = {"memory": integers(choices, 1, [1, 2, 10]), "max_evaluations": integers(choices, 1, [1, 3, 20])}
@@ -271,11 +271,11 @@ def optimizers(choices):
         given |= {name: numbers(choices, 0.0, True, 1.0) for name in shares}
         if kind is backprop.AdamW:
             given["weight_decay"] = numbers(choices, 0.0, True, math.inf)
-    made, _ = call(kind, given | shapings(choices))
+    made, _ = call(kind, given | penalties(choices))
     return right(made if isinstance(made, kind) else None)
 
 
-def shapings(choices):
+def penalties(choices):
     """Penalties and a bound of the gradient's norm, or none of them."""
     given = {name: numbers(choices, 0.0, True, math.inf) for name in ("l1", "l2") if choices.one_in(4)}
     if choices.one_in(4):
