@@ -110,7 +110,10 @@ class Epochs:
         return self.result()
 
     def next_halt(self, last: int) -> int:
-        """The number of epochs at which the engine must return: for a report, a checkpoint or more learning rates."""
+        """Make room in the curve, compute the next learning rates, and return the epoch count at which to come back.
+
+        The engine comes back for a report, a checkpoint, more learning rates, or where the piece of the curve is full.
+        """
         curve = self.curve
         curve.make_room(last - curve.epochs)
         begin = curve.epochs - curve.done  # the first epoch of the newest piece

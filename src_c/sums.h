@@ -152,8 +152,8 @@ static double bp_divide(ptrdiff_t n, const double *x, double by, double *d) {
  * of N13, Nocedal and Wright 2006, algorithm 7.4. Returns the slope, the sum of g*d.
  *
  * First loop, from the newest pair to the oldest: alpha = s*d/sy, d = d - alpha*y; after the oldest
- * d is also multiplied by gamma. Second loop, back: d = d + (alpha - y*d/sy)*s. `at` is the pair's
- * place in the ring of `memory` pairs; held of them are in use. */
+ * pair, d is multiplied by gamma. Second loop, from the oldest pair to the newest: d = d + (alpha -
+ * y*d/sy)*s. `at`: the pair's place in the ring of `memory` places, of which `held` are in use. */
 static double bp_two_loops(const bp_pairs *pairs, const double *g, double *d, double *alphas) {
     const ptrdiff_t n = pairs->n, held = pairs->held;
     const double *S = pairs->S, *Y = pairs->Y;

@@ -21,7 +21,8 @@ typedef struct {
     bp_vec by; /* B, or 1/B */
 } bp_mean;
 
-/* batch: B, the number of rows, or their total weight (N17), above 0.0. */
+/* The mean over a batch of B: by 1/B where that is exact, else by division. batch: B, the number of
+ * rows or, with sample weights, their total weight (N17); above 0.0. */
 BP_INLINE bp_mean bp_mean_of(double batch) {
     uint64_t bits;
     memcpy(&bits, &batch, sizeof bits);

@@ -26,7 +26,7 @@ cdef struct Damped:
     double mu
     double total_weight     # sum of all sample weights
     double loss             # the mean loss before the step
-    Py_ssize_t column       # first pivot of the next BP_PIVOTS
+    Py_ssize_t column       # first of the BP_PIVOTS rows that are factored next
     bp_counter taken        # pieces of BP_PIVOTS columns that threads have taken, the last piece first
     double work             # multiply-adds of all threads in this call
     const char *reason      # why the method has ended; NULL: it has not
