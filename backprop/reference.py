@@ -28,9 +28,9 @@ from .dropout import Dropout
 from .network import INITIALIZERS, Network, checked
 from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
-from .run import Callback
+from .run import Callback, Run
 from .samples import Samples, finite
-from .state import RunState, Settings
+from .state import Result, RunState, Settings
 from .stopping import EarlyStopping
 from .training import Training
 from .training import train as train_by
@@ -143,12 +143,6 @@ class Definition:
         """A trainer of the network, as `engine.Engine.trainer` says."""
         return DefinitionTrainer(network, dataset(samples, network.sizes[-1]), settings, plan, state, stream)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Definition)
-
-    def __hash__(self) -> int:
-        return hash(Definition)
-
 
 DEFINITION = Definition()
 
@@ -173,26 +167,10 @@ def train(
     progress: bool = False,
 ) -> Training:
     """`backprop.fast_train` in plain Python: the same bits, some thousand times slower."""
-    return train_by(
-        DEFINITION,
-        network,
-        X,
-        y,
-        loss,
-        optimizer,
-        epochs,
-        batch_size,
-        shuffle,
-        rng,
-        train_biases,
-        sample_weight,
-        dropout,
-        stopping,
-        checkpoint,
-        None,
-        callback,
-        progress,
-    )
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
+    begin = Result.first(network, settings, rng)
+    run = Run.checked(epochs, callback, progress, checkpoint)
+    return train_by(DEFINITION, begin, X, y, sample_weight, run, rng)
 
 
 def predict(network: Network, X: ArrayLike) -> FloatArray:

@@ -133,9 +133,7 @@ class Training:
         (50, True)
         """
         run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
-        begin = self._result.copy()
-        samples = Samples.checked(self._engine, begin.network.sizes, X, y, self.settings.loss, sample_weight)
-        return train_or_resume(self._engine, begin, samples, run)
+        return train(self._engine, self._result.copy(), X, y, sample_weight, run)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a text file, exactly; `load` reads it back.
@@ -231,29 +229,15 @@ def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, r
 
 def train(
     engine: Engine,
-    network: Network,
+    begin: Result,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
-    loss: str | None = None,
-    optimizer: Optimizer | None = None,
-    epochs: int = 100,
-    batch_size: int | None = None,
-    shuffle: bool = True,
+    sample_weight: npt.ArrayLike | None,
+    run: Run,
     rng: Any = 0,
-    train_biases: bool = True,
-    sample_weight: npt.ArrayLike | None = None,
-    dropout: Dropout | None = None,
-    stopping: EarlyStopping | None = None,
-    checkpoint: Checkpoint | None = None,
-    n_threads: int | None = None,
-    callback: Callback | None = None,
-    progress: bool = False,
 ) -> Training:
-    """`fast_train` with any engine."""
-    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
-    begin = Result.first(network, settings, rng)
-    run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
-    samples = Samples.checked(engine, network.sizes, X, y, settings.loss, sample_weight)
+    """Check the rows once and train from the result `begin`; a generator given as rng is advanced at the end."""
+    samples = Samples.checked(engine, begin.network.sizes, X, y, begin.settings.loss, sample_weight)
     training = train_or_resume(engine, begin, samples, run, rng)
     streams.advance(rng, training._state.stream)
     return training
@@ -355,23 +339,7 @@ def fast_train(
     >>> run.network.predict(X).round(1).ravel().tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
-    return train(
-        engine.KERNEL,
-        network,
-        X,
-        y,
-        loss,
-        optimizer,
-        epochs,
-        batch_size,
-        shuffle,
-        rng,
-        train_biases,
-        sample_weight,
-        dropout,
-        stopping,
-        checkpoint,
-        n_threads,
-        callback,
-        progress,
-    )
+    settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
+    begin = Result.first(network, settings, rng)
+    run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
+    return train(engine.KERNEL, begin, X, y, sample_weight, run, rng)

@@ -22,10 +22,15 @@ import numpy as np
 from . import _kernel, optimizers
 from .engine import Kernel
 from .network import Network, predictions
+from .run import Run
+from .state import Result, Settings
 from .threads import POLICY, ThreadPolicy
+from .training import Training
 from .training import train as train_by
 from .version import __version__, contract_version
 
+# The settings of fast_train that a golden run may leave out.
+DEFAULTS: dict[str, Any] = {"loss": None, "batch_size": None, "shuffle": True}
 N_VALUES = 50_000  # values of each elementary function
 
 
@@ -97,6 +102,23 @@ def points(name: str) -> np.ndarray[Any, Any]:
     return values if name.startswith("log") else np.where(words >> np.uint64(8) & np.uint64(1) == 1, values, -values)
 
 
+def kernel_train(
+    policy: ThreadPolicy,
+    n_threads: int | None,
+    network: Network,
+    X: Any,
+    y: Any,
+    *,
+    epochs: int,
+    rng: Any = 0,
+    **given: Any,
+) -> Training:
+    """Train as `fast_train` does, with the thread policy of the caller."""
+    settings = Settings.checked(network, **DEFAULTS | given)
+    begin, run = Result.first(network, settings, rng), Run.checked(epochs, n_threads=n_threads)
+    return train_by(Kernel(policy), begin, X, y, None, run, rng)
+
+
 def results(
     spec: dict[str, Any], n_threads: int | None = None, policy: ThreadPolicy = POLICY
 ) -> list[np.ndarray[Any, Any]]:
@@ -105,7 +127,7 @@ def results(
         values = np.empty(N_VALUES)
         _kernel.elementary(spec["name"], points(spec["name"]), values)
         return [values]
-    run = train(partial(train_by, Kernel(policy)), spec, n_threads=n_threads)
+    run = train(partial(kernel_train, policy, n_threads), spec)
     return [run.losses, run.network.parameters, predictions(run.network, data(spec)[0], n_threads, policy)]
 
 
