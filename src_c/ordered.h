@@ -159,8 +159,9 @@ BP_INLINE void bp_column(int n_vecs, int full, ptrdiff_t rows, ptrdiff_t depth, 
 #undef BP_TILE
 }
 
-/* Up to BP_TILE_WIDTH columns of C; panel as in bp_column. The switch makes constants of the number
- * of vectors and of whether the last one is full, since a masked load in each k would cost more. */
+/* Compute up to BP_TILE_WIDTH columns of C; panel as in bp_column. The switch calls code compiled
+ * for each number of vectors, with the last one full or not: full vectors need no masked load in
+ * each k, which would cost more. */
 static void bp_columns(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth, bp_factor A, const double *B,
                        ptrdiff_t B_step, double *C, ptrdiff_t C_row, int first, const double *bias,
                        double *panel) {

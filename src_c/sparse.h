@@ -82,8 +82,8 @@ static double bp_share_of_zeros(ptrdiff_t rows, ptrdiff_t n, const double *x, pt
     return seen > 0 ? zeros / (double)seen : 0.0;
 }
 
-/* A part of A with its bits. Elements of a row that share a word follow each other in memory; row
- * and panel are the doubles to the next row and to the next BP_WORD elements of the same row.
+/* A part of A with its bits. Elements of a row that share a word follow each other in memory. row:
+ * distance in doubles to the next row; panel: to the next BP_WORD elements of the same row.
  * bits[w * rows + r] marks word w of row r. */
 typedef struct {
     const double *at;
@@ -98,9 +98,10 @@ static void bp_mark(bp_marked A) {
             *A.bits++ = bp_not_zero(bp_least(A.depth - k, BP_WORD), A.at + r * A.row);
 }
 
-/* The sums of A.rows rows of C go on by one panel of B (up to BP_WORD, n_vecs vectors), of whose
- * last vector `part` is within C. n_vecs is a constant where this is called, so that sums stay in
- * registers. first: they start at 0.0. bias or NULL: added at the end. */
+/* Add the terms of one panel of B (at most BP_WORD rows of n_vecs vectors) to A.rows rows of C;
+ * `part` are the lanes of the last vector that lie within C. n_vecs is a constant where this is
+ * called, so that sums stay in registers. first: they start at 0.0. bias or NULL: added at the end.
+ */
 BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, double *C,
                               ptrdiff_t C_row, bp_part part, int first, const double *bias) {
     for (; A.rows > 0; A.rows--, A.at += A.row, A.bits++, C += C_row) {
@@ -178,9 +179,11 @@ BP_INLINE void bp_pack(ptrdiff_t depth, ptrdiff_t width, const double *B, ptrdif
     }
 }
 
-/* C (A.rows, n) by strips of columns of about the same width, at most BP_STRIP_VECS vectors, each
- * by panels of BP_WORD k. transposed: B[k][j] is B[j*B_step + k]. Padding in the last strip's panel
- * is 0.0, so that it is finite. */
+/* The product C (A.rows, n) of A and B, without the terms where A is 0.0: strip by strip of columns
+ * of about the same width, at most BP_STRIP_VECS vectors, each from panels of BP_WORD rows of B.
+ * first: sums start at 0.0, else they go on from C. bias or NULL: added at the end. transposed:
+ * B[k][j] is B[j*B_step + k]. Padding in the last strip's panel is 0.0, so that the search for NaN
+ * and infinity finds none there. */
 static void bp_sparse_product(bp_marked A, ptrdiff_t n, const double *B, ptrdiff_t B_step,
                               int transposed, double *C, ptrdiff_t C_row, int first,
                               const double *bias, double *panel) {

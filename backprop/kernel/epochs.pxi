@@ -22,7 +22,7 @@ cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
 
 
 cdef void train_epochs(void *argument, int thread) noexcept nogil:
-    """One thread's part of a call of Trainer.train: batches, block by block, through epochs and their shuffles.
+    """One thread's part of a call of Trainer.train: shuffle for each epoch, then take batch by batch, block by block.
 
     All threads go through the same blocks, and each counts rows, batches and epochs in variables of its own: none has
     to wait until another has counted.

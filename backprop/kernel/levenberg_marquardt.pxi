@@ -10,7 +10,7 @@ cdef enum Stage:
     DAMP        # U = A + mu*total_weight*I
     FACTOR      # U becomes its Cholesky factor, BP_PIVOTS rows at a time
     TRIAL       # the loss at w - d
-    ENDED       # of this iteration
+    ENDED       # this iteration is over
 
 
 cdef struct Damped:
@@ -113,10 +113,11 @@ cdef void damp(Shared *shared, Damped *job, int thread) noexcept nogil:
 
 
 cdef void factor(Shared *shared, Damped *job, int thread) noexcept nogil:
-    """This thread's part of the Cholesky factor right of the BP_PIVOTS rows at `column`, which are factored already.
+    """This thread's part of one step of the Cholesky factorization: BP_PIVOTS rows, from row `column` on.
 
-    The products of these rows are subtracted from the rows below: at once only from the rest of the BP_PASS_PIVOTS rows
-    of this pass, and after the last of these from all other rows, by all rows of the pass together.
+    The square of these rows on the diagonal is factored already; here are the columns right of it. A pass is
+    BP_PASS_PIVOTS rows. The products of the step's rows are subtracted from the other rows of the pass at once, and
+    from the rows below the pass only when the pass ends, for all its rows together.
     """
     cdef Py_ssize_t n = shared.sizes.n_parameters, start = job.column, stop = min(start + BP_PIVOTS, n)
     cdef Py_ssize_t first = start // BP_PASS_PIVOTS * BP_PASS_PIVOTS, last = min(first + BP_PASS_PIVOTS, n)

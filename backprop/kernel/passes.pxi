@@ -170,9 +170,10 @@ cdef void backward(Shared *shared, ThreadState *own, const double *t, const doub
 
 
 cdef void add_gradient(Shared *shared, ThreadState *own, int thread, bint first, Py_ssize_t rows) noexcept nogil:
-    """Add this thread's part of a block's gradient to the batch's; the first block of a batch starts at 0.0.
+    """Add this thread's part of a block's gradient to the batch's; first: the batch's first block, sums start at 0.0.
 
-    Threads share the inputs of each layer (and its bias, as input n_in), not the rows, which would reorder the sums.
+    Each thread takes some inputs of each layer (the bias counts as input n_in) and all rows: to divide the rows would
+    reorder the sums.
     """
     cdef Py_ssize_t l
     cdef Span inputs
