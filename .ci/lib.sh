@@ -180,7 +180,7 @@ use_environment() {
     need_python
     alone environment environment_and_copy
     run cd "$work/copy"
-    run export PATH="$work/env/bin:$PATH" RANDOM_PROBLEMS=200
+    run export PATH="$work/env/bin:$PATH"
 }
 
 make_distribution() {

@@ -30,20 +30,20 @@ class Curve:
 
     def __init__(self, losses: FloatArray) -> None:
         self._full = [losses] if losses.size else []
-        self._before = losses.size  # epochs in full pieces
+        self.begin = losses.size  # the first epoch of the newest piece
         self.piece = np.empty(0)
         self.done = 0  # epochs in the newest piece
 
     @property
     def epochs(self) -> int:
         """The number of epochs so far."""
-        return self._before + self.done
+        return self.begin + self.done
 
     def make_room(self, epochs: int) -> None:
         """Begin another piece if the newest one is full; `epochs` are still to come."""
         if self.done == self.piece.size:
             self._full += [self.piece] if self.done else []
-            self._before += self.done
+            self.begin += self.done
             self.piece, self.done = np.empty(min(epochs, LOSSES_AT_ONCE)), 0
 
     def pieces(self) -> list[FloatArray]:
@@ -94,30 +94,34 @@ class Epochs:
 
     def train(self) -> Result:
         """Train until all epochs are done, or a method, EarlyStopping or the callback ends the run."""
-        last = self.curve.epochs + self.run.epochs
+        curve = self.curve
+        epochs = curve.epochs
+        last = epochs + self.run.epochs
         with progress_bar(self.run) as advance:
-            while self.curve.epochs < last and self.stopped == "epochs":
-                before = self.curve.epochs
-                halt = self.next_halt(last)
+            while epochs < last and self.stopped == "epochs":
+                before, halt = epochs, self.next_halt(epochs, last)
                 self.train_until(halt)
-                if self.curve.epochs == before:
+                epochs = curve.epochs
+                if epochs == before:
                     continue  # the engine returned within an epoch, to let Python handle signals
-                advance(self.curve.epochs - before, float(self.curve.piece[self.curve.done - 1]))
+                advance(epochs - before, float(curve.piece[curve.done - 1]))
                 if self.every_epoch:
                     self.report()
-                if self.writer is not None and self.curve.epochs == halt and self.stopped == "epochs":
+                if self.writer is not None and epochs == halt and self.stopped == "epochs":
                     self.writer.after(halt, self.result)
         return self.result()
 
-    def next_halt(self, last: int) -> int:
+    def next_halt(self, epochs: int, last: int) -> int:
         """Make room in the curve, compute the next learning rates, and return the epoch count at which to come back.
+
+        Of `last` epochs in all, `epochs` are done.
 
         The engine comes back for a report, a checkpoint, more learning rates, or where the piece of the curve is full.
         """
         curve = self.curve
-        curve.make_room(last - curve.epochs)
-        begin = curve.epochs - curve.done  # the first epoch of the newest piece
-        halt = curve.epochs + 1 if self.every_epoch else begin + curve.piece.size
+        curve.make_room(last - epochs)
+        begin = curve.begin
+        halt = epochs + 1 if self.every_epoch else begin + curve.piece.size
         if self.rates is not None:
             if self.rates_of_piece.size != curve.piece.size or curve.done == 0:
                 self.rates_of_piece, self.n_rates = np.empty(curve.piece.size), 0
@@ -127,14 +131,13 @@ class Epochs:
                     self.rates.of(begin + k) for k in range(curve.done, self.n_rates)
                 ]
             halt = begin + self.n_rates
-        return halt if self.writer is None else min(halt, self.writer.until(curve.epochs))
+        return halt if self.writer is None else min(halt, self.writer.until(epochs))
 
     def train_until(self, halt: int) -> None:
         """Let the engine train until `halt` epochs are done; it may return earlier, see `engine.Trainer.train`."""
         curve = self.curve
-        begin = curve.epochs - curve.done
         rates = None if self.rates is None else self.rates_of_piece
-        before, curve.done = curve.done, self.trainer.train(curve.piece, curve.done, halt - begin, rates)
+        before, curve.done = curve.done, self.trainer.train(curve.piece, curve.done, halt - curve.begin, rates)
         if curve.done == before:
             return
         if not math.isfinite(curve.piece[curve.done - 1]) or self.trainer.ended == "overflow":

@@ -8,7 +8,6 @@ from . import arguments
 from .arguments import FloatArray
 from .checkpoint import Checkpoint
 from .network import Network
-from .threads import POLICY
 
 
 class EpochState:
@@ -85,7 +84,8 @@ class Run(NamedTuple):
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             shown = arguments.shown(checkpoint)
             raise TypeError(f"checkpoint must be None or a backprop.Checkpoint(...), got {shown}")
-        POLICY.threads_for(n_threads, 0)
+        if n_threads is not None:
+            n_threads = arguments.integer("n_threads", n_threads, 1)
         return cls(epochs, callback, arguments.flag("progress", progress), checkpoint, n_threads)
 
 

@@ -43,6 +43,7 @@ static void bp_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z, const
             log_S[s] = s < stop ? softmax_stats[2 * (start + s) + 1] : 2.0;
         bp_store(log_S, bp_log(bp_load(log_S)));
         for (ptrdiff_t s = 0; s < stop; s++, z += n, t += n) {
+            /* m is the largest z of the sample, so that no e^(z - m) of S overflows. */
             double m = softmax_stats[2 * (start + s)], sum = 0.0;
             for (ptrdiff_t j = 0; j < n; j++)
                 if (t[j] != 0.0)
@@ -69,6 +70,7 @@ static void bp_binary_cross_entropy(ptrdiff_t rows, ptrdiff_t n, const double *z
             bp_store_part(term + k, part,
                           (bp_positive(z_k) - z_k * t_k) + bp_log1p(bp_exp(-bp_abs(z_k))));
         }
+        /* Each term goes to its sample, which term j = 0 begins. */
         for (ptrdiff_t k = 0; k < stop; k++) {
             L[s] = (j == 0 ? 0.0 : L[s]) + term[k];
             j++;
@@ -131,6 +133,7 @@ BP_INLINE void bp_slopes(double high, ptrdiff_t n, const double *a, const double
     }
 }
 
+/* The two losses whose slope is not o - t. */
 static void bp_absolute_error_slopes(ptrdiff_t n, const double *a, const double *t, double *delta) {
     bp_slopes(0.0, n, a, t, delta);
 }

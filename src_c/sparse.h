@@ -60,6 +60,7 @@ BP_INLINE uint64_t bp_not_zero(ptrdiff_t n, const double *x) {
     ptrdiff_t k = 0;
     for (; k + BP_LANES <= n; k += BP_LANES)
         word |= (uint64_t)bp_others(bp_equal(bp_load(x + k), bp_set(0.0))) << k;
+    /* The numbers that fill no vector; a NaN compares unequal to 0.0 here as well. */
     for (; k < n; k++)
         word |= (uint64_t)(x[k] != 0.0) << k;
     return word;
@@ -117,12 +118,14 @@ BP_INLINE void bp_sparse_rows(int n_vecs, bp_marked A, const double *panel, doub
                 bp_fetch(C + 4 * C_row + v * BP_LANES);
             BP_EACH(v) sum[v] = BP_VEC(C, v);
         }
+        /* One product for each set bit; left & (left - 1) is without the lowest of them. */
         for (uint64_t left = *A.bits; left != 0; left &= left - 1) {
             ptrdiff_t k = bp_lowest_bit(left);
             bp_vec a = bp_spread(A.at + k);
             const double *b = panel + k * (n_vecs * BP_LANES);
             BP_EACH(v) sum[v] = sum[v] + a * bp_load(b + v * BP_LANES);
         }
+        /* The bias comes last (N2). */
         if (bias != NULL)
             BP_EACH(v) sum[v] = sum[v] + BP_VEC(bias, v);
         for (int v = 0; v < n_vecs - 1; v++)
@@ -274,6 +277,7 @@ static void bp_gradient_product(ptrdiff_t inputs, ptrdiff_t n, ptrdiff_t rows, c
                 bp_transposed(bp_least(part.depth - w, BP_WORD), part.rows,
                               A + (k + w) * A_step + i, A_step, copy + w * part.rows, BP_WORD);
             bp_mark(part);
+            /* Later blocks of rows go on with the sums of the earlier ones. */
             int starts = first && k == 0;
             if (!by_units) {
                 bp_sparse_product(part, n, delta + k * n, n, 0, C + i * n, n, starts, NULL,

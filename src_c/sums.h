@@ -17,7 +17,7 @@ typedef struct {
     bp_vec part[BP_SUMS / BP_LANES];
 } bp_partial;
 
-/* Eight sums of 0.0. */
+/* Eight sums of 0.0, with which every sum by N11 begins. */
 BP_INLINE bp_partial bp_no_sums(void) {
     bp_partial sums;
     for (int v = 0; v < BP_SUMS / BP_LANES; v++)
@@ -38,6 +38,7 @@ BP_INLINE double bp_sum(bp_partial sums) {
 static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
     enum { CHUNK = 64 * BP_LANES };
     ptrdiff_t start = 0;
+    /* Whole chunks, up to the first that has such a number, or up to the last. */
     for (; start + CHUNK <= n; start += CHUNK) {
         bp_vec sum[4] = {bp_set(0.0), bp_set(0.0), bp_set(0.0), bp_set(0.0)};
         for (ptrdiff_t k = start; k < start + CHUNK; k += 4 * BP_LANES)
@@ -49,6 +50,7 @@ static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
         if (bp_others(bp_equal(all, all)) != 0)
             break;
     }
+    /* That chunk, or the numbers that fill no chunk, one by one. */
     for (; start < n; start++)
         if (!(fabs(x[start]) <= DBL_MAX))
             return start;
@@ -67,6 +69,7 @@ BP_INLINE double bp_change_all(bp_change change, ptrdiff_t n, bp_factors by, con
                                double *q, const double *with) {
     bp_partial sums = bp_no_sums();
     ptrdiff_t k = 0;
+    /* Eight elements at a time, one for each sum. */
     for (; k + BP_SUMS <= n; k += BP_SUMS)
         for (int v = 0; v < BP_SUMS / BP_LANES; v++) {
             const ptrdiff_t e = k + v * BP_LANES;
@@ -74,6 +77,7 @@ BP_INLINE double bp_change_all(bp_change change, ptrdiff_t n, bp_factors by, con
             bp_store(q + e, q_k);
             sums.part[v] = sums.part[v] + bp_load(with + e) * q_k;
         }
+    /* The last elements, fewer than eight, go to the first sums. */
     for (int v = 0; k < n; v++, k += BP_LANES) {
         bp_part part = bp_part_of(bp_least(n - k, BP_LANES));
         bp_vec q_k = change(bp_load_part(q + k, part), bp_load_part(x + k, part), by);
@@ -102,7 +106,8 @@ BP_INLINE bp_vec bp_scaled_axpy_of(bp_vec q, bp_vec x, bp_factors by) {
     return by.b * (q + by.a * x);
 }
 
-/* The sum of x*y by N11. */
+/* The sum of x*y by N11, for n numbers each. Products and sums are rounded separately, as
+ * everywhere but in the elementary functions. */
 static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
     bp_partial sums = bp_no_sums();
     ptrdiff_t k = 0;
@@ -122,6 +127,7 @@ static double bp_dot(ptrdiff_t n, const double *x, const double *y) {
 /* The largest |x[k]| of n numbers, 0.0 if n is 0; a NaN is passed over, since it is not larger. The
  * order is free: the largest of several is the same number in any. */
 static double bp_max_abs(ptrdiff_t n, const double *x) {
+    /* The largest of each lane first, then the largest lane. */
     double lanes[BP_LANES], found = 0.0;
     bp_vec most = bp_set(0.0);
     for (ptrdiff_t k = 0; k < n; k += BP_LANES) {
@@ -143,7 +149,8 @@ static void bp_axpy(ptrdiff_t n, const double *w, double t, const double *d, dou
     }
 }
 
-/* d = x/by for n numbers; returns the sum of d*d by N11. */
+/* d = x/by for n numbers, and as the result the sum of d*d by N11. L-BFGS divides the gradient by
+ * its largest element, so that no square overflows. */
 static double bp_divide(ptrdiff_t n, const double *x, double by, double *d) {
     return bp_change_all(bp_quotient_of, n, (bp_factors){by, 0.0}, x, d, d);
 }
@@ -171,6 +178,7 @@ static double bp_two_loops(const bp_pairs *pairs, const double *g, double *d, do
                                 Y + at * n, d, Y + at * n);
         }
     }
+    /* `at` is the oldest pair now; sum is y*d of it. The last pass ends with g*d, the slope. */
     for (ptrdiff_t i = held - 1; i >= 0; i--) {
         const ptrdiff_t newer = at + 1 < pairs->memory ? at + 1 : 0;
         sum = bp_change_all(bp_axpy_of, n, (bp_factors){alphas[i] - sum / pairs->sy[at], 0.0},

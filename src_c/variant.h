@@ -20,6 +20,7 @@
 static void bp_single_net_inputs(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, rows = stop - start;
     double *z = layer->z + start;
+    /* 1 row of W^T, `rows` columns of x^T: z[s] = the sum of W[k]*x[s][k] over k, from 0.0. */
     bp_packed_product(1, rows, n_in, bp_factor_of(layer->W, 0, 1), layer->x + start * n_in, n_in, 1,
                       z, 0, 1, NULL, layer->scratch);
     for (ptrdiff_t s = 0; s < rows; s += BP_LANES) {
@@ -45,11 +46,13 @@ static void bp_forward(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop,
                        double *softmax_stats) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n, rows = stop - start;
     double *z = layer->z + start * n;
+    /* The net inputs: lanes over rows, or over units. */
     if (n == 1 && rows >= BP_LANES)
         bp_single_net_inputs(layer, start, stop);
     else
         bp_layer_product(rows, n, n_in, layer->x + start * n_in, layer->W, n, 0, z, layer->b,
                          layer->scratch);
+    /* Softmax keeps the maximum and the sum of each row, for the loss. */
     layer->activation->values(rows * n, n, z, layer->a + start * n, softmax_stats + 2 * start);
     if (layer->mask != NULL)
         bp_drop(rows * n, layer->mask + start * n, layer->a + start * n, 1,
@@ -67,10 +70,12 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
     const double *A = above->delta + start * n_above;
     if (rows == 0)
         return;
+    /* The sums over the units above, by one of the two ways. */
     if (bp_is_large(n_above, n))
         bp_layer_product(rows, n, n_above, A, above->W, n_above, 1, delta, NULL, layer->scratch);
     else
         bp_layer_product(rows, n, n_above, A, above->Wt, n, 0, delta, NULL, layer->scratch);
+    /* Some activations have their derivative as a function of z, the others of a. */
     const double *of = layer->activation->of_z ? layer->z : layer->a;
     if (layer->mask != NULL)
         bp_drop(rows * n, layer->mask + start * n, delta, 1, delta);
@@ -83,6 +88,7 @@ static void bp_hidden_deltas(const bp_layer *layer, const bp_layer *above, ptrdi
  * n_in is the bias, a weight of an input 1.0. rows: samples of the block. */
 static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdiff_t start,
                         ptrdiff_t stop) {
+    /* The constant input of the bias, the same for every sample: a factor with distances of 0. */
     static const double one = 1.0;
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
     const ptrdiff_t inputs = bp_least(stop, n_in);
@@ -100,6 +106,7 @@ static void bp_gradient(const bp_layer *layer, int first, ptrdiff_t rows, ptrdif
 /* Wt = W transposed for rows i of W in [start, stop), unless W is large: see bp_hidden_deltas. */
 static void bp_transpose_weights(const bp_layer *layer, ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n_in = layer->n_in, n = layer->n;
+    /* The bias, row n_in of the parameters, has no part in the transposed weights. */
     stop = bp_least(stop, n_in);
     if (start < stop && !bp_is_large(n, n_in))
         bp_transposed(stop - start, n, layer->W + start * n, n, layer->Wt + start, n_in);
@@ -121,12 +128,15 @@ static void bp_gather(ptrdiff_t n, const double *row, const double *next, double
 BP_ELEMENTARY(BP_FUNCTION)
 #undef BP_FUNCTION
 
+/* Entry k is the k-th function of BP_ELEMENTARY: callers know a function by this number. */
 static void (*const bp_elementary[])(ptrdiff_t, const double *, double *) = {
 #define BP_ENTRY(name) bp_##name##_of_all,
     BP_ELEMENTARY(BP_ENTRY)
 #undef BP_ENTRY
 };
 
+/* The table that this variant is known by; kernel.h says what each function does. The functions
+ * above it are static, so that every variant has its own under the same names. */
 const bp_kernel BP_KERNEL = {
     .name = BP_NAME,
     .lanes = BP_LANES,

@@ -57,6 +57,7 @@ typedef uint64_t bp_ivec __attribute__((vector_size(64)));
 typedef __mmask8 bp_mask;
 typedef __mmask8 bp_part;
 
+/* Memory: whole vectors, then parts of one. */
 BP_INLINE bp_vec bp_set(double x) { return _mm512_set1_pd(x); }
 /* A broadcast of integers, not of doubles: Zen 4 runs vpbroadcastq from memory on its load units,
  * but the 512-bit vbroadcastsd on the units that add and multiply, which the products keep busy. */
@@ -79,13 +80,16 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fmadd_pd(a, b, c); }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fnmadd_pd(a, b, c); }
+/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm512_sqrt_pd(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+/* Masks: both of two, a choice by lanes, one bit for each lane. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return _mm512_mask_blend_pd(m, b, a); }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) { return m; }
+/* The same 64 bits of a lane, seen as an integer and as a double. */
 BP_INLINE bp_ivec bp_bits(bp_vec v) { return (bp_ivec)v; }
 BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
 
@@ -137,10 +141,12 @@ typedef uint64_t bp_ivec __attribute__((vector_size(32)));
 typedef __m256d bp_mask;
 typedef __m256i bp_part;
 
+/* Memory: whole vectors, then parts of one. */
 BP_INLINE bp_vec bp_set(double x) { return _mm256_set1_pd(x); }
 BP_INLINE bp_vec bp_spread(const double *p) { return _mm256_set1_pd(*p); }
 BP_INLINE bp_vec bp_load(const double *p) { return _mm256_loadu_pd(p); }
 BP_INLINE void bp_store(double *p, bp_vec v) { _mm256_storeu_pd(p, v); }
+/* Lane k belongs to the part if k < n. */
 BP_INLINE bp_part bp_part_of(ptrdiff_t n) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
 }
@@ -165,13 +171,16 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm256_fmadd_pd(a, b, c); }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm256_fnmadd_pd(a, b, c); }
+/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm256_sqrt_pd(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_LE_OQ); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+/* Masks: both of two, a choice by lanes, one bit for each lane. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return _mm256_and_pd(a, b); }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return _mm256_blendv_pd(b, a, m); }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)_mm256_movemask_pd(m); }
+/* The same 64 bits of a lane, seen as an integer and as a double. */
 BP_INLINE bp_ivec bp_bits(bp_vec v) { return (bp_ivec)v; }
 BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
 
@@ -187,6 +196,7 @@ BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_v
     *second = _mm256_unpackhi_pd(even, odd);
 }
 
+/* Two rounds: pairs of neighbouring lanes, then blocks of two. */
 BP_INLINE void bp_transpose(bp_vec rows[BP_LANES]) {
     __m256d two[4];
     for (int k = 0; k < 4; k += 2) {
@@ -213,6 +223,7 @@ typedef uint64_t bp_ivec __attribute__((vector_size(16)));
 typedef __m128d bp_mask;
 typedef int bp_part; /* whether the second lane is within the array */
 
+/* Memory: whole vectors, then parts of one. */
 BP_INLINE bp_vec bp_set(double x) { return _mm_set1_pd(x); }
 BP_INLINE bp_vec bp_spread(const double *p) { return _mm_set1_pd(*p); }
 BP_INLINE bp_vec bp_load(const double *p) { return _mm_loadu_pd(p); }
@@ -237,18 +248,22 @@ BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm_fnmadd_pd
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return a * b + c; }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return c - a * b; }
 #endif
+/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm_sqrt_pd(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm_cmple_pd(a, b); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm_cmplt_pd(a, b); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm_cmpeq_pd(a, b); }
+/* Masks: both of two, a choice by lanes, one bit for each lane. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return _mm_and_pd(a, b); }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) {
     return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
 }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)_mm_movemask_pd(m); }
+/* The same 64 bits of a lane, seen as an integer and as a double. */
 BP_INLINE bp_ivec bp_bits(bp_vec v) { return (bp_ivec)v; }
 BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return (bp_vec)v; }
 
+/* Two loads of two doubles, one for each lane, whose first and second halves are joined. */
 BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
     __m128d even = _mm_loadu_pd(table + index[0]), odd = _mm_loadu_pd(table + index[1]);
     *first = _mm_unpacklo_pd(even, odd);
@@ -274,6 +289,7 @@ typedef uint64x2_t bp_ivec;
 typedef uint64x2_t bp_mask;
 typedef int bp_part; /* whether the second lane is within the array */
 
+/* Memory: whole vectors, then parts of one. */
 BP_INLINE bp_vec bp_set(double x) { return vdupq_n_f64(x); }
 BP_INLINE bp_vec bp_spread(const double *p) { return vdupq_n_f64(*p); }
 BP_INLINE bp_vec bp_load(const double *p) { return vld1q_f64(p); }
@@ -293,15 +309,18 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return vfmaq_f64(c, a, b); }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return vfmsq_f64(c, a, b); }
+/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return vsqrtq_f64(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return vcleq_f64(a, b); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return vcltq_f64(a, b); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return vceqq_f64(a, b); }
+/* Masks: both of two, a choice by lanes, one bit for each lane. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return vbslq_f64(m, a, b); }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) {
     return (unsigned)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
 }
+/* The same 64 bits of a lane, seen as an integer and as a double. */
 BP_INLINE bp_ivec bp_bits(bp_vec v) { return vreinterpretq_u64_f64(v); }
 BP_INLINE bp_vec bp_from_bits(bp_ivec v) { return vreinterpretq_f64_u64(v); }
 
@@ -329,6 +348,7 @@ typedef uint64_t bp_ivec;
 typedef int bp_mask;
 typedef int bp_part; /* always the one lane */
 
+/* Memory: whole vectors, then parts of one. */
 BP_INLINE bp_vec bp_set(double x) { return x; }
 BP_INLINE bp_vec bp_spread(const double *p) { return *p; }
 BP_INLINE bp_vec bp_load(const double *p) { return *p; }
@@ -341,13 +361,16 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return a * b + c; }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return c - a * b; }
+/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return sqrt(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return a <= b; }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return a < b; }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return a == b; }
+/* Masks: both of two, a choice by lanes, one bit for each lane. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return m ? a : b; }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)m; }
+/* The same 64 bits of a lane, seen as an integer and as a double. */
 BP_INLINE bp_ivec bp_bits(bp_vec v) {
     bp_ivec bits;
     memcpy(&bits, &v, sizeof bits);
@@ -358,6 +381,7 @@ BP_INLINE bp_vec bp_from_bits(bp_ivec bits) {
     memcpy(&v, &bits, sizeof v);
     return v;
 }
+/* One lane: its two neighbours in the table, and a matrix of one number. */
 BP_INLINE void bp_lookup(const double *table, bp_ivec index, bp_vec *first, bp_vec *second) {
     *first = table[index];
     *second = table[index + 1];

@@ -77,7 +77,11 @@ def words(found):
     return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", found))
 
 
-@pytest.mark.parametrize(("table", "place"), CASES, ids=lambda one: one if isinstance(one, str) else str(one[0])[:30])
+def id_of(one):
+    return one if isinstance(one, str) else getattr(one[0], "__qualname__", one[0])
+
+
+@pytest.mark.parametrize(("table", "place"), CASES, ids=id_of)
 def test_every_name_is_there(table, place):
     assert set(TABLES[table]) - words(text(*place)) == set()
 

@@ -128,14 +128,14 @@ def test_kinds_of_seed():
 @pytest.mark.parametrize(
     "rng",
     [
-        np.random.MT19937(1),
-        np.random.Generator(np.random.MT19937(1)),
-        np.random.RandomState(1),
+        pytest.param(np.random.MT19937(1), id="MT19937"),
+        pytest.param(np.random.Generator(np.random.MT19937(1)), id="Generator"),
+        pytest.param(np.random.RandomState(1), id="RandomState"),
         1.5,
         "1",
         True,
         [1],
-        np.random,
+        pytest.param(np.random, id="module"),
     ],
     ids=repr,
 )

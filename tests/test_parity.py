@@ -1,7 +1,6 @@
 """The kernel equals the reference, bit for bit, in every result and every error."""
 
 import itertools
-import os
 
 import hypothesis
 import numpy as np
@@ -24,8 +23,8 @@ from backprop import _kernel, reference
 from backprop.optimizers import FULL_BATCH
 
 
-# .ci/run asks for fewer where the same kernel has met all of them before.
-@hypothesis.settings(max_examples=int(os.environ.get("RANDOM_PROBLEMS", "800")))
+# The long tests have more of them.
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(problem=problems())
 def test_every_bit(engines, problem):
     assert everything(engines[0], problem) == everything(engines[1], problem)
