@@ -10,7 +10,7 @@ from typing import Any
 from .checkpoint import Checkpoint
 from .derivatives import loss_and_gradient
 from .dropout import Dropout
-from .errors import DivergenceError
+from .errors import CheckpointError, DivergenceError
 from .network import Network
 from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rprop
 from .run import EpochState
@@ -25,6 +25,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Checkpoint",
+    "CheckpointError",
     "CosineDecay",
     "DivergenceError",
     "Dropout",

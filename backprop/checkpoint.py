@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import arguments
-from .errors import DivergenceError
+from .errors import CheckpointError, DivergenceError
 from .samples import Samples
 from .state import Result
 
@@ -27,7 +27,8 @@ class Checkpoint:
     Parameters
     ----------
     path : str or path-like
-        The file, in an existing folder. It is replaced as a whole or not at all.
+        The file, in an existing folder. It is replaced as a whole or not at all. Before training, the folder is tried:
+        a path that cannot be written raises OSError then.
     every : int >= 1 or None
         Write whenever the number of epochs done is a multiple of this.
     seconds : float in (0, inf) or None
@@ -44,7 +45,7 @@ class Checkpoint:
     The finished run is written too, whatever stopped it, but not a run that an exception ended. The file identifies its
     run by a SHA-256 of everything that the run's bits depend on: the network, the settings, the rows, the random stream
     and the contract's version. The file of another run raises ValueError and is not changed. `Training.load` reads the
-    file too.
+    file too. If a checkpoint cannot be written, the `CheckpointError` has the run so far.
 
     Examples
     --------
@@ -130,11 +131,20 @@ class CheckpointWriter:
                 return
             self.write(now)
 
+    def try_to_write(self) -> None:
+        """Raise the OSError that `write` would raise, as far as it can be known before training."""
+        from . import text_file
+
+        text_file.try_to_write(self.path)
+
     def write(self, result: Result) -> None:
-        """Write a result; the file is replaced as a whole or not at all."""
+        """Write a result; the file is replaced as a whole or not at all. An error takes the result along."""
         from . import training_file
 
-        training_file.write(self.path, result, self.run)
+        try:
+            training_file.write(self.path, result, self.run)
+        except OSError as error:
+            raise CheckpointError(error.errno, error.strerror, self.path, result) from None
         self.written = time.monotonic()
 
     def _is_time(self) -> bool:

@@ -1,6 +1,7 @@
-"""DivergenceError, the exception that training raises when its numbers are no longer finite."""
+"""The exceptions of training: DivergenceError, for numbers that are no longer finite, and CheckpointError."""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,4 +32,30 @@ class DivergenceError(ArithmeticError, ValueError):
         return (
             f"training diverged: {what} is not finite after epoch {self.epoch} (loss {self.losses[-1]}); "
             "try a smaller learning rate, or scale X and y"
+        )
+
+
+class CheckpointError(OSError):
+    """A checkpoint could not be written during training; nothing of the run is lost.
+
+    Attributes
+    ----------
+    training : Training
+        The run so far, or the complete run. Save it elsewhere with ``training.save(path)``, or train the epochs that
+        are left with ``training.resume``.
+    errno, strerror, filename
+        As for `OSError`.
+    """
+
+    def __init__(self, errno: int | None, strerror: str | None, filename: str, training: Any) -> None:
+        super().__init__(errno, strerror, filename)
+        self.training = training
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.errno, self.strerror, self.filename, self.training)
+
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()}; the run so far is this error's .training: "
+            "save it elsewhere with error.training.save(path)"
         )

@@ -1,6 +1,5 @@
 """Network: the sizes, activations and parameters of a multilayer perceptron, immutable."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn, Self, SupportsIndex
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
 from .samples import Samples, finite
+from .text_file import File
 from .threads import ThreadPolicy
 
 # Multiply-adds of the largest prediction that is made without releasing the GIL: about 10 microseconds.
@@ -329,15 +329,17 @@ class Network:
         """
         return mean_loss(self, X, y, loss, sample_weight, None, n_threads)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: File) -> None:
         """Write the network to a text file, exactly; `load` reads it back.
 
-        An existing file is replaced as a whole or not at all. The format has a version and hexadecimal numbers;
-        docs/network-file.md describes it.
+        An existing file is replaced as a whole or not at all; one that is read-only stays. The format has a version and
+        hexadecimal numbers; docs/network-file.md describes it.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, bytes or path-like; or a stream
+            A stream is an object with a method ``write`` that takes bytes or text, such as ``io.BytesIO()``. It is
+            left open.
 
         Raises
         ------
@@ -358,15 +360,21 @@ class Network:
         network_file.write(path, self._sizes, self._activations, self._parameters)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a network that `save` wrote.
+    def load(cls, path: File) -> Self:
+        """Read a network that `save` wrote. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like; or a stream
+            Of a regular file. A stream is an object with a method ``read`` that gives bytes or text, and is read to its
+            end. Bytes are always a path: a file's content is read by ``load(io.BytesIO(content))``.
 
         Raises
         ------
         ValueError
             If the file is truncated, altered, of another version, or not a network; the message says which.
         OSError
-            If the file cannot be read.
+            If the file cannot be read, or is not a regular file.
 
         Examples
         --------
@@ -378,13 +386,7 @@ class Network:
         """
         from . import network_file
 
-        widths, names, flat = network_file.read(path)
-        try:
-            widths = arguments.sizes(widths)
-            names = arguments.activations(len(widths) - 2, names[:-1], names[-1] if names else "")
-            return cls._of(widths, names, flat).with_parameters(flat)
-        except ValueError as error:
-            raise ValueError(f"{os.fsdecode(path)!r} does not hold a network: {error}") from None
+        return cls._of(*network_file.read(path))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
@@ -417,12 +419,16 @@ class Network:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self._sizes, self._activations, self._parameters.astype("<f8").tobytes())
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data for pickle, joblib and skops: arrays that one NumPy version has pickled do not load in all."""
+        data = self._parameters.astype("<f8").tobytes()
+        return {"sizes": self._sizes, "activations": self._activations, "parameters": data}
 
-
-def _unpickled(kind: type[Network], sizes: tuple[int, ...], activations: tuple[str, ...], data: bytes) -> Network:
-    return kind._of(sizes, activations, np.frombuffer(data, "<f8").astype(np.float64))
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if hasattr(self, "_parameters"):
+            raise AttributeError("a Network is immutable; its state cannot be set again")
+        flat = np.frombuffer(state["parameters"], "<f8").astype(np.float64)
+        self._fill(tuple(state["sizes"]), tuple(state["activations"]), flat)
 
 
 def _predictor(network: Network) -> _kernel.Predictor:

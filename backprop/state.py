@@ -101,29 +101,6 @@ class RunState(NamedTuple):
         dropout = None if self.dropout is None else streams.copied(self.dropout)
         return RunState(self.losses, self.slots.copy(), self.scalars.copy(), stream, self.watch, dropout)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle arrays as bytes, since arrays that one NumPy version has pickled do not load in every other."""
-        watch = self.watch and (_packed(self.watch.losses), *self.watch[1:3], *map(_packed, self.watch[3:]))
-        dropout = None if self.dropout is None else streams.to_plain(self.dropout)
-        return _unpickled_state, (*map(_packed, self[:3]), streams.to_plain(self.stream), watch, dropout)
-
-
-def _packed(array: FloatArray) -> tuple[tuple[int, ...], bytes]:
-    return array.shape, array.astype("<f8").tobytes()
-
-
-def _unpacked(packed: tuple[tuple[int, ...], bytes]) -> FloatArray:
-    shape, data = packed
-    return np.frombuffer(data, "<f8").reshape(shape).astype(np.float64)  # a copy, as bytes are read-only
-
-
-def _unpickled_state(losses: Any, slots: Any, scalars: Any, stream: Any, watch: Any, dropout: Any) -> RunState:
-    if watch is not None:
-        watch = Watch(_unpacked(watch[0]), *watch[1:3], *map(_unpacked, watch[3:]))
-    stream = streams.from_plain(stream)
-    dropout = None if dropout is None else streams.from_plain(dropout)
-    return RunState(_unpacked(losses), _unpacked(slots), _unpacked(scalars), stream, watch, dropout)
-
 
 class Result(NamedTuple):
     """The result of a run; a file can hold it, and an engine can resume it."""

@@ -50,28 +50,30 @@ def copied(stream: Any) -> Any:
 
 def to_plain(stream: Any) -> Any:
     """A stream as plain values: integers, strings, lists and dicts."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: plain(item) for name, item in value.items()}
-        return value.tolist() if isinstance(value, np.ndarray) else value
-
-    return stream if isinstance(stream, int) else plain(stream.state)
+    return stream if isinstance(stream, int) else plain_state(stream.state)
 
 
 def from_plain(state: Any) -> Any:
     """The stream that `to_plain` has converted to plain values."""
-
-    def arrays(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: arrays(item) for name, item in value.items()}
-        return np.array(value, np.uint64) if isinstance(value, list) else value
-
     if isinstance(state, int):
         return state
     bitgen = {kind.__name__: kind for kind in bit_generators()}[state["bit_generator"]](0)
-    bitgen.state = arrays(state)
+    bitgen.state = numpy_state(state)
     return bitgen
+
+
+def plain_state(value: Any) -> Any:
+    """The state of a bit generator with lists for its arrays."""
+    if isinstance(value, dict):
+        return {name: plain_state(item) for name, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def numpy_state(value: Any) -> Any:
+    """The state of a bit generator with arrays for its lists."""
+    if isinstance(value, dict):
+        return {name: numpy_state(item) for name, item in value.items()}
+    return np.array(value, np.uint64) if isinstance(value, list) else value
 
 
 def advance(rng: Any, stream: Any) -> None:

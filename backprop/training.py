@@ -3,25 +3,26 @@
 One flow serves both engines: `fast_train` runs it with the compiled kernel, `backprop.reference` with the definition.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import engine, streams
+from . import plain, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint, CheckpointWriter
 from .dropout import Dropout
-from .engine import Engine
+from .engine import KERNEL, Engine
 from .epochs import Epochs
+from .errors import CheckpointError
 from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
 from .samples import Samples
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping, split
+from .text_file import File
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,15 +136,17 @@ class Training:
         run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
         return train(self._engine, self._result.copy(), X, y, sample_weight, run)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: File) -> None:
         """Write the run to a text file, exactly; `load` reads it back.
 
-        An existing file is replaced as a whole or not at all. The file holds everything that `resume` needs but the
-        training data; docs/training-file.md describes it. Unlike a pickle, it is safe to load from any source.
+        An existing file is replaced as a whole or not at all; one that is read-only stays. The file holds everything
+        that `resume` needs but the training data; docs/training-file.md describes it. Unlike a pickle, it is safe to
+        load from any source.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, bytes or path-like; or a stream
+            As for `Network.save`.
 
         Raises
         ------
@@ -166,12 +169,13 @@ class Training:
         training_file.write(path, self._result)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Training":
+    def load(cls, path: File) -> "Training":
         """Read a run that `save` wrote, or the run in a `Checkpoint`'s file. Nothing in the file is executed.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, bytes or path-like; or a stream
+            As for `Network.load`.
 
         Returns
         -------
@@ -183,7 +187,7 @@ class Training:
         ValueError
             If the file is truncated, altered, of another version, or holds no run; the message says which.
         OSError
-            If the file cannot be read.
+            If the file cannot be read, or is not a regular file.
 
         Examples
         --------
@@ -195,7 +199,15 @@ class Training:
         """
         from . import training_file
 
-        return cls(training_file.read(path)[1], engine.KERNEL)
+        return cls(training_file.read(path)[1], KERNEL)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data for pickle, copy, joblib and skops; the kernel is not stored as the engine."""
+        return {"result": plain.packed(self._result), "engine": None if self._engine is KERNEL else self._engine}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        object.__setattr__(self, "_result", plain.unpacked(state["result"]))
+        object.__setattr__(self, "_engine", state["engine"] or KERNEL)
 
     def __repr__(self) -> str:
         return f"<Training: {self.network!r}, {self.epochs} epochs, last loss {self.losses[-1]:g}, {self.stopped!r}>"
@@ -222,8 +234,13 @@ def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, r
             return Training(saved, engine)
         begin = saved._replace(network=saved.last)
         run = run._replace(epochs=last - saved.state.losses.size)
-    result = Epochs(engine, begin, trained, watched, run, writer).train()
-    writer.write(result)
+    writer.try_to_write()
+    try:
+        result = Epochs(engine, begin, trained, watched, run, writer).train()
+        writer.write(result)
+    except CheckpointError as error:
+        error.training = Training(error.training, engine)
+        raise
     return Training(result, engine)
 
 
@@ -321,7 +338,10 @@ def fast_train(
     DivergenceError
         If the loss of an epoch is not finite, or at the end a parameter or the optimizer's state.
     OSError
-        If a checkpoint cannot be read or written; the previous file does not change.
+        If a checkpoint cannot be read, or its file cannot be written: as far as that can be known, before training.
+    CheckpointError
+        If a checkpoint cannot be written later, as when a disk is full. The previous file does not change, and the
+        error's ``.training`` is the run so far. It is an OSError.
     KeyboardInterrupt
         Soon after Ctrl-C; the arguments have not changed.
 
@@ -342,4 +362,4 @@ def fast_train(
     settings = Settings.checked(network, loss, optimizer, batch_size, shuffle, train_biases, stopping, dropout)
     begin = Result.first(network, settings, rng)
     run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
-    return train(engine.KERNEL, begin, X, y, sample_weight, run, rng)
+    return train(KERNEL, begin, X, y, sample_weight, run, rng)

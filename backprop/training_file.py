@@ -7,11 +7,10 @@ that this module names no setting. Values that are read pass the checks of their
 
 import hashlib
 import math
-import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, NamedTuple, get_args, get_type_hints
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +19,27 @@ from . import _kernel, arguments, streams, text_file
 from .arguments import FloatArray
 from .network import Network
 from .optimizers import could_leave
+from .plain import KINDS, names_of
 from .samples import Samples
 from .state import Result, RunState, Settings
 from .stopping import Watch
+from .text_file import File, Line, Text
 from .version import contract_version
 
 FORM = text_file.Form("backprop-training", "1", "a file of a training run")
 CONSTANTS = {"none": None, "true": True, "false": False}
 WORD = re.compile("[!-~]+")
-INTEGERS = re.compile("(?:(?:0|-?[1-9][0-9]*+) )*+")  # stricter than int(), which takes spaces, +, _
+INTEGER = rb"(?:0|-?[1-9][0-9]*+)"  # stricter than int(), which takes spaces, +, _
+INTEGERS = re.compile(rb"(?:%b )*+%b" % (INTEGER, INTEGER))
 NATURAL = re.compile("0|[1-9][0-9]*")
 COUNT = re.compile("0|[1-9][0-9]{0,14}")
 SHAPE = re.compile(f"(?:{COUNT.pattern})(?:,(?:{COUNT.pattern}))?")
 MOST_DIGITS = 640  # most digits of an integer: Python converts 640 whatever its limit is set to
 MOST_LEVELS = 8  # most levels of values within values
+# Bytes of memory that values may take: for each byte of the file, and in every file. The shortest number of six bytes
+# is one of eight in memory; a file of many short values could take much more and is none that `write` has written.
+MEMORY, SPARE_MEMORY = 1.5, 1 << 20
+MEMORY_OF_ITEM, MEMORY_OF_VALUE, MEMORY_OF_OBJECT = 16, 64, 4096  # upper bounds
 
 # The state of each bit generator, with NumPy's names: the number of integers, and a bound that each is below.
 PCG64_STATE = {"state.state": (1, 2**128), "state.inc": (1, 2**128), "has_uint32": (1, 2), "uinteger": (1, 2**32)}
@@ -64,24 +70,7 @@ class Contents(NamedTuple):
     state: RunState
 
 
-def _classes(*hints: Any) -> Iterator[tuple[str, Any]]:
-    """The named tuples and dataclasses of this package that annotations lead to, by name."""
-    for hint in hints:
-        of_here = isinstance(hint, type) and hint.__module__.startswith(f"{__package__}.")
-        if of_here and (is_dataclass(hint) or hasattr(hint, "_fields")):
-            yield hint.__name__, hint
-            yield from _classes(*get_type_hints(hint).values())
-        else:
-            yield from _classes(*get_args(hint))
-
-
-KINDS: dict[str, Any] = dict(_classes(Settings, RunState))  # classes whose objects a file may hold
 LABELS = {"slots": "moments", "scalars": "powers"}  # fields with another name in files of version 1
-
-
-def names_of(kind: Any) -> tuple[str, ...]:
-    """The names of the fields of a dataclass or named tuple."""
-    return tuple(one.name for one in fields(kind)) if is_dataclass(kind) else kind._fields
 
 
 # Writing.
@@ -148,13 +137,13 @@ def _settings(network: Network, settings: Settings) -> Settings:
     return settings._replace(stopping=replace(stopping, validation_data=(X, y, *weights)))
 
 
-def write(path: str | os.PathLike[str], result: Result, run: str | None = None) -> None:
-    """Write a result; the file at path is replaced as a whole or not at all."""
+def write(file: File, result: Result, run: str | None = None) -> None:
+    """Write a result; the file at a path is replaced as a whole or not at all."""
     network, stopped, settings, state = result
     sizes, settings = np.array(network.sizes, np.int64), _settings(network, settings)
     parts = run, sizes, network.activations, network.parameters, stopped, settings, state
     named = zip(Contents._fields, parts, strict=True)
-    text_file.write(path, FORM, [line for name, part in named for line in lines_of(name, part, _numbers)])
+    text_file.write(file, FORM, [line for name, part in named for line in lines_of(name, part, _numbers)])
 
 
 def identity(begin: Result, samples: Samples) -> str:
@@ -170,55 +159,86 @@ def identity(begin: Result, samples: Samples) -> str:
 # Reading.
 
 
-def read(path: str | os.PathLike[str]) -> tuple[str | None, Result]:
+def read(file: File) -> tuple[str | None, Result]:
     """The identity of a checkpoint's run (None: no checkpoint) and the result; ValueError says what is wrong."""
     try:
-        lines = iter(text_file.read(path, FORM))
+        contents = _contents(text_file.read(file, FORM))
         try:
-            contents = Contents(*(_value(lines, name) for name in Contents._fields))
-            _demand(next(lines, None) is None, "there are lines too many")
             return contents.run, _result(contents)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"is not well formed: {error}") from None
     except ValueError as error:
-        raise ValueError(f"{os.fsdecode(path)!r} {error}") from None
+        raise ValueError(f"{text_file.name_of(file)} {error}") from None
 
 
-def _value(lines: Iterator[str], label: str, level: int = 0) -> Any:
-    """Read the next value, which must have this label."""
-    found, _, rest = next(lines, "").partition(" ")
-    _demand(found == label, f"a line begins with {found[:40]!r}, not with {label[:100]!r}")
-    _demand(level <= MOST_LEVELS, f"line {label[:100]} is too deep inside other values")
-    kind, *words = rest.split(" ")
-    one = words[0] if len(words) == 1 else ""
-    if kind in CONSTANTS and not words:
-        return CONSTANTS[kind]
-    if kind == "text" and WORD.fullmatch(one):
-        return one
-    if kind == "int" and one and INTEGERS.fullmatch(f"{one} ") and len(one.lstrip("-")) <= MOST_DIGITS:
-        return int(one)
-    if kind == "float" and one and text_file.NUMBERS.fullmatch(f"{one} "):
-        return float(text_file.numbers(words)[0])
-    if kind in ("float64", "int64") and words and SHAPE.fullmatch(words[0]):
-        return _array(label, kind, tuple(map(int, words[0].split(","))), words[1:])
-    if kind in STREAMS:
-        return _stream(kind, words)
-    if kind == "tuple" and COUNT.fullmatch(one):
-        return tuple(_value(lines, f"{label}[{k}]", level + 1) for k in range(int(one)))
-    if kind in KINDS and not words:
-        known = KINDS[kind]
-        return known(
-            **{name: _value(lines, f"{label}.{LABELS.get(name, name)}", level + 1) for name in names_of(known)}
-        )
-    raise ValueError(f"line {label} does not hold a value as a file of a training run has them")
+def _contents(text: Text) -> Contents:
+    """All values of the text."""
+    try:
+        reader = Reader(text)
+        contents = Contents(*(reader.value(name) for name in Contents._fields))
+        _demand(len(text) == 0, "there are lines too many")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"is not well formed: {error}") from None
+    return contents
 
 
-def _array(label: str, kind: str, shape: tuple[int, ...], words: list[str]) -> npt.NDArray[Any]:
-    _demand(math.prod(shape) == len(words), f"line {label} holds {len(words)} numbers, which have no shape {shape}")
-    pattern = text_file.NUMBERS if kind == "float64" else INTEGERS
-    _demand(pattern.fullmatch(" ".join([*words, ""])), f"line {label} holds something else than {kind} numbers")
-    flat = text_file.numbers(words) if kind == "float64" else np.array(list(map(int, words)), np.int64)
-    return flat.reshape(shape)
+class Reader:
+    """The reader of the values of a file; it keeps account of the memory that they take."""
+
+    def __init__(self, text: Text) -> None:
+        self.text, self.left = text, SPARE_MEMORY + int(MEMORY * len(text))
+
+    def take(self, memory: int) -> None:
+        """Account for some bytes of memory, before they are taken."""
+        self.left -= memory
+        _demand(self.left >= 0, "it holds more values than a run of its length")
+
+    def value(self, label: str, level: int = 0) -> Any:
+        """Read the next value, which must have this label."""
+        line = self.text.line().after(label, 40)
+        _demand(level <= MOST_LEVELS, f"line {label[:100]} is too deep inside other values")
+        kind, words = ("", None) if line is None else line.split()
+        one = words.shown(text_file.PIECE) if words and words.n_words == 1 else ""
+        self.take(MEMORY_OF_ITEM)
+        if kind in CONSTANTS and words is None:
+            return CONSTANTS[kind]
+        self.take(MEMORY_OF_OBJECT if kind in KINDS or kind in STREAMS else MEMORY_OF_VALUE + len(one))
+        if kind == "text" and WORD.fullmatch(one):
+            return one
+        if kind == "int" and words and words.matches(INTEGERS) and 0 < len(one.lstrip("-")) <= MOST_DIGITS:
+            return int(one)
+        if kind == "float" and one and words and words.matches(text_file.NUMBERS):
+            return self.array(label, "float64", (1,), words).item()
+        if kind in ("float64", "int64") and words:
+            shape, numbers = words.split()
+            if SHAPE.fullmatch(shape):
+                return self.array(label, kind, tuple(map(int, shape.split(","))), numbers)
+        if kind in STREAMS:
+            return _stream(kind, words.shown(text_file.PIECE).split(" ") if words else [])
+        if kind == "tuple" and COUNT.fullmatch(one):
+            return tuple(self.value(f"{label}[{k}]", level + 1) for k in range(int(one)))
+        if kind in KINDS and words is None:
+            known = KINDS[kind]
+            named = ((name, f"{label}.{LABELS.get(name, name)}") for name in names_of(known))
+            return known(**{name: self.value(inside, level + 1) for name, inside in named})
+        raise ValueError(f"line {label} does not hold a value as a file of a training run has them")
+
+    def array(self, label: str, kind: str, shape: tuple[int, ...], line: Line | None) -> npt.NDArray[Any]:
+        """The numbers of the rest of a line, in this shape."""
+        n = 0 if line is None else line.n_words
+        _demand(math.prod(shape) == n, f"line {label} holds {n} numbers, which have no shape {shape}")
+        pattern = text_file.NUMBERS if kind == "float64" else INTEGERS
+        right = line is None or line.matches(pattern)
+        _demand(right, f"line {label} holds something else than {kind} numbers")
+        self.take(MEMORY_OF_VALUE + 8 * n)
+        flat, k = np.empty(n, kind), 0
+        if line is not None and kind == "float64":
+            line.floats(flat)
+        elif line is not None:
+            for words in line.pieces():
+                flat[k : k + len(words)] = list(map(int, words))
+                k += len(words)
+        return flat.reshape(shape)
 
 
 def _stream(kind: str, words: list[str]) -> Any:
@@ -282,16 +302,12 @@ def _check_state(network: Network, settings: Settings, state: RunState) -> None:
     assert watch is not None
     for name, size in (("losses", epochs), ("best", given.size), ("last", given.size)):
         _demand(_is_array(getattr(watch, name), np.float64, (size,)), f"state.watch.{name} must be {size} numbers")
-    best = _kernel.in_contract(first_lowest, watch.losses.tolist())
+    best = int(_kernel.in_contract(np.argmin, watch.losses))
     _demand(type(watch.best_epoch) is int and watch.best_epoch == best, "state.watch.best_epoch is not the best")
     _demand(type(watch.since) is int and 0 <= watch.since < epochs, "state.watch.since is no epoch of the run")
     given_back = watch.best if settings.stopping.restore_best else watch.last
-    _demand(given_back.tobytes() == given.tobytes(), "parameters are not those that the run gives back")
-
-
-def first_lowest(losses: list[float]) -> int:
-    """The first epoch with the lowest loss."""
-    return losses.index(min(losses))
+    same = np.array_equal(given_back.view(np.int64), given.view(np.int64))
+    _demand(same, "parameters are not those that the run gives back")
 
 
 def _is_array(value: Any, dtype: type, shape: tuple[int | None, ...]) -> bool:

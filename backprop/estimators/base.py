@@ -23,6 +23,7 @@ from ..optimizers import Optimizer
 from ..run import Callback
 from ..samples import Samples
 from .fit import Curves, Fit, Progress, Rule
+from .plain import packed_state, unpacked_state
 from .rows import BLOCK, Rows, dense, weights_of
 from .solvers import SOLVERS, full_batch, l2_of, optimizer_of, state_fits
 
@@ -408,11 +409,10 @@ class Perceptron(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         if self.__sklearn_is_fitted__():
             self._network()
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name not in ("coefs_", "intercepts_", "_shown")}
+        return packed_state(super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(unpacked_state(state))
         if self.__sklearn_is_fitted__():
             self._put(self.network_)
 
