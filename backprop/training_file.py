@@ -38,8 +38,10 @@ MOST_DIGITS = 640  # most digits of an integer: Python converts 640 whatever its
 MOST_LEVELS = 8  # most levels of values within values
 # Bytes of memory that values may take: for each byte of the file, and in every file. The shortest number of six bytes
 # is one of eight in memory; a file of many short values could take much more and is none that `write` has written.
-MEMORY, SPARE_MEMORY = 1.5, 1 << 20
-MEMORY_OF_ITEM, MEMORY_OF_VALUE, MEMORY_OF_OBJECT = 16, 64, 4096  # upper bounds
+MEMORY, SPARE_MEMORY = 1.5, 1 << 17
+MEMORY_OF_ITEM = 16  # in a tuple
+MEMORY_OF = {"text": 48, "int": 48, "float": 24, "float64": 512, "int64": 512}  # and its characters or numbers
+MEMORY_OF_OBJECT = 4096  # of a class or a bit generator; an upper bound, as the others
 
 # The state of each bit generator, with NumPy's names: the number of integers, and a bound that each is below.
 PCG64_STATE = {"state.state": (1, 2**128), "state.inc": (1, 2**128), "has_uint32": (1, 2), "uinteger": (1, 2**32)}
@@ -198,25 +200,25 @@ class Reader:
         line = self.text.line().after(label, 40)
         _demand(level <= MOST_LEVELS, f"line {label[:100]} is too deep inside other values")
         kind, words = ("", None) if line is None else line.split()
-        one = words.shown(text_file.PIECE) if words and words.n_words == 1 else ""
+        one = words.shown(len(words)) if words and words.n_words == 1 else ""
         self.take(MEMORY_OF_ITEM)
         if kind in CONSTANTS and words is None:
             return CONSTANTS[kind]
-        self.take(MEMORY_OF_OBJECT if kind in KINDS or kind in STREAMS else MEMORY_OF_VALUE + len(one))
+        if kind == "tuple" and COUNT.fullmatch(one):
+            return tuple(self.value(f"{label}[{k}]", level + 1) for k in range(int(one)))
+        self.take(MEMORY_OF.get(kind, MEMORY_OF_OBJECT) + (len(one) if kind in ("text", "int") else 0))
         if kind == "text" and WORD.fullmatch(one):
             return one
         if kind == "int" and words and words.matches(INTEGERS) and 0 < len(one.lstrip("-")) <= MOST_DIGITS:
             return int(one)
         if kind == "float" and one and words and words.matches(text_file.NUMBERS):
-            return self.array(label, "float64", (1,), words).item()
+            return _kernel.in_contract(float.fromhex, one)
         if kind in ("float64", "int64") and words:
             shape, numbers = words.split()
             if SHAPE.fullmatch(shape):
                 return self.array(label, kind, tuple(map(int, shape.split(","))), numbers)
         if kind in STREAMS:
             return _stream(kind, words.shown(text_file.PIECE).split(" ") if words else [])
-        if kind == "tuple" and COUNT.fullmatch(one):
-            return tuple(self.value(f"{label}[{k}]", level + 1) for k in range(int(one)))
         if kind in KINDS and words is None:
             known = KINDS[kind]
             named = ((name, f"{label}.{LABELS.get(name, name)}") for name in names_of(known))
@@ -230,7 +232,7 @@ class Reader:
         pattern = text_file.NUMBERS if kind == "float64" else INTEGERS
         right = line is None or line.matches(pattern)
         _demand(right, f"line {label} holds something else than {kind} numbers")
-        self.take(MEMORY_OF_VALUE + 8 * n)
+        self.take(8 * n)
         flat, k = np.empty(n, kind), 0
         if line is not None and kind == "float64":
             line.floats(flat)
