@@ -101,8 +101,15 @@ class EarlyStopping:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""
         data = self.validation_data
-        data = data and tuple(None if part is None else np.asarray(part).tolist() for part in data)
+        data = data and tuple(None if part is None else _listed(np.asarray(part)) for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
+
+
+def _listed(array: npt.NDArray[Any]) -> Any:
+    """The numbers of an array as a list; those of a longdouble, which a list would keep as such, are converted."""
+    if array.dtype.kind == "f":
+        array = _kernel.in_contract(array.astype, np.float64)
+    return array.tolist()
 
 
 class Watch(NamedTuple):

@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import pathlib
+import pickle
 import random
 import signal
 import subprocess
@@ -252,6 +253,31 @@ def test_a_disk_that_lies(path):
         assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("writes", [1, 3, 10])
+def test_an_error_takes_the_run_along(engine, path, monkeypatch, writes):
+    """The disk is full at the first, a later or the last checkpoint: no epoch is lost."""
+    left = itertools.count(1)
+
+    def full(*given, **named):
+        if "x" in given and next(left) == writes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return builtins.open(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(text_file, "open", full, raising=False)
+        with pytest.raises(backprop.CheckpointError, match=r"No space left.*save it elsewhere") as caught:
+            engine.train(NETWORK, X, Y, epochs=10, stopping=PATIENT, checkpoint=backprop.Checkpoint(path, every=1))
+    error = caught.value
+    assert isinstance(error, OSError)
+    assert (error.errno, error.filename) == (errno.ENOSPC, os.path.abspath(path))
+    assert error.training.epochs == writes
+    undisturbed = engine.train(NETWORK, X, Y, epochs=10, stopping=PATIENT)
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        run = one.training if writes == 10 else one.training.resume(X, Y, epochs=10 - writes)
+        assert digest(run) == digest(undisturbed)
+        assert str(one) == str(error)
+
+
 # Nothing else changes.
 
 
@@ -290,6 +316,20 @@ def test_no_bit_changes_and_callbacks_see_the_same(engine, path, monkeypatch, ke
         assert written == [*range(kept["every"], 10, kept["every"]), 10] * 2
     else:
         assert 4 < len(written) < 16
+
+
+@pytest.mark.parametrize(("begin", "every", "at"), [(5, 3, [6, 9, 12]), (4, 5, [5, 10]), (6, 3, [9, 12]), (1, 20, [])])
+def test_checkpoints_are_multiples_wherever_the_run_begins(engine, path, monkeypatch, begin, every, at):
+    run, written = engine.train(NETWORK, X, Y, epochs=begin), []
+    write = checkpoint.CheckpointWriter.write
+
+    def noted(self, result):
+        written.append(result.state.losses.size)
+        write(self, result)
+
+    monkeypatch.setattr(checkpoint.CheckpointWriter, "write", noted)
+    run.resume(X, Y, epochs=13 - begin, checkpoint=backprop.Checkpoint(path, every=every))
+    assert written == [*at, 13]
 
 
 def test_how_often(path):
@@ -550,6 +590,65 @@ def test_what_killed_writers_have_left_is_removed(path):
         one.write_text("")
     backprop.fast_train(NETWORK, X, Y, epochs=2, checkpoint=backprop.Checkpoint(path))
     assert sorted(path.parent.iterdir()) == sorted([path, *others])
+
+
+@pytest.mark.parametrize("name", ["a+b", "(a", "[a]", "a.b", "a|b", "a" * 65, "a" * 255])
+def test_left_files_of_names_with_a_meaning(path, name):
+    """Characters that mean something in a pattern stand for themselves; long names are shortened."""
+    path, other = path.with_name(name), path.with_name(f"axb.{1:016x}.part")
+    pathlib.Path(text_file.temporary_name(os.fspath(path))).write_text("")
+    other.write_text("")
+    backprop.fast_train(NETWORK, X, Y, epochs=2, checkpoint=backprop.Checkpoint(path))
+    assert sorted(path.parent.iterdir()) == sorted([path, other])
+
+
+def test_a_folder_that_cannot_be_listed(engine, path, monkeypatch):
+    """One with permission to write, but not to read."""
+
+    def refused(folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+    begun(path)
+    monkeypatch.setattr(os, "listdir", refused)
+    run = engine.train(NETWORK, X, Y, epochs=9, checkpoint=backprop.Checkpoint(path, every=4))
+    assert digest(backprop.Training.load(path)) == digest(run)
+
+
+def too_early(state):
+    pytest.fail("it has begun")
+
+
+def test_a_folder_that_cannot_be_written_is_known_before(engine, path, monkeypatch):
+    def read_only(name, flags, *mode):
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), name)
+        return os_open(name, flags, *mode)
+
+    os_open = os.open
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        engine.train(NETWORK, X, Y, epochs=9, checkpoint=backprop.Checkpoint(path), callback=too_early)
+    assert caught.value.filename == os.path.realpath(path)
+
+
+if sys.platform == "linux":
+
+    def test_a_folder_of_the_system_is_known_before(engine):
+        with pytest.raises(OSError, match=r"/proc/run\.txt"):
+            engine.train(NETWORK, X, Y, epochs=9, checkpoint=backprop.Checkpoint("/proc/run.txt"), callback=too_early)
+
+
+def test_a_read_only_checkpoint(engine, path):
+    """A complete run is returned; one that would have to be written is refused before it begins."""
+    kept = backprop.Checkpoint(path)
+    run = engine.train(NETWORK, X, Y, epochs=4, checkpoint=kept)
+    path.chmod(0o444)
+    before = path.read_bytes()
+    assert digest(engine.train(NETWORK, X, Y, epochs=4, checkpoint=kept)) == digest(run)
+    with pytest.raises(PermissionError, match="read-only"):
+        engine.train(NETWORK, X, Y, epochs=5, checkpoint=kept, callback=too_early)
+    assert path.read_bytes() == before
+    path.chmod(0o644)
 
 
 def test_a_folder_that_is_not_there(engine, path):
