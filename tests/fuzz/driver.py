@@ -6,15 +6,19 @@ The child saves each new kind of finding as a file and goes on; a crash or a han
 
 import argparse
 import hashlib
+import io
 import os
 import pathlib
+import random
 import re
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
+import tracemalloc
 import warnings
+import zlib
 
 import atheris
 
@@ -22,6 +26,8 @@ sys.path.append(str(pathlib.Path(__file__).parents[1]))  # what tests and fuzzer
 
 HANG = 10  # seconds
 MEMORY = 4096  # MB
+LARGE, LARGE_ONE_IN = 200_000, 64  # bytes of a large file; how seldom one is made
+SPARE = 500_000  # bytes that any file may take, besides three times its size
 MOST_FINDINGS = 20
 
 
@@ -73,6 +79,51 @@ def signed(body):
 def content(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def outcome(load, file):
+    """What load(file) gives, or the text of its ValueError without the file's name."""
+    try:
+        return load(file)
+    except ValueError as error:
+        return re.sub(r"^('.*?'|the stream) ", "", str(error))
+
+
+def check_streams(load, path, data, same):
+    """Streams of bytes, whole and a few bytes at a time, and of text give what the file gives."""
+    expected = outcome(load, path)
+    texts = [io.StringIO(data.decode("ascii"), newline="")] if data.isascii() else []
+    for stream in (io.BytesIO(data), io.BufferedReader(io.BytesIO(data), 7), *texts):
+        found = outcome(load, stream)
+        if found != expected if isinstance(expected, str) or isinstance(found, str) else not same(found, expected):
+            raise FindingError(f"a {type(stream).__name__} gives {found!r}, the file {expected!r}")
+
+
+def check_memory(load, path, data):
+    """One input in some is made large, by a word or line of it many times over: loading takes no more than it may."""
+    chosen = zlib.crc32(data)
+    body, mark, _ = data.rpartition(b"sha256 ")
+    if chosen % LARGE_ONE_IN or not mark:
+        return
+    choose = random.Random(chosen)
+    lines = body.split(b"\n")
+    k = choose.randrange(len(lines))
+    words = lines[k].split(b" ")
+    w, times = choose.randrange(len(words)), LARGE // (len(lines[k]) + 1)
+    if choose.randrange(2):
+        lines[k : k + 1] = [lines[k]] * times
+    else:
+        words[w : w + 1] = [words[w]] * times
+        lines[k] = b" ".join(words)
+    large = signed(b"\n".join(lines))
+    with open(path, "wb") as file:
+        file.write(large)
+    tracemalloc.start()
+    outcome(load, path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    if peak > 3 * len(large) + SPARE:
+        raise FindingError(f"{len(large)} bytes take {peak} bytes of memory")
 
 
 def changed_line(lines, choose, words_to_put, others):

@@ -2,11 +2,12 @@
 
 A file that docs/network-file.md allows gives a network, which is saved and loaded again without the loss of a bit; any
 other gives a ValueError that names the file. What is allowed is decided here by another reader, written from that
-document. The mutator knows lines, words and the checksum, which it mostly renews, so that what lies behind it is
-reached.
+document. A stream gives what a path gives, and a file that is made large takes no more memory than three times its
+size. The mutator knows lines, words and the checksum, which it mostly renews, so that what lies behind it is reached.
 """
 
 import contextlib
+import io
 import math
 import os
 import random
@@ -14,7 +15,7 @@ import re
 import tempfile
 
 import atheris
-from driver import FindingError, changed_line, content, main, signed
+from driver import FindingError, changed_line, check_memory, check_streams, content, main, signed
 
 with atheris.instrument_imports(include=["backprop"]):
     import backprop
@@ -61,8 +62,10 @@ def expected(data):
 
 
 def one_input(data):
+    check_memory(backprop.Network.load, PATH, data)
     with open(PATH, "wb") as file:
         file.write(data)
+    check_streams(backprop.Network.load, PATH, data, lambda one, other: one == other)
     wanted = expected(data)
     try:
         network = backprop.Network.load(PATH)
@@ -87,6 +90,10 @@ def one_input(data):
     again.save(AGAIN)
     if content(AGAIN) != saved:
         raise FindingError("saved again, the bytes are others")
+    stream = io.BytesIO()
+    network.save(stream)
+    if stream.getvalue() != saved:
+        raise FindingError("saved to a stream, the bytes are others")
 
 
 def networks(seed):

@@ -2,18 +2,21 @@
 
 A file gives a run, or a ValueError that names the file. A run that it gives is saved and loaded again without the loss
 of a bit, and what was loaded has the very numbers of the file, by the small reader of docs/training-file.md. It resumes
-with finite numbers, or says why not, and the definition with it. The mutator knows lines, words, values and the
-checksum, which it mostly renews, so that what lies behind it is reached.
+with finite numbers, or says why not, and the definition with it. A stream gives what a path gives, a pickle holds the
+same, and a file that is made large takes no more memory than three times its size. The mutator knows lines, words,
+values and the checksum, which it mostly renews, so that what lies behind it is reached.
 """
 
+import io
 import os
 import pathlib
+import pickle
 import random
 import tempfile
 
 import atheris
 import numpy as np
-from driver import FindingError, changed_line, content, main, signed
+from driver import FindingError, changed_line, check_memory, check_streams, content, main, signed
 
 with atheris.instrument_imports(include=["backprop"]):
     import backprop
@@ -32,9 +35,17 @@ LABELS = (X[:, 0] > 0.0).astype(int)
 MOST_ROWS = 2000  # of what is resumed: the definition is slow
 
 
+def saved_bytes(run):
+    stream = io.BytesIO()
+    run.save(stream)
+    return stream.getvalue()
+
+
 def one_input(data):
+    check_memory(backprop.Training.load, PATH, data)
     with open(PATH, "wb") as file:
         file.write(data)
+    check_streams(backprop.Training.load, PATH, data, lambda one, other: saved_bytes(one) == saved_bytes(other))
     try:
         run = backprop.Training.load(PATH)
     except ValueError as error:
@@ -52,8 +63,10 @@ def one_input(data):
     run.save(AGAIN)
     saved, again = content(AGAIN), backprop.Training.load(AGAIN)
     again.save(AGAIN)
-    if content(AGAIN) != saved:
+    if content(AGAIN) != saved or saved_bytes(run) != saved:
         raise FindingError("saved again, the bytes are others")
+    if saved_bytes(pickle.loads(pickle.dumps(run))) != saved:
+        raise FindingError("a pickle of it holds something else")
     resume(run, again)
 
 
