@@ -1,61 +1,115 @@
 """Pickles made under one Python must load under the others, and go on to the same bits.
 
-python pickles.py make FOLDER     pickle networks and runs, in a file named after this Python
-python pickles.py check FOLDER    load the files of every Python, resume the runs, and compare with runs made here
+python pickles.py make FOLDER     pickle runs and estimators, in a file named after this Python
+python pickles.py check FOLDER    load the files of every Python, continue, and compare with what is made here
+
+Estimators are left out where scikit-learn is older than `backprop.estimators` needs.
 """
 
 import argparse
+import io
 import pathlib
 import pickle
 import platform
 import sys
+import warnings
 
+import joblib
 import numpy as np
+import skops.io
 
 import backprop
 
-X = [[s / 8.0, (7 * s) % 5 / 4.0] for s in range(-8, 8)]
+try:
+    from backprop.estimators import MLPClassifier, MLPRegressor
+except ImportError:
+    ESTIMATORS = []
+else:
+    SHARED = {"hidden_layer_sizes": (5,), "random_state": 1, "warm_start": True}
+    ESTIMATORS = [
+        MLPClassifier(solver="adam", **SHARED),
+        MLPClassifier(solver="sgd", early_stopping=True, **SHARED),
+        MLPRegressor(solver="lbfgs", **SHARED),
+        MLPRegressor(solver=backprop.RMSprop(0.01), **SHARED),
+    ]
+
+X = [[s / 8.0, (7 * s) % 5 / 4.0] for s in range(-16, 16)]
 Y = [[x[0] * x[1], abs(x[0])] for x in X]
-OPTIMIZERS = [
-    backprop.SGD(0.125),
-    backprop.SGD(0.0625, 0.75),
-    backprop.SGD(0.03125, 0.5, nesterov=True),
-    backprop.Adam(0.01),
+LABELS = [["low", "mid", "high"][s % 3] for s in range(32)]
+WATCHED = backprop.EarlyStopping(validation_data=(X[::2], np.array(Y[::2]), range(16)), patience=2)
+RUNS = [
+    {"optimizer": backprop.SGD(0.125), "rng": np.random.PCG64(4)},
+    {"optimizer": backprop.SGD(0.0625, 0.75), "rng": np.random.PCG64DXSM(4)},
+    {"optimizer": backprop.SGD(backprop.StepDecay(0.1, 2), 0.5, nesterov=True), "rng": np.random.Philox(4)},
+    {"optimizer": backprop.Adam(0.01, l2=0.01, clip_norm=1.0), "rng": np.random.SFC64(4)},
+    {"optimizer": backprop.AdamW(0.01), "dropout": backprop.Dropout(0.25)},
+    {"optimizer": backprop.RMSprop(backprop.ReduceOnPlateau(0.01, patience=1)), "stopping": WATCHED},
+    {"optimizer": backprop.Rprop("rprop+"), "batch_size": None},
+    {"optimizer": backprop.LBFGS(memory=3), "batch_size": None},
+    {"optimizer": backprop.LevenbergMarquardt(), "batch_size": None},
 ]
-STREAMS = [np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64]
-PROTOCOLS = range(2, 6)
 
 
-def runs(epochs):
-    """A run with each optimizer and kind of stream."""
-    for optimizer, stream in zip(OPTIMIZERS, STREAMS, strict=True):
+def by_joblib(value):
+    file = io.BytesIO()
+    joblib.dump(value, file)
+    return file.getvalue()
+
+
+def from_skops(data):
+    return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
+
+
+WAYS = {
+    **{f"protocol {k}": (lambda value, k=k: pickle.dumps(value, k), pickle.loads) for k in range(6)},
+    "joblib": (by_joblib, lambda data: joblib.load(io.BytesIO(data))),
+    "skops": (skops.io.dumps, from_skops),
+}
+
+
+def values(epochs):
+    """A run with each optimizer, state and kind of stream, and fitted estimators."""
+    for settings in RUNS:
         network = backprop.Network([2, 5, 2], "tanh", "identity", rng=3)
-        yield backprop.fast_train(network, X, Y, optimizer=optimizer, epochs=epochs, batch_size=5, rng=stream(4))
+        yield backprop.fast_train(network, X, Y, epochs=epochs, **{"batch_size": 5, **settings})
+    for estimator in ESTIMATORS:
+        y = LABELS if isinstance(estimator, MLPClassifier) else Y
+        yield type(estimator)(**estimator.get_params(deep=False)).set_params(max_iter=epochs).fit(X, y)
 
 
-def content(run):
-    """The bytes of a run: network, losses and state."""
-    return run.network.parameters.tobytes() + run.losses.tobytes() + run.network.predict(X).tobytes()
+def continued(value, epochs):
+    """The same after some more epochs."""
+    if isinstance(value, backprop.Training):
+        return value.resume(X, Y, epochs=epochs)
+    return value.set_params(max_iter=epochs).fit(X, Y if isinstance(value, MLPRegressor) else LABELS)
+
+
+def content(value):
+    """The bytes of a run or an estimator: network, losses and predictions."""
+    if isinstance(value, backprop.Training):
+        return value.network.parameters.tobytes() + value.losses.tobytes() + value.network.predict(X).tobytes()
+    return value.network_.parameters.tobytes() + repr([value.loss_curve_, value.predict(X).tolist()]).encode()
 
 
 def make(folder):
     path = folder / f"{platform.python_version()}-numpy-{np.__version__}.pickles"
-    path.write_bytes(b"".join(pickle.dumps(run, protocol) for protocol in PROTOCOLS for run in runs(epochs=3)))
-    print(f"made {path.name}: {len(PROTOCOLS) * len(OPTIMIZERS)} runs")
+    made = list(values(3))
+    path.write_bytes(pickle.dumps({name: [dump(value) for value in made] for name, (dump, _) in WAYS.items()}))
+    print(f"made {path.name}: {len(WAYS)} times {len(made)} runs and estimators")
 
 
 def check(folder):
-    """Compare all files; return their number, or raise at the first run that differs."""
-    straight = [content(run) for run in runs(epochs=5)]
+    """Compare all files; return their number, or raise at the first value that differs."""
+    expected = [content(continued(value, 2)) for value in values(3)]
     paths = sorted(folder.glob("*.pickles"))
     for path in paths:
-        with path.open("rb") as file:
-            for protocol in PROTOCOLS:
-                for number, expected in enumerate(straight):
-                    run = pickle.load(file)
-                    if content(run.resume(X, Y, epochs=2)) != expected:
-                        raise SystemExit(f"{path.name}: run {number} by protocol {protocol} goes on to other bits")
-        print(f"Python {platform.python_version()}, NumPy {np.__version__} reads {path.name}: the same bits")
+        found = pickle.loads(path.read_bytes())
+        for name, (_, load) in WAYS.items():
+            for number, (data, wanted) in enumerate(zip(found[name], expected, strict=False)):
+                if content(continued(load(data), 2)) != wanted:
+                    raise SystemExit(f"{path.name}: number {number} by {name} goes on to other bits")
+        count = min(len(found[name]), len(expected))
+        print(f"Python {platform.python_version()}, NumPy {np.__version__} reads {count} of {path.name}: the same bits")
     return len(paths)
 
 
@@ -64,6 +118,7 @@ def main():
     parser.add_argument("what", choices=["make", "check"])
     parser.add_argument("folder", type=pathlib.Path)
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # fits that have not converged, and other versions of scikit-learn
     if arguments.what == "make":
         make(arguments.folder)
         return 0
