@@ -2,27 +2,33 @@
 
 import glob
 import os
+import pathlib
 import sys
+import tempfile
 from itertools import dropwhile
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 # Flags for the contract's arithmetic: no operation is fused or reassociated, in the generated C either. They come after
-# the user's CFLAGS and so override a -ffast-math there. The linker gets them too: with -ffast-math, it would add code
-# that sets flush-to-zero when the module is loaded. -fno-math-errno makes sqrt one instruction. -g0 overrides the -g
-# that some interpreters pass on, which makes wheels five times larger.
+# the user's CFLAGS and so override a -ffast-math there. The linker gets them too: with -ffast-math or
+# -funsafe-math-optimizations, it would add code that sets flush-to-zero when the module is loaded. -fno-math-errno
+# makes sqrt one instruction. -g0 overrides the -g that some interpreters pass on, which makes wheels five times larger.
 #
+# BACKPROP_OPENMP=0: a build without OpenMP, which uses one thread.
 # BACKPROP_CHECKS=1: the build that tools/sanitize.sh tests, with all of Cython's checks and with readable backtraces.
 checks = os.environ.get("BACKPROP_CHECKS") == "1"
 if sys.platform == "win32":
     flags = ["/O2", "/std:c11", "/fp:precise"]
 else:
-    flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fno-trapping-math", "-g0"]
+    flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-unsafe-math-optimizations"]
+    flags += ["-fno-math-errno", "-fno-trapping-math", "-g0"]
     flags += ["-O1", "-g", "-fno-omit-frame-pointer"] if checks else []
-    flags += ["-fopenmp"] if sys.platform == "linux" else []
+    threads = sys.platform == "linux" and os.environ.get("BACKPROP_OPENMP") != "0"
+    flags += ["-fopenmp"] if threads else []
 
 
 def literal(words: list[str]) -> str:
@@ -44,6 +50,24 @@ extension = Extension(
 
 class BuildExt(build_ext):
     """The command build_ext, with BP_FLAGS set to all flags: the interpreter's, the user's CFLAGS and those above."""
+
+    def build_extensions(self) -> None:
+        if "-fopenmp" in flags:
+            self.find_openmp()
+        super().build_extensions()
+
+    def find_openmp(self) -> None:
+        """Stop with a sentence on what to do where the compiler has no OpenMP, as clang without its library."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "openmp.c")
+            source.write_text("#include <omp.h>\nint threads(void) { return omp_get_max_threads(); }\n", "ascii")
+            try:
+                self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+            except CompileError:
+                raise CompileError(
+                    "this compiler finds no OpenMP (omp.h): install it (for clang, Debian's package libomp-dev), or "
+                    "build without threads: BACKPROP_OPENMP=0 pip install ..."
+                ) from None
 
     def build_extension(self, ext: Extension) -> None:
         command = getattr(self.compiler, "compiler_so", [])  # setuptools does not tell the flags that it gives to MSVC

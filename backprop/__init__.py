@@ -5,8 +5,9 @@ This module holds the public names. `backprop.reference` computes the same resul
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
+from . import loading  # noqa: F401  the first import: its errors say what is wrong with a build
 from .checkpoint import Checkpoint
 from .derivatives import loss_and_gradient
 from .dropout import Dropout
@@ -47,9 +48,13 @@ __all__ = [
     "show_config",
 ]
 
+if TYPE_CHECKING:
+    from . import reference as reference
+    from . import tutorial as tutorial
+else:
 
-def __getattr__(name: str) -> Any:
-    """Import the submodules `reference` and `tutorial` on first access: `import backprop` does not need them."""
-    if name in ("reference", "tutorial"):
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        """Import the submodules `reference` and `tutorial` on first access: `import backprop` does not need them."""
+        if name in ("reference", "tutorial"):
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

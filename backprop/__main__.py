@@ -1,6 +1,7 @@
 """The command line: python -m backprop tutorial, python -m backprop verify."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -41,7 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="{tutorial,verify}", required=True)
     for name, command, help_text in COMMANDS:
         commands.add_parser(name, help=help_text, description=help_text).set_defaults(command=command)
-    return int(parser.parse_args(arguments).command())
+    try:
+        status = int(parser.parse_args(arguments).command())
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head -1`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 1
+    return status
 
 
 if __name__ == "__main__":

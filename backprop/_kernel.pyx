@@ -12,6 +12,7 @@ Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`; net input 
 `L`, `delta` = dL/dz, parameters `w`, gradient `g`.
 """
 
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer

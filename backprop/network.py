@@ -111,10 +111,9 @@ class Network:
         self._fill(widths, names, flat)
 
     def _fill(self, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
-        flat.setflags(write=False)
         object.__setattr__(self, "_sizes", sizes)
         object.__setattr__(self, "_activations", activations)
-        object.__setattr__(self, "_parameters", flat.view())  # a view of a read-only array cannot be made writable
+        object.__setattr__(self, "_parameters", _kernel.read_only(flat))
 
     @classmethod
     def _of(cls, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> Self:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
 from . import arguments
@@ -81,6 +82,9 @@ class Run(NamedTuple):
         epochs = arguments.integer("epochs", epochs, 1)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be None or a function of one argument, got {arguments.shown(callback)}")
+        if callback is not None and (iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)):
+            shown = arguments.shown(callback)
+            raise TypeError(f"callback must be a function with def, not async def, which nobody awaits; got {shown}")
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             shown = arguments.shown(checkpoint)
             raise TypeError(f"checkpoint must be None or a backprop.Checkpoint(...), got {shown}")

@@ -253,10 +253,32 @@ def _check(schedule: Schedule, ranges: dict[str, str], *counts: str) -> None:
         object.__setattr__(schedule, name, arguments.integer(name, getattr(schedule, name), 1))
 
 
+BITS = 200
+PI_BITS = 0x3243F6A8885A308D313198A2E03707344A4093822299F31D008  # pi*2**BITS, rounded down
+
+
 def cosine(part: int, whole: int) -> float:
-    """cos(pi*part/whole), 0 <= part <= whole: the double nearest to its series up to x**62, in 60 decimal digits."""
+    """cos(pi*part/whole), 0 <= part <= whole, as N15 says.
+
+    The series in integers, multiples of 2**-BITS, is quicker than in decimals. Both are within 2**-180 of the cosine:
+    where the doubles nearest to the two ends of this interval are the same, they are that of the decimals too.
+    """
     if 2 * part >= whole:
         return 0.0 if 2 * part == whole else -cosine(whole - part, whole)
+    angle = PI_BITS * part // whole
+    square = angle * angle >> BITS
+    term = total = 1 << BITS
+    k = 0
+    while term:
+        k += 2
+        term = -(term * square >> BITS) // ((k - 1) * k)
+        total += term
+    low, high = (total - (1 << 20)) / (1 << BITS), (total + (1 << 20)) / (1 << BITS)
+    return low if low == high else cosine_in_decimals(part, whole)
+
+
+def cosine_in_decimals(part: int, whole: int) -> float:
+    """The same for 2*part < whole: the double nearest to the series up to x**62, in 60 decimal digits."""
     from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 
     context = Context(prec=60, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[])

@@ -1,5 +1,6 @@
 """One suite, two engines: the reference and the kernel behind the same few functions."""
 
+import multiprocessing.util
 import os
 import tempfile
 
@@ -58,6 +59,7 @@ def threads_for_small_work():
 def temporary_files(tmp_path_factory):
     """A folder that takes with it what examples leave in temporary folders, and child processes that are killed."""
     tmp_path_factory.getbasetemp()  # pytest's own, which it keeps for a while, is beside it
+    multiprocessing.util.get_temp_dir()  # so is that of multiprocessing, which removes it when the process ends
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
         for name in ("TMPDIR", "TEMP", "TMP"):
             patch.setenv(name, folder)

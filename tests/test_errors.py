@@ -32,6 +32,17 @@ class Lazy:
         return self.make()
 
 
+async def waits(state):
+    """A callback that nobody awaits."""
+
+
+class Waits:
+    """An object that is such a callback."""
+
+    async def __call__(self, state):
+        pass
+
+
 class Immeasurable:
     """Its length is one that no sequence has."""
 
@@ -204,6 +215,8 @@ BAD_SETTINGS = [
     ({"progress": 1}, TypeError, ["progress must be True or False"]),
     ({"callback": "print"}, TypeError, ["callback must be None or a function", "'print'"]),
     ({"callback": True}, TypeError, ["callback must be None or a function"]),
+    ({"callback": waits}, TypeError, ["callback must be a function with def, not async def", "waits"]),
+    ({"callback": Waits()}, TypeError, ["callback must be a function with def, not async def", "Waits"]),
     ({"optimizer": "adam"}, TypeError, ["optimizer must be None or one of backprop's SGD", "'adam'"]),
     ({"optimizer": backprop.Adam}, TypeError, ["optimizer must be None or one of backprop's SGD"]),
     ({"optimizer": 0.1}, TypeError, ["optimizer must be None or one of backprop's SGD"]),

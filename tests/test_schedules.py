@@ -137,6 +137,25 @@ def test_cosine(whole):
                 assert value == exact
 
 
+@pytest.mark.parametrize("whole", [1, 3, 4, 8, 97, 1000, 2**31 - 1, 10**18 + 9])
+def test_both_ways_of_the_cosine(whole):
+    """In integers it is the double that N15 defines in decimals."""
+    most = (whole - 1) // 2
+    parts = {*range(min(most, 60) + 1), *(most - k for k in range(min(most, 20))), *(most * k // 97 for k in range(97))}
+    for part in parts:
+        assert bits(module.cosine(part, whole)) == bits(module.cosine_in_decimals(part, whole))
+
+
+def test_the_cosine_in_doubt_is_that_of_the_decimals(monkeypatch):
+    """Where 200 bits do not tell the nearest double, decimals do; no such place is known, so fewer bits make one."""
+    asked = []
+    monkeypatch.setattr(module, "BITS", 60)
+    monkeypatch.setattr(module, "PI_BITS", module.PI_BITS >> 140)
+    monkeypatch.setattr(module, "cosine_in_decimals", lambda part, whole: asked.append((part, whole)) or 0.25)
+    assert module.cosine(1, 5) == 0.25
+    assert asked == [(1, 5)]
+
+
 def test_the_series_of_the_cosine_is_long_enough():
     """What is left out of it, and its roundings, lie far beyond the digits of a double."""
     with decimal.localcontext(prec=100) as context:

@@ -15,6 +15,11 @@ def self_test():
     return None if in_order else "the order of a sum of losses"
 
 
+def enter_contract():
+    """Set the contract's floating-point environment in this thread for good."""
+    bp_fpenv_enter()
+
+
 cdef object wrong_here = self_test()
 if wrong_here:
     raise ImportError(f"this build of backprop breaks the arithmetic contract: {wrong_here} ({TARGET}; {COMPILER}; "
