@@ -22,19 +22,14 @@ from ..network import Network, loss_of_samples
 from ..optimizers import Optimizer
 from ..run import Callback
 from ..samples import Samples
+from .environment import exact
 from .fit import Curves, Fit, Progress, Rule
 from .plain import packed_state, unpacked_state
-from .rows import BLOCK, Rows, dense, weights_of
+from .rows import BLOCK, Rows, dense, first_samples, weights_of
 from .solvers import SOLVERS, full_batch, l2_of, optimizer_of, state_fits
 
 HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
 OUTPUT_NAMES = {"exponential": "exp"}  # scikit-learn's names of output activations, where they differ
-
-UNFINISHED = {  # reasons to stop a fit before it has converged
-    "epochs": "it has reached max_iter={estimator.max_iter}",
-    "evaluations": "it has reached max_fun={estimator.max_fun}",
-    "line_search": "lbfgs finds no lower point, but the gradient is not small; scaled data may help",
-}
 
 
 def _has_partial_fit(estimator: "Perceptron") -> bool:
@@ -77,8 +72,8 @@ class Perceptron(BaseEstimator):
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
     solver: Any
-    _rate_init: float
     _y_numeric: bool
+    _validate_params = exact(BaseEstimator._validate_params)
 
     # Methods that the two estimators override.
 
@@ -92,6 +87,10 @@ class Perceptron(BaseEstimator):
 
     def _score_rows(self, output: FloatArray, rows: Rows) -> float:
         """The score of the network's output (n_samples, n_outputs) for these rows."""
+        raise NotImplementedError
+
+    def _constant_score(self, rows: Rows) -> float:
+        """The best score for these rows of an answer that is the same for every row."""
         raise NotImplementedError
 
     def _stratum(self, rows: Rows) -> Any:
@@ -176,6 +175,43 @@ class Perceptron(BaseEstimator):
     ) -> Self:
         if incremental and self.early_stopping:
             raise ValueError(f"partial_fit does not support early_stopping={self.early_stopping}")
+        if self.early_stopping and not self._early_stopping:
+            warnings.warn(
+                "solver='lbfgs' ignores early_stopping=True, as in scikit-learn; it stops by early_stopping='score' or "
+                "'loss'",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        before = self.__dict__.copy()
+        try:
+            fit = self._begun(X, y, sample_weight, validation_data, given, callback, incremental, classes)
+            batch, n = self.batch_size, fit.rows.n_samples
+            if batch != "auto" and batch > n and not full_batch(self.solver):
+                warnings.warn(f"batch_size={batch} is more than the {n} rows, which are one batch", stacklevel=3)
+            fit.train()
+            self._publish(fit)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            if self.__sklearn_is_fitted__():
+                self._curves.cut(self._progress.lengths)
+            raise
+        fit.warn(self)
+        return self
+
+    @exact
+    def _begun(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation_data: Any,
+        given: tuple[Any, Any] | None,
+        callback: Callback | None,
+        incremental: bool,
+        classes: Any,
+    ) -> Fit:
+        """The fit, ready to train, of checked arguments."""
         first = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         hidden = self._hidden()
         X, y = self._validated(X, y, first)
@@ -204,15 +240,7 @@ class Perceptron(BaseEstimator):
         settings = {"loss": loss, "optimizer": optimizer, "batch_size": batch, "rng": self._seed}
         settings["shuffle"] = bool(self.shuffle)
         reported = self._reported(rows)
-        fit = Fit(rule, rows, settings, l2_of(optimizer), reported, start, training, progress, curves)
-        try:
-            why = fit.train()
-        except BaseException:
-            curves.cut((0, 0, 0) if first else self._progress.lengths)
-            raise
-        self._publish(fit, fit.loss_now() if self.solver == "lbfgs" and fit.training else fit.progress.loss)
-        self._warn(why, incremental)
-        return self
+        return Fit(rule, rows, settings, l2_of(optimizer), reported, start, training, progress, curves)
 
     def _new_fit(self, sizes: tuple[int, ...], output: str, given: Any) -> tuple[Any, ...]:
         """The network, training, progress, curves and random state of a new fit."""
@@ -227,6 +255,12 @@ class Perceptron(BaseEstimator):
         start, training = self._network(), self._training
         if start.sizes != sizes:
             raise ValueError(f"a fit that goes on needs the sizes of before, {start.sizes}, got {sizes}")
+        names = arguments.activations(len(sizes) - 2, self.activation, output)
+        if given is None and start.activations != names:
+            raise ValueError(
+                f"a fit that goes on needs the activations of before, {start.activations}, got {names}; "
+                "give the old ones, or begin a new fit (warm_start=False)"
+            )
         replaced = start is not self._published
         start = start if given is None else self._start(sizes, output, given, None)
         if training is not None and (replaced or given is not None):
@@ -250,6 +284,7 @@ class Perceptron(BaseEstimator):
     def _start(self, sizes: tuple[int, ...], output: str, given: Any, random_state: Any) -> Network:
         """The initial network: of the given arrays, or with the weights that scikit-learn would draw."""
         names = self.activation if isinstance(self.activation, str) else list(self.activation)
+        arguments.activations(len(sizes) - 2, names, output)
         if given is not None:
             if given[0] is None or given[1] is None:
                 raise ValueError("coefs_init and intercepts_init must be given both, or none of them")
@@ -273,7 +308,7 @@ class Perceptron(BaseEstimator):
             )
         X, y = self._validated(validation_data[0], validation_data[1], False)
         weight = weights_of(validation_data[2] if len(validation_data) == 3 else None, X.shape[0])
-        return Rows(X, self._encode(y, "part"), weight)
+        return Rows(X, self._encode(y, "part"), weight, name="validation row {}")
 
     def _split(self, rows: Rows, random_state: Any) -> tuple[Rows, Rows]:
         """The rows to train on and the validation rows, split as scikit-learn splits them."""
@@ -288,33 +323,25 @@ class Perceptron(BaseEstimator):
                 f"The validation set is too small, {watch.size} of {rows.n_samples} rows: give more rows, or a larger "
                 f"validation_fraction than {self.validation_fraction}"
             )
-        return rows.part(train), rows.part(watch)
+        return rows.part(train), rows.part(watch)._replace(name="row {}, held back for validation,")
 
     @property
     def _early_stopping(self) -> bool:
-        """Whether to use validation rows; lbfgs never does, as in scikit-learn."""
-        return bool(self.early_stopping) and self.solver != "lbfgs"
+        """Whether to use validation rows; with a plain True lbfgs does not, as in scikit-learn."""
+        return bool(self.early_stopping) and (self.solver != "lbfgs" or isinstance(self.early_stopping, str))
 
     def _restarted(self, progress: Progress) -> Progress:
         """The progress at the beginning of a call; "adaptive" keeps its rate if learning_rate_init is the same."""
         first = float(self.learning_rate_init)
         adaptive = self.solver == "sgd" and self.learning_rate == "adaptive"
-        keeps_rate = adaptive and progress.rate is not None and self._rate_init == first
-        self._rate_init = first
-        return progress._replace(
-            epochs=0, evaluations=0, rate=progress.rate if keeps_rate else first if adaptive else None
-        )
+        keeps_rate = adaptive and progress.rate is not None and progress.first_rate == first
+        rate = progress.rate if keeps_rate else first if adaptive else None
+        return progress._replace(epochs=0, evaluations=0, rate=rate, first_rate=first)
 
     def _batch_size(self, n_samples: int) -> int | None:
         if full_batch(self.solver):
             return None
-        if self.batch_size == "auto":
-            return min(200, n_samples)
-        if self.batch_size > n_samples:
-            warnings.warn(
-                f"batch_size={self.batch_size} is more than the {n_samples} rows, which are one batch", stacklevel=4
-            )
-        return min(int(self.batch_size), n_samples)
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _l2(self, rows: Rows, batch_size: int | None) -> float:
         """alpha divided by the mean total weight of a batch; scikit-learn divides by the total weight of each batch."""
@@ -326,7 +353,7 @@ class Perceptron(BaseEstimator):
     ) -> Rule:
         """The stopping rule of a call; given: the validation rows are those of the argument validation_data."""
         by_loss = self.early_stopping == "loss"
-        watch = "descent" if self.solver == "lbfgs" else "loss"
+        watch = "" if self.solver == "lbfgs" else "loss"
         score = watched_loss = None
         if watched is not None:
             rows = watched
@@ -336,52 +363,53 @@ class Perceptron(BaseEstimator):
             if given or not by_loss:
 
                 def score(network: Network) -> float:
-                    return self._score_rows(network.predict(rows.X), rows)
+                    output = rows.row_in_error("the prediction", lambda n: network.predict(rows.X[:n]))
+                    return self._score_rows(output, rows)
 
             if given or by_loss:
 
                 def watched_loss(network: Network) -> float:
-                    return loss_of_samples(network, samples, loss, None, threads.POLICY)
+                    def loss_of(n: int) -> float:
+                        return loss_of_samples(network, first_samples(samples, n), loss, None, threads.POLICY)
+
+                    return rows.row_in_error("the watched loss", loss_of)
 
         return Rule(
+            incremental,
             1 if incremental else int(self.max_iter),
             int(self.max_fun),
             float(self.tol),
             math.inf if self.n_iter_no_change == math.inf else int(self.n_iter_no_change),
             watch,
+            self.solver == "lbfgs",
             bool(self.verbose),
             score,
             watched_loss,
+            self._constant_score(watched) if watched is not None and watch == "score" else -math.inf,
             callback,
         )
 
-    def _publish(self, fit: Fit, loss: float) -> None:
+    def _publish(self, fit: Fit) -> None:
         """Set the fitted attributes."""
         progress, watch = fit.progress, fit.rule.watch
+        none_yet = progress.watch != watch  # Ctrl-C came before the end of the first epoch
         self._training, self._progress, self._curves = fit.training, progress, fit.curves
         best = progress.best if watch == progress.watch else None
         self._published = fit.network if best is None else best
         self._put(self._published)
         self.loss_curve_ = fit.curves.losses
-        self.loss_ = loss
-        self.best_loss_ = progress.lowest if watch == "loss" else None
+        self.loss_ = fit.loss_now() if fit.rule.descent or none_yet else progress.loss
+        self.best_loss_ = progress.lowest if watch == "loss" and not none_yet else None
         self.validation_scores_ = fit.curves.scores if fit.rule.score else None
-        self.best_validation_score_ = -progress.lowest if watch == "score" else None
+        self.best_validation_score_ = -progress.lowest if watch == "score" and not none_yet else None
         self.validation_losses_ = fit.curves.watched if fit.rule.watched_loss else None
-        self.best_validation_loss_ = progress.lowest if watch == "validation_loss" else None
+        self.best_validation_loss_ = progress.lowest if watch == "validation_loss" and not none_yet else None
         self.n_iter_ = progress.epochs
         self.t_ = progress.seen
         self._no_improvement_count = progress.unimproved
         self.n_layers_ = len(self.network_.sizes)
         self.n_outputs_ = self.network_.sizes[-1]
         self.out_activation_ = OUTPUT_NAMES.get(self.network_.activations[-1], self.network_.activations[-1])
-
-    def _warn(self, why: str, incremental: bool) -> None:
-        if why == "interrupt":
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-        elif why in UNFINISHED and not incremental:
-            text = UNFINISHED[why].format(estimator=self)
-            warnings.warn(f"the fit has not converged: {text}", ConvergenceWarning, stacklevel=4)
 
     # The network, and coefs_ and intercepts_: views of its arrays.
 
@@ -394,12 +422,17 @@ class Perceptron(BaseEstimator):
         """The fitted network; a new one if the user has put other arrays into coefs_ or intercepts_."""
         shown = [*self.coefs_, *self.intercepts_]
         if len(shown) != len(self._shown) or not all(map(operator.is_, shown, self._shown)):
-            names = self.network_.activations
-            self._put(Network.from_arrays(self.coefs_, self.intercepts_, names[:-1], names[-1]))
+            names, ends = self.network_.activations, (self.n_features_in_, self.n_outputs_)
+            network = Network.from_arrays(self.coefs_, self.intercepts_, names[:-1], names[-1])
+            if (network.sizes[0], network.sizes[-1]) != ends:
+                raise ValueError(
+                    f"coefs_ must be for {ends[0]} features and {ends[1]} outputs, got arrays for {network.sizes}"
+                )
+            self._put(network)
         return self.network_
 
     def _forget(self) -> None:
-        """Remove the fitted network, so that a new fit that fails leaves no older one."""
+        """Remove the fitted network, so that a callback of a new fit does not predict with the older one."""
         for name in ("network_", "coefs_", "intercepts_"):
             self.__dict__.pop(name, None)
 
@@ -428,6 +461,11 @@ class Perceptron(BaseEstimator):
                 return network.predict(X)
             except (TypeError, ValueError, ArithmeticError):  # scikit-learn's check below raises its own error
                 pass
+        return self._checked_output(X, network)
+
+    @exact
+    def _checked_output(self, X: Any, network: Network) -> FloatArray:
+        """The network's output for rows that scikit-learn checks first."""
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C", reset=False)
         if not hasattr(X, "toarray"):
             return network.predict(X)

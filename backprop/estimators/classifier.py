@@ -10,10 +10,17 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from .. import _kernel
 from ..arguments import FloatArray
 from .base import Perceptron, _has_partial_fit
-from .rows import Rows, accuracy, log
+from .environment import exact
+from .rows import Rows, accuracy, log, weights_of_score
 from .solvers import least_squares
+
+
+def _both(output: FloatArray) -> FloatArray:
+    """The probabilities (n_samples, 2) of two classes, of which output (n_samples, 1) has the second."""
+    return np.hstack([1.0 - output, output])
 
 
 class MLPClassifier(ClassifierMixin, Perceptron):
@@ -66,7 +73,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Momentum of "sgd", and whether it is Nesterov's.
     early_stopping : bool, "score" or "loss", default False
         Hold back a share of the rows, stop when their score (True, "score") or loss no longer improves by `tol`, and
-        keep the best weights. If False, the training loss decides. "lbfgs" ignores this.
+        keep the best weights. If False, the training loss decides. "lbfgs" ignores a plain True, as in scikit-learn,
+        with a warning. For classes of unequal size, "loss" is the better choice: an accuracy may never rise.
     validation_fraction : float in [0, 1), default 0.1
         The share that early stopping holds back; see also the validation_data of `fit`.
     beta_1 : float in [0, 1), default 0.9
@@ -93,7 +101,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The mean loss of each epoch plus the penalty of the weights before the epoch.
     loss_, best_loss_ : float
         The last and the lowest loss with penalty; best_loss_ is None with early stopping. For "lbfgs", loss_ is that of
-        the final weights.
+        the weights after the last iteration.
     validation_scores_, validation_losses_ : list of float or None
         Score and loss of the validation rows after each epoch: the one that early stopping watches, or both with
         validation_data; None otherwise. The losses are without the penalty.
@@ -111,8 +119,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     TypeError, ValueError
         If a parameter or the data are invalid.
     backprop.DivergenceError
-        If the loss or a weight is not finite; it is a ValueError too. With early stopping, scikit-learn raises no such
-        error.
+        If the loss of the training rows or a weight is not finite; it is a ValueError too. With early stopping,
+        scikit-learn raises no such error.
+    OverflowError
+        If a prediction, or the score or the loss of validation rows is not finite; the message names the row.
+
+    A fit that fails leaves the estimator as it was before.
 
     Notes
     -----
@@ -244,7 +256,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             In the order of ``classes_``.
         """
         output = self._output(X)
-        return output if output.shape[1] > 1 else np.hstack([1.0 - output, output])
+        return output if output.shape[1] > 1 else _kernel.in_contract(_both, output)
 
     def predict_log_proba(self, X: Any) -> FloatArray:
         """The logarithm of `predict_proba`, correctly rounded; that of 0 is -inf.
@@ -258,6 +270,22 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         ndarray of shape (n_samples, n_classes)
         """
         return log(self.predict_proba(X))
+
+    @exact
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The accuracy of the predictions, by scikit-learn's `accuracy_score`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,) or None
+
+        Returns
+        -------
+        float
+        """
+        return float(super().score(X, y, weights_of_score(sample_weight, X)))
 
     def _decode(self, output: FloatArray) -> npt.NDArray[Any]:
         """The predicted classes for the network's output (n_samples, n_outputs)."""
@@ -325,6 +353,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if rows.y.ndim == 1:
             return accuracy(output.argmax(axis=1) == rows.y, rows.weight)
         return accuracy(np.all((output > 0.5) == (rows.y > 0.5), axis=1), rows.weight)
+
+    def _constant_score(self, rows: Rows) -> float:
+        y = rows.y if rows.y.ndim == 1 else np.unique(rows.y, axis=0, return_inverse=True)[1].reshape(-1)
+        return accuracy(y == np.bincount(y, rows.weight).argmax(), rows.weight)
 
     def _stratum(self, rows: Rows) -> Any:
         return rows.y > 0.5 if rows.y.ndim == 2 and not self._multilabel else None

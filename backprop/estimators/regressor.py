@@ -1,17 +1,21 @@
 """MLPRegressor."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import RegressorMixin
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import _num_samples
 
 from ..arguments import FloatArray
 from .base import Perceptron
-from .rows import Rows, log, mean, r2
+from .environment import exact
+from .rows import Rows, log, mean, not_finite, r2, weights_of_score
 from .solvers import least_squares
 
 
@@ -120,6 +124,37 @@ class MLPRegressor(RegressorMixin, Perceptron):
         output = self._output(X)
         return output if output.shape[1] > 1 else output.reshape(-1)
 
+    @exact
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R squared of the predictions, by scikit-learn's `r2_score`; the mean over several outputs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,) or None
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If there is one row only, whose R squared is undefined.
+        OverflowError
+            If the score or a prediction is not finite; the message names the row.
+        """
+        if _num_samples(X) < 2:
+            raise ValueError("score needs two rows or more, got 1: R squared of one row is undefined")
+        weight = weights_of_score(sample_weight, X)
+        score = float(super().score(X, y, weight))
+        if math.isfinite(score):
+            return score
+        targets = check_array(y, ensure_2d=False, dtype=np.float64).reshape(len(y), -1)
+        predicted = self.predict(X).reshape(targets.shape)
+        return r2(targets, predicted, weight, lambda s: not_finite("the score", f"row {s}"))
+
     def _encode(self, y: Any, call: str, classes: Any = None) -> npt.NDArray[Any]:
         """Targets as (n_samples, n_outputs)."""
         if y.ndim == 2 and y.shape[1] == 1:
@@ -138,11 +173,15 @@ class MLPRegressor(RegressorMixin, Perceptron):
             return lambda loss: loss / n_outputs
         y = rows.y
         deviance = np.where(y > 0.0, y * log(np.where(y > 0.0, y, 1.0)) - y, 0.0)
-        rest = sum(mean(np.ascontiguousarray(deviance[:, j]), rows.weight) for j in range(y.shape[1]))
+        error = partial(rows.not_finite, "the loss")
+        rest = sum(mean(np.ascontiguousarray(deviance[:, j]), rows.weight, error) for j in range(y.shape[1]))
         return lambda loss: loss + rest
 
     def _score_rows(self, output: FloatArray, rows: Rows) -> float:
-        return r2(np.asarray(rows.y, np.float64), output, rows.weight)
+        return r2(np.asarray(rows.y, np.float64), output, rows.weight, partial(rows.not_finite, "the score"))
+
+    def _constant_score(self, rows: Rows) -> float:
+        return 0.0
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,17 +1,21 @@
 """The rows of an estimator, converted for the kernel; scores and other means over rows."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from .. import _kernel
 from ..arguments import FloatArray
+from ..samples import Samples, total_weight
 
+T = TypeVar("T")
 Labels = npt.NDArray[np.int64]
 BLOCK = 1 << 20  # numbers of a sparse matrix that a prediction makes dense at once
 
@@ -22,6 +26,8 @@ class Rows(NamedTuple):
     X: FloatArray  # (n_samples, n_features)
     y: FloatArray | Labels  # (n_samples, n_outputs), or (n_samples,) for the classes of a softmax output
     weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
+    numbers: npt.NDArray[Any] | None = None  # the number of each row in the rows that were given; None: 0, 1, ...
+    name: str = "row {}"  # a row's name in errors, by its number
 
     @property
     def n_samples(self) -> int:
@@ -32,7 +38,30 @@ class Rows(NamedTuple):
         return float(self.n_samples) if self.weight is None else math.fsum(self.weight.tolist())
 
     def part(self, chosen: npt.NDArray[Any]) -> "Rows":
-        return Rows(self.X[chosen], self.y[chosen], None if self.weight is None else self.weight[chosen])
+        """The chosen rows (n_chosen,), which keep their numbers."""
+        return Rows(self.X[chosen], self.y[chosen], None if self.weight is None else self.weight[chosen], chosen)
+
+    def row_in_error(self, what: str, result: Callable[[int], T]) -> T:
+        """result(n_samples), the result for all rows; result(n) is that for the first n.
+
+        Where it is not finite, the error names the last of the fewest first rows for which it is not.
+        """
+        try:
+            return result(self.n_samples)
+        except OverflowError:
+            few, many = 0, self.n_samples  # few rows have a finite result, many have not
+        while many - few > 1:
+            n = (few + many) // 2
+            try:
+                result(n)
+                few = n
+            except OverflowError:
+                many = n
+        raise self.not_finite(what, many - 1)
+
+    def not_finite(self, what: str, s: int) -> OverflowError:
+        """The error for a quantity of row s of these rows."""
+        return not_finite(what, self.name.format(s if self.numbers is None else self.numbers[s]))
 
     def weighted(self, by_class: FloatArray | None) -> "Rows":
         """The rows, with each sample weight multiplied by the weight of its class in by_class (n_classes,)."""
@@ -40,6 +69,14 @@ class Rows(NamedTuple):
             return self
         codes = self.y if self.y.ndim == 1 else (self.y[:, 0] == 1.0).astype(np.int64)
         return self._replace(weight=by_class[codes] if self.weight is None else by_class[codes] * self.weight)
+
+
+def first_samples(samples: Samples, n: int) -> Samples:
+    """The first n of the samples, with the total weight of all."""
+    if n == samples.n_samples:
+        return samples
+    weight = None if samples.sample_weight is None else samples.sample_weight[:n]
+    return samples._replace(X=samples.X[:n], y=samples.y[:n], sample_weight=weight)
 
 
 def dense(X: Any) -> FloatArray:
@@ -64,26 +101,57 @@ def weights_of(sample_weight: Any, n_samples: int) -> FloatArray | None:
     return np.ascontiguousarray(weight)
 
 
-def mean(values: FloatArray, weight: FloatArray | None) -> float:
-    """The weighted mean of values (n_samples,); its sums are correctly rounded, so the same on every machine."""
-    if weight is None:
-        return math.fsum(values.tolist()) / len(values)
-    return math.fsum((weight * values).tolist()) / math.fsum(weight.tolist())
+def weights_of_score(sample_weight: Any, X: Any) -> FloatArray | None:
+    """Sample weights (n_samples,) of the rows X whose score is asked for."""
+    weight = weights_of(sample_weight, _num_samples(X))
+    if weight is not None:
+        total_weight(_kernel, weight)
+    return weight
+
+
+def not_finite(what: str, row: str) -> OverflowError:
+    return OverflowError(
+        f"{what} of {row} is not finite: its target, sample weight or inputs, or the network's weights, are too large"
+    )
+
+
+def mean(values: FloatArray, weight: FloatArray | None, error: Callable[[int], Exception]) -> float:
+    """The weighted mean of values (n_samples,); its sums are correctly rounded, so the same on every machine.
+
+    error(s) makes the exception for the first row s at which the sum is not finite.
+    """
+    terms: FloatArray = values if weight is None else weight * values
+    try:
+        total = math.fsum(terms.tolist())
+    except (OverflowError, ValueError):  # ValueError: infinities of both signs
+        total = math.inf
+    if not math.isfinite(total):
+        bad = ~np.isfinite(np.add.accumulate(terms))
+        raise error(int(bad.argmax() if bad.any() else np.abs(terms).argmax()))
+    return total / (len(values) if weight is None else math.fsum(weight.tolist()))
 
 
 def accuracy(right: npt.NDArray[np.bool_], weight: FloatArray | None) -> float:
     """The weighted share of True in right (n_samples,)."""
-    return int(np.count_nonzero(right)) / right.shape[0] if weight is None else mean(right.astype(np.float64), weight)
+    if weight is None:
+        return int(np.count_nonzero(right)) / len(right)
+    return mean(right.astype(np.float64), weight, partial(not_finite, "the score"))
 
 
-def r2(y: FloatArray, predicted: FloatArray, weight: FloatArray | None) -> float:
-    """The mean R squared of the outputs; an output with constant targets has 1.0 if it fits them exactly, else 0.0."""
-    scores = []
+def r2(y: FloatArray, predicted: FloatArray, weight: FloatArray | None, error: Callable[[int], Exception]) -> float:
+    """The mean R squared of the outputs; an output with constant targets has 1.0 if it fits them exactly, else 0.0.
+
+    error(s) makes the exception for a score that is not finite, because of row s.
+    """
+    scores: list[float] = []
+    worst: list[int] = []
     for t, o in zip(np.ascontiguousarray(y.T), np.ascontiguousarray(predicted.T), strict=True):
-        with np.errstate(over="ignore"):  # a fit that diverges raises its own error
-            error, spread = mean((t - o) * (t - o), weight), mean((t - mean(t, weight)) * (t - mean(t, weight)), weight)
-        scores.append(1.0 - error / spread if spread > 0.0 else 0.0 if error > 0.0 else 1.0)
-    return math.fsum(scores) / len(scores)
+        squares, center = (t - o) * (t - o), mean(t, weight, error)
+        missed = mean(squares, weight, error)
+        spread = mean((t - center) * (t - center), weight, error)
+        scores.append(1.0 - missed / spread if spread > 0.0 else 0.0 if missed > 0.0 else 1.0)
+        worst.append(int((squares if weight is None else weight * squares).argmax()))
+    return mean(np.array(scores), None, lambda j: error(worst[j]))
 
 
 def log(x: FloatArray) -> FloatArray:
