@@ -181,7 +181,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return r2(np.asarray(rows.y, np.float64), output, rows.weight, partial(rows.not_finite, "the score"))
 
     def _constant_score(self, rows: Rows) -> float:
-        return 0.0
+        return 1.0 if np.all(rows.y == rows.y[0]) else 0.0
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
