@@ -126,7 +126,7 @@ class Fit:
             done, rate = self.progress.epochs, self.progress.rate
             # A resumed run evaluates the loss of its first weights once more, which does not count.
             self.evaluated = self.progress.evaluations - (self.progress.evaluations > 0)
-            self.began, self.penalty_before = time.monotonic(), self.penalty(None)
+            self.began, self.penalty_before = time.monotonic(), exact(self.penalty)(None)
             try:
                 training = self.trained(self.rule.max_epochs - done, rate, self.after)
             except KeyboardInterrupt:
@@ -165,7 +165,6 @@ class Fit:
         """The network with the weights after the last epoch."""
         return self.start if self.training is None else self.training.network
 
-    @exact
     def penalty(self, parameters: FloatArray | None) -> float:
         """The penalty 0.5*l2*sum(w*w) for parameters (n_parameters,); None: for those of `network`."""
         if self.l2 == 0.0:
@@ -236,7 +235,7 @@ class Fit:
             if not why and unimproved > rule.patience:
                 why, rate = self.too_many_unimproved(rate)
                 unimproved = 0 if why == "rate" else unimproved
-        progress = before._replace(
+        progress = Progress(
             epochs=before.epochs + 1,
             seen=before.seen + self.rows.n_samples,
             loss=loss,
@@ -246,6 +245,7 @@ class Fit:
             best=best,
             unimproved=unimproved,
             rate=rate,
+            first_rate=before.first_rate,
             evaluations=evaluations,
             lengths=(len(curves.losses), len(curves.scores), len(curves.watched)),
         )
