@@ -316,8 +316,8 @@ if not scikit_learn.TOO_OLD:
         assert attributes(other.fit(frame, Y[:, 0])) == attributes(model.fit(frame, Y[:, 0]))
         with pytest.raises(ValueError, match="diverged"):
             model.set_params(warm_start=False, solver=backprop.SGD(1e300)).fit(X, 1e150 * Y[:, 0])
-        other = again(model)
-        assert not hasattr(other, "coefs_")
+        assert attributes(again(model)) == attributes(model)
+        assert again(model).network_ == other.network_
         is_plain(model, backprop.SGD)
 
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
