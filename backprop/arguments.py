@@ -4,7 +4,9 @@ Each error names the argument, the value given and the values allowed. Numbers i
 that computes with them; the errors about them are made here, so that both engines raise the same ones.
 """
 
+import math
 import operator
+import reprlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
@@ -41,8 +43,21 @@ OTHER_NAMES = {
     "huber_loss": "huber",
     "smooth_l1": "huber",
     "poisson_loss": "poisson",
+    "xavier": "glorot_uniform",
+    "xavier_uniform": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "glorot": "glorot_uniform",
+    "kaiming": "he_uniform",
+    "kaiming_uniform": "he_uniform",
+    "kaiming_normal": "he_normal",
+    "he": "he_uniform",
+    "lecun": "lecun_uniform",
 }
-
+# Advice about what is no number, for each argument that holds a matrix or vector.
+TEXT_CURES = {
+    "X": "turn text into numbers first, such as by pandas.get_dummies(X)",
+    "y": "number classes from 0, such as by np.unique(y, return_inverse=True)[1]",
+}
 
 # Types that float() or a cast would convert, but that are no real numbers.
 NOT_REAL = (str, bytes, bytearray, memoryview, complex, np.complexfloating, np.flexible, np.datetime64, np.timedelta64)
@@ -50,13 +65,41 @@ BOOLEANS = (bool, np.bool_)
 NO_NUMBER = (*NOT_REAL, *BOOLEANS, np.ndarray)
 
 
+class _Repr(reprlib.Repr):
+    """Python's repr of values, but of long containers and strings only as much as an error shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("tuple", "list", "array", "dict", "set", "frozenset", "deque"):
+            setattr(self, f"max{name}", 40)
+        self.maxstring = self.maxlong = SHOWN
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """The repr of any other object, whole: an exception in it passes through."""
+        return repr(x)
+
+
+SHOWN = 120  # most characters of a value in an error
+_REPR = _Repr()
+
+
 def shown(value: Any) -> str:
-    """The repr of a value for an error message, cut after 200 characters."""
+    """The repr of a value for an error message, in one line, cut after SHOWN characters."""
     try:
-        text = repr(value)
+        return cut(_REPR.repr(value))
     except Exception:  # an integer with more digits than Python prints, or an error in the value's __repr__
-        return f"{type(value).__name__} that cannot be shown"
-    return text if len(text) <= 200 else f"{text[:200]}..."
+        return f"{type_name(value)} that cannot be shown"
+
+
+def cut(text: str, most: int = SHOWN) -> str:
+    """A text of somebody else for an error message: in one line, cut after this many characters."""
+    text = " ".join(text.split()) if "\n" in text else text
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def type_name(value: Any) -> str:
+    """The name of a value's class for an error message."""
+    return cut(type(value).__name__, 60)
 
 
 def ordered(value: Iterable[Any]) -> list[Any]:
@@ -155,7 +198,7 @@ def sizes(value: Iterable[SupportsIndex]) -> tuple[int, ...]:
         raise ValueError(f"sizes must hold at least an input and an output width, got {shown(widths)}")
     result = tuple(integer(f"sizes[{index}]", width, 1) for index, width in enumerate(widths))
     if n_parameters(result) > sys.maxsize // 8:
-        raise ValueError("sizes must ask for fewer parameters than memory has addresses")
+        raise ValueError(f"sizes must ask for fewer parameters than memory has addresses, got {shown(list(result))}")
     return result
 
 
@@ -212,37 +255,76 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
     if type(value) is np.ndarray and value.ndim in ndim and value.dtype.kind in "fiub":
         return value
     if callable(getattr(value, "toarray", None)):
-        raise TypeError(f"{argument} must be a dense array, got a sparse {type(value).__name__}; use its toarray()")
+        raise TypeError(f"{argument} must be a dense array, got a sparse {type_name(value)}; use its toarray()")
     listed = isinstance(value, list | tuple)
     try:
         # NumPy converts the numbers of a list: in the contract's floating-point environment.
-        result = _kernel.in_contract(np.asanyarray, value) if listed else np.asanyarray(value)
+        converted = _kernel.in_contract(np.asanyarray, value) if listed else np.asanyarray(value)
     except (TypeError, ValueError) as error:
-        what = "rows of unequal length" if listed else f"a {type(value).__name__} that gives none"
+        what = "rows of unequal length" if listed else f"a {type_name(value)} that gives none"
         kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{argument} must be an array of shape {shape}, got {what} ({error})") from None
+        raise kind(f"{argument} must be an array of shape {shape}, got {what} ({cut(str(error))})") from None
     masked = masked_arrays()
-    if isinstance(result, masked) or (listed and masked and any(isinstance(row, masked) for row in value)):
+    if isinstance(converted, masked) or (listed and masked and any(isinstance(row, masked) for row in value)):
         raise TypeError(f"{argument} must be an array without a mask, got a masked array; fill or drop what is masked")
-    result = np.asarray(result)
+    result: npt.NDArray[Any] = np.asarray(converted)
     if result.dtype.kind == "O":  # DataFrames of mixed columns; lists of Decimal or Fraction
-        try:
-            odd = next((element for element in result.flat if isinstance(element, NOT_REAL)), None)
-            if odd is not None:
-                raise TypeError(f"one of them is {shown(odd)}")
-            result = _kernel.in_contract(result.astype, np.float64)
-        except OverflowError as error:
-            raise ValueError(
-                f"{argument} must hold numbers that fit in a float64, got a larger one ({error})"
-            ) from None
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{argument} must hold real numbers, got objects that are none ({error})") from None
+        result = _real_numbers(argument, value, result)
     if result.dtype.kind not in "fiub":
-        raise TypeError(f"{argument} must hold real numbers, got dtype {result.dtype}")
+        raise _no_numbers(argument, value, result, 0)
     if result.ndim not in ndim:
         hint = f"; one row is {argument}.reshape(1, -1)" if result.ndim == 1 else ""
         raise ValueError(f"{argument} must have shape {shape}, got shape {result.shape}{hint}")
     return result
+
+
+def _real_numbers(argument: str, value: Any, objects: npt.NDArray[Any]) -> FloatArray:
+    """An array of objects as float64; the error names the first object that is no real number, and its place."""
+    try:
+        if not any(isinstance(one, NOT_REAL) for one in objects.flat):
+            converted: FloatArray = _kernel.in_contract(objects.astype, np.float64)
+            return converted
+    except (TypeError, ValueError, OverflowError):
+        pass
+    for k, one in enumerate(objects.flat):
+        try:
+            if isinstance(one, NOT_REAL):
+                raise TypeError
+            _kernel.in_contract(np.array([one], object).astype, np.float64)
+        except OverflowError:
+            where = place(objects.shape, k)
+            raise ValueError(
+                f"{argument} must hold numbers that fit in a float64, got a larger one{where}: {shown(one)}"
+            ) from None
+        except (TypeError, ValueError):
+            raise _no_numbers(argument, value, objects, k) from None
+    raise TypeError(f"{argument} must hold real numbers, got objects that are none")
+
+
+def _no_numbers(argument: str, value: Any, array: npt.NDArray[Any], k: int) -> TypeError:
+    """The error about element k of an array that `value` has become: it is no real number."""
+    one = array.flat[k] if array.size else None
+    of_dtype = "" if array.dtype.kind == "O" else f" of dtype {cut(str(array.dtype), 40)}"
+    cure = ""
+    if isinstance(one, str | bytes):
+        cure = TEXT_CURES.get(argument, "")
+    elif type_name(one) in ("NAType", "NaTType"):  # of pandas, which the core does not import
+        cure = "drop rows with missing values or fill them in, such as by fillna"
+    where = place(array.shape, k)
+    columns = getattr(value, "columns", None)
+    if array.ndim == 2 and columns is not None and len(columns) == array.shape[1]:
+        where = f"{where} ({shown(list(columns)[k % array.shape[1]])})"
+    shown_one = shown(one.item() if isinstance(one, np.generic) else one) if array.size else "an empty array"
+    return TypeError(f"{argument} must hold real numbers, got {shown_one}{where}{of_dtype}{cure and f'; {cure}'}")
+
+
+def place(shape: tuple[int, ...], k: int) -> str:
+    """The place of element k of an array of this shape, in words; none for a single value."""
+    if len(shape) > 2:
+        return f" at index {tuple(int(i) for i in np.unravel_index(k, shape))}"
+    names = ("row", "column")
+    index = np.unravel_index(k, shape) if shape else ()
+    return "".join(f"{',' if d else ' in'} {names[d]} {i}" for d, i in enumerate(index))
 
 
 def layers(argument: str, value: Iterable[Any]) -> list[Any]:
@@ -282,7 +364,8 @@ def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
         if y.ndim == 1 and n_out == 1:
             y = y.reshape(n_samples, 1)
         if y.shape != (n_samples, n_out):
-            raise ValueError(f"y must have shape {shape}, got shape {y.shape}")
+            hint = "; y.ravel() has one class for each row" if labels and y.shape == (n_samples, 1) else ""
+            raise ValueError(f"y must have shape {shape}, got shape {y.shape}{hint}")
         return float64(y)
     if y.dtype.kind == "f":
         classes = np.empty(n_samples, np.int64)
@@ -292,8 +375,21 @@ def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
         s = int(np.argmax(wrong)) if np.any(wrong) else -1
         classes = np.ascontiguousarray(y, np.int64)
     if s >= 0:
-        raise ValueError(f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {s}")
+        raise ValueError(
+            f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {s}"
+            f"{_how_to_number(y, n_out)}"
+        )
     return classes
+
+
+def _how_to_number(y: npt.NDArray[Any], n_out: int) -> str:
+    """Advice about classes y (n_samples,) that are not numbered from 0."""
+    if np.all((y >= 1) & (y <= n_out)):
+        return "; y - 1 begins at 0"
+    found = np.unique(y)
+    if len(found) > n_out:
+        return f"; y has {len(found)} classes, for which the network needs as many outputs"
+    return "; np.unique(y, return_inverse=True)[1] numbers them from 0" if np.all(found == np.round(found)) else ""
 
 
 def sample_weight(value: Any, n_samples: int) -> FloatArray:
@@ -302,6 +398,18 @@ def sample_weight(value: Any, n_samples: int) -> FloatArray:
     if weights.shape[0] != n_samples:
         raise ValueError(f"sample_weight must have shape ({n_samples},), one for each row, got shape {weights.shape}")
     return float64(weights)
+
+
+def no_validation_data(value: Any) -> TypeError:
+    """The error about an argument validation_data that is neither None nor a tuple."""
+    hint = (
+        f"; make a tuple of it: ({'X, y' if len(value) == 2 else 'X, y, sample_weight'})"
+        if (isinstance(value, list) and len(value) in (2, 3))
+        else ""
+    )
+    return TypeError(
+        f"validation_data must be None or a tuple (X, y) or (X, y, sample_weight), got {shown(value)}{hint}"
+    )
 
 
 def bad_weight(s: int, value: float) -> ValueError:
@@ -313,7 +421,8 @@ def bad_weights(n_samples: int, total: float) -> ValueError:
 
 
 def not_finite(argument: str, s: int, column: int, value: float) -> ValueError:
-    return ValueError(f"{argument} must be finite, got {value} in row {s}, column {column}")
+    cure = "; drop rows with missing values or fill them in" if math.isnan(value) else ""
+    return ValueError(f"{argument} must be finite, got {value} in row {s}, column {column}{cure}")
 
 
 def bad_target(loss: str, s: int, j: int, value: float) -> ValueError:
@@ -325,11 +434,20 @@ def bad_target(loss: str, s: int, j: int, value: float) -> ValueError:
     return ValueError(f"y must be {allowed} for loss {loss!r}, got {value!r} in row {s}, column {j}")
 
 
-def result_not_finite(what: str, s: int) -> OverflowError:
-    return OverflowError(f"{what} of row {s} is not finite: the network's weights or the inputs are too large")
+def result_not_finite(what: str, row: int, kind: str = "row") -> OverflowError:
+    """The error about a quantity of a row that is not finite; row -1: of all rows together."""
+    of = f" of {kind} {row}" if row >= 0 else ""
+    return OverflowError(f"{what}{of} is not finite: the network's weights or the inputs are too large")
 
 
-def gradient_not_finite(k: int) -> OverflowError:
+def gradient_not_finite(k: int, s: int) -> OverflowError:
+    """The error about parameter k, whose sum over the rows stops being finite at row s; -1: the mean is not finite."""
+    where = f", from row {s} on" if s >= 0 else ""
     return OverflowError(
-        f"the gradient is not finite at parameter {k}: the network's weights or the inputs are too large"
+        f"the gradient is not finite at parameter {k}{where}: the network's weights or the inputs are too large"
     )
+
+
+def too_much_memory(what: str, n_bytes: int, instead: str) -> MemoryError:
+    """The error about something that needs more bytes than there are."""
+    return MemoryError(f"{what} would need {n_bytes / 2**30:.3g} GiB, more memory than there is; {instead}")

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from . import arguments
 from .errors import CheckpointError, DivergenceError
+from .hints import hinted_class
 from .samples import Samples
 from .state import Result
 
 SECONDS = 60.0  # the default time between two checkpoints
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Checkpoint:
     """The file in which a run saves its progress, and how often it does.

@@ -1,11 +1,15 @@
 """Derivatives of a network: the gradient of the mean loss."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, arguments
+from . import _kernel, arguments, threads
 from .arguments import FloatArray
-from .network import Network, checked, mean_loss
+from .network import Network, checked
+from .passes import checked_samples, loss_of_samples, loss_pass
+from .samples import Samples
 
 
 def loss_and_gradient(
@@ -37,7 +41,7 @@ def loss_and_gradient(
     TypeError, ValueError
         If a shape does not fit, a number is not finite, or a target or weight is out of its range.
     OverflowError
-        If a row's loss, the sum of losses, or the gradient is not finite.
+        If a row's loss, the sum of losses, or the gradient is not finite; the message names the first such row.
 
     Examples
     --------
@@ -46,9 +50,32 @@ def loss_and_gradient(
     >>> backprop.loss_and_gradient(net, [[1.0], [2.0]], [1.0, 4.0])
     (0.25, array([0.5, 0.5]))
     """
-    gradient = np.empty(checked(network).n_parameters)
-    value = mean_loss(network, X, y, loss, sample_weight, gradient)
+    name, samples = checked_samples(checked(network), X, y, loss, sample_weight)
+    gradient = np.empty(network.n_parameters)
+    value = loss_of_samples(network, samples, name, None, threads.POLICY, gradient)
     k = _kernel.first_not_finite(gradient)
     if k >= 0:
-        raise arguments.gradient_not_finite(k)
+        raise arguments.gradient_not_finite(k, _overflow_of_gradient(network, samples, name, k))
     return value, gradient
+
+
+def _overflow_of_gradient(network: Network, samples: Samples, loss: str, k: int) -> int:
+    """The row at which the gradient's sum for parameter k stops being finite; -1: none, the mean is not finite.
+
+    A sum that is not finite stays so: the row is found by halving. With a total weight of 1.0, a mean is the sum.
+    """
+    gradient = np.empty(network.n_parameters)
+
+    def sum_is_finite(rows: int) -> bool:
+        X, y, weights, *_ = samples
+        part = Samples(X[:rows], y[:rows], None if weights is None else weights[:rows], 1.0)
+        loss_pass(network, part, loss, None, threads.POLICY, gradient)
+        return math.isfinite(gradient[k])
+
+    low, high = 0, samples.n_samples
+    if sum_is_finite(high):
+        return -1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if sum_is_finite(middle) else (low, middle)
+    return low

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from . import arguments
+from .hints import hinted_class
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Dropout:
     """Dropout: in training, a random share of the hidden units is set to 0.0, drawn separately for each row.

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from . import _kernel, threads
 from .arguments import FloatArray
-from .network import Network, loss_of_samples
+from .network import Network
 from .optimizers import penalties_of
+from .passes import loss_of_samples
 from .plans import Plan
 from .samples import Checks, Samples
 from .state import RunState, Settings
@@ -143,7 +144,7 @@ class Kernel:
         work = _kernel.Pass(
             network.sizes, network.activations, w, gradient, batch_size, count, policy.thread_work, more_work
         )
-        sums = _kernel.LossPass(work, _kernel.Data(*samples), settings.loss)
+        sums = _kernel.LossPass(work, _kernel.Data(*samples[:4]), settings.loss)
         step = _kernel.Step(plan.rule, np.array(plan.settings), state.slots, state.scalars, settings.train_biases)
         if method is not None:
             return KernelTrainer(method(sums, step), w, state.slots, state.scalars)

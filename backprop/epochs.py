@@ -13,7 +13,7 @@ from .checkpoint import CheckpointWriter
 from .engine import Engine
 from .errors import DivergenceError
 from .network import Network
-from .optimizers import plan_of, schedule_of
+from .optimizers import plan_of, schedule_of, too_much_memory
 from .run import EpochState, Run, progress_bar
 from .samples import Samples
 from .schedules import Rates
@@ -74,13 +74,17 @@ class Epochs:
         shuffles = settings.shuffle and samples.n_samples > 1 and plan.rule not in _kernel.METHODS
         self.begin, self.run, self.writer = begin, run, writer
         self.stream = streams.started(state.stream) if shuffles else state.stream
-        self.trainer = engine.trainer(
-            network, samples, settings, plan, state, self.stream if shuffles else None, run.n_threads
-        )
+        stream = self.stream if shuffles else None
+        try:
+            self.trainer = engine.trainer(network, samples, settings, plan, state, stream, run.n_threads)
+        except MemoryError:
+            if plan.rule not in _kernel.METHODS:
+                raise
+            raise too_much_memory(settings.optimizer, network.n_parameters) from None
         self.curve, self.stopped = Curve(state.losses), "epochs"
         self.watcher = None
         if stopping is not None:
-            watched_samples = samples if watched is None else watched
+            watched_samples = samples._replace(watched="row") if watched is None else watched
             self.watcher = Watcher(
                 stopping, lambda one: engine.loss(one, watched_samples, settings.loss, run.n_threads), state.watch
             )
@@ -148,7 +152,7 @@ class Epochs:
         """Report the last epoch to EarlyStopping, to the schedule and to the callback, which may stop the run."""
         loss = float(self.curve.piece[self.curve.done - 1])
         if self.watcher is not None:
-            self.stopped = self.watcher.after(self.snapshot(), self.curve.pieces()) or self.stopped
+            self.stopped = self.watcher.after(self.snapshot()) or self.stopped
         if self.rates is not None:
             self.rates.see(self.watcher.losses[-1] if self.watcher else loss)
         if self.run.callback is not None:

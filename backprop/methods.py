@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from . import arguments
 from .arguments import FloatArray
+from .hints import hinted_class
 from .plans import Plan, check
 
 
+@hinted_class
 @dataclass(frozen=True)
 class LBFGS:
     """Limited-memory BFGS: quasi-Newton steps on all rows at once, with a line search for the length of each.
@@ -74,6 +76,7 @@ class LBFGS:
         return held in range(self.memory + 1) and newest in range(self.memory)
 
 
+@hinted_class
 @dataclass(frozen=True)
 class LevenbergMarquardt:
     """Levenberg-Marquardt: least squares to high accuracy, for small networks and small data.

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
-from .samples import Samples, finite
+from .hints import hinted
+from .passes import checked_samples, loss_of_samples, predictions
 from .text_file import File
-from .threads import ThreadPolicy
 
 # Multiply-adds of the largest prediction that is made without releasing the GIL: about 10 microseconds.
 SMALL_WORK = 100_000
@@ -90,6 +90,7 @@ class Network:
     _predictor: _kernel.Predictor  # made by the first prediction
     _sizes: tuple[int, ...]
 
+    @hinted
     def __init__(
         self,
         sizes: Iterable[SupportsIndex],
@@ -105,9 +106,15 @@ class Network:
         names = arguments.activations(len(widths) - 2, activation, output_activation)
         bias = arguments.number("hidden_bias", hidden_bias, "(-inf, inf)")
         stream = streams.started(streams.stream_of(rng))
-        flat = np.empty(arguments.n_parameters(widths))
+        before = streams.mark(rng, stream)
+        try:
+            flat = np.empty(arguments.n_parameters(widths))
+        except MemoryError:
+            what = f"a network of sizes {arguments.shown(list(widths))}"
+            n_bytes = 8 * arguments.n_parameters(widths)
+            raise arguments.too_much_memory(what, n_bytes, "give smaller sizes") from None
         _kernel.initial_parameters(widths, stream, *rule, bias, flat)
-        streams.advance(rng, stream)
+        streams.advance(rng, stream, before)
         self._fill(widths, names, flat)
 
     def _fill(self, sizes: tuple[int, ...], activations: tuple[str, ...], flat: FloatArray) -> None:
@@ -174,7 +181,7 @@ class Network:
                 part = arguments.float64(part)
                 k = _kernel.first_not_finite(part.reshape(-1))
                 if k >= 0:
-                    raise ValueError(f"{name} must be finite, got {part.flat[k]} at {np.unravel_index(k, part.shape)}")
+                    raise ValueError(f"{name} must be finite, got {part.flat[k]}{arguments.place(part.shape, k)}")
                 parts.append(part.reshape(-1))
         names = arguments.activations(len(widths) - 2, activation, output_activation)
         return cls._of(tuple(widths), names, np.concatenate(parts))
@@ -326,7 +333,8 @@ class Network:
         >>> backprop.Network([1, 1], rng=None).with_parameters([2, 0]).loss([[1], [2]], [1, 4])
         0.25
         """
-        return mean_loss(self, X, y, loss, sample_weight, None, n_threads)
+        name, samples = checked_samples(self, X, y, loss, sample_weight, n_threads)
+        return loss_of_samples(self, samples, name, n_threads, threads.POLICY)
 
     def save(self, path: File) -> None:
         """Write the network to a text file, exactly; `load` reads it back.
@@ -441,57 +449,3 @@ def checked(network: object) -> Network:
     if not isinstance(network, Network):
         raise TypeError(f"network must be a backprop.Network, got {arguments.shown(network)}")
     return network
-
-
-def predictions(network: Network, X: npt.ArrayLike, n_threads: int | None, policy: ThreadPolicy) -> FloatArray:
-    """The outputs (n_samples, n_outputs) for the rows X; several threads work where that pays."""
-    X = arguments.rows(X, network.sizes[0])
-    out = np.empty((X.shape[0], network.sizes[-1]))
-    count = policy.threads_for(n_threads, X.shape[0] * network.n_parameters)
-    row = _kernel.predict(network.sizes, network.activations, network.parameters, X, out, count, policy.thread_work)
-    if row >= 0:
-        finite(_kernel, "X", X)
-        raise arguments.result_not_finite("the prediction", row)
-    return out
-
-
-def mean_loss(
-    network: Network,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
-    loss: str | None,
-    sample_weight: npt.ArrayLike | None,
-    gradient: FloatArray | None,
-    n_threads: int | None = None,
-) -> float:
-    """The mean loss of rows, which are checked first; the gradient is written to `gradient` if an array is given."""
-    name = arguments.loss_name(loss, checked(network).activations[-1])
-    threads.POLICY.threads_for(n_threads, 0)
-    samples = Samples.checked(_kernel, network.sizes, X, y, name, sample_weight)
-    return loss_of_samples(network, samples, name, n_threads, threads.POLICY, gradient)
-
-
-def loss_of_samples(
-    network: Network,
-    samples: Samples,
-    loss: str,
-    n_threads: int | None,
-    policy: ThreadPolicy,
-    gradient: FloatArray | None = None,
-) -> float:
-    """The mean loss of samples; the gradient is written to `gradient` if an array (n_parameters,) is given."""
-    work = _kernel.Pass(
-        network.sizes,
-        network.activations,
-        network.parameters,
-        gradient,
-        samples.n_samples,
-        policy.threads_for(n_threads, samples.n_samples * network.n_parameters),
-        policy.thread_work,
-    )
-    sums = _kernel.LossPass(work, _kernel.Data(*samples), loss)
-    while not sums.run():
-        pass
-    if sums.overflow >= 0:
-        raise arguments.result_not_finite("the loss", sums.overflow)
-    return sums.total

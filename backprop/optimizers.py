@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from . import _kernel, arguments
 from .arguments import FloatArray
+from .hints import hinted_class
 from .methods import LBFGS as LBFGS
 from .methods import LevenbergMarquardt as LevenbergMarquardt
 from .plans import Plan, check
@@ -49,6 +50,7 @@ class _Stepwise:
         return (len(slots), len(scalars)) == _kernel.UPDATE_RULES[self._rule()[0]]
 
 
+@hinted_class
 @dataclass(frozen=True, repr=False)
 class SGD(_Stepwise):
     """Stochastic gradient descent, optionally with classical or Nesterov momentum.
@@ -106,6 +108,7 @@ class SGD(_Stepwise):
         return "nesterov" if self.nesterov else "momentum", ("learning_rate", "momentum")
 
 
+@hinted_class
 @dataclass(frozen=True, repr=False)
 class Adam(_Stepwise):
     """Adam: steps scaled by running means of the gradient and of its square.
@@ -151,6 +154,7 @@ class Adam(_Stepwise):
         return "adam", tuple(_ADAM_RANGES)
 
 
+@hinted_class
 @dataclass(frozen=True, repr=False)
 class AdamW(_Stepwise):
     """Adam with decoupled weight decay.
@@ -197,6 +201,7 @@ class AdamW(_Stepwise):
         return "adamw", (*_ADAM_RANGES, "weight_decay")
 
 
+@hinted_class
 @dataclass(frozen=True, repr=False)
 class RMSprop(_Stepwise):
     """Steps scaled by a running mean of the gradient's square.
@@ -245,6 +250,7 @@ class RMSprop(_Stepwise):
         return "rmsprop", ("learning_rate", "rho", "epsilon")
 
 
+@hinted_class
 @dataclass(frozen=True, repr=False)
 class Rprop(_Stepwise):
     """Resilient backpropagation: each weight has its own step size, and only the sign of its gradient matters.
@@ -328,6 +334,17 @@ def schedule_of(optimizer: Optimizer) -> Schedule | None:
 def plan_of(optimizer: Optimizer) -> Plan:
     """The optimizer in plain values, as the engines take it."""
     return optimizer._plan()
+
+
+def too_much_memory(optimizer: Optimizer, n_parameters: int) -> MemoryError:
+    """The error about an optimizer whose state, or whose working memory, is more than there is."""
+    kind, n_numbers = type(optimizer).__name__, len(plan_of(optimizer).slots) * n_parameters
+    instead = "SGD() keeps the least" if n_numbers else "use smaller batches or fewer parameters"
+    if isinstance(optimizer, LBFGS):
+        instead = "LBFGS(memory=3) needs less, Adam() still less"
+    elif isinstance(optimizer, LevenbergMarquardt):
+        n_numbers, instead = 2 * n_parameters**2, "LBFGS() and Adam() are for networks of this size"
+    return arguments.too_much_memory(f"{kind} on {n_parameters} parameters", 8 * n_numbers, instead)
 
 
 def could_leave(optimizer: Optimizer, slots: FloatArray, scalars: FloatArray) -> bool:

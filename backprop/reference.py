@@ -5,6 +5,7 @@
 NumPy nor the rest of the package; this module converts between arrays and its lists and raises the errors.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .definition.losses import LOSSES as LOSSES
 from .definition.updates import UPDATE_RULES as UPDATE_RULES
 from .definition.values import Architecture, Dataset, Hyperparameters, Vector
 from .dropout import Dropout
+from .hints import hinted
 from .network import INITIALIZERS, Network, checked
 from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
@@ -147,6 +149,7 @@ class Definition:
 DEFINITION = Definition()
 
 
+@hinted
 def train(
     network: Network,
     X: ArrayLike,
@@ -186,35 +189,48 @@ def loss(
     network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
     """`Network.loss` in plain Python."""
-    return checked_loss(network, X, y, loss, sample_weight)[0]
+    name, samples = checked_samples(network, X, y, loss, sample_weight)
+    return mean_loss(network, samples, name)[0]
 
 
 def loss_and_gradient(
     network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> tuple[float, FloatArray]:
     """`backprop.loss_and_gradient` in plain Python."""
-    value, g = checked_loss(network, X, y, loss, sample_weight)
+    name, samples = checked_samples(network, X, y, loss, sample_weight)
+    value, g = mean_loss(network, samples, name)
     k = values.first_not_finite(g)
     if k >= 0:
-        raise arguments.gradient_not_finite(k)
+        raise arguments.gradient_not_finite(k, overflow_of_gradient(network, samples, name, k))
     return value, np.array(g)
 
 
-def checked_loss(
+def checked_samples(
     network: Network, X: ArrayLike, y: ArrayLike, loss: str | None, sample_weight: ArrayLike | None
-) -> tuple[float, Vector]:
-    """The mean loss of rows, which are checked first, and its gradient."""
+) -> tuple[str, Samples]:
+    """The name of the loss, and the rows, which are checked."""
     name = arguments.loss_name(loss, checked(network).activations[-1])
-    return mean_loss(network, Samples.checked(DEFINITION, network.sizes, X, y, name, sample_weight), name)
+    return name, Samples.checked(DEFINITION, network.sizes, X, y, name, sample_weight)
 
 
 def mean_loss(network: Network, samples: Samples, loss: str) -> tuple[float, Vector]:
     """The mean loss of samples and its gradient, or an error that names the row at which the sum overflows."""
     data, parameters = dataset(samples, network.sizes[-1]), network.parameters.tolist()
     value, g, bad = passes.mean_loss(Architecture(network.sizes, network.activations), parameters, loss, data)
-    if bad >= 0:
-        raise arguments.result_not_finite("the loss", bad)
+    if bad >= 0 or not math.isfinite(value):
+        raise samples.loss_not_finite(bad)
     return value, g
+
+
+def overflow_of_gradient(network: Network, samples: Samples, loss: str, k: int) -> int:
+    """The row at which the gradient's sum for parameter k stops being finite; -1: none, the mean is not finite."""
+    g = [0.0] * network.n_parameters
+    layers = values.layers_of(network.parameters.tolist(), network.sizes)
+    for s, row in enumerate(zip(*dataset(samples, network.sizes[-1]), strict=True)):
+        passes.add_gradient(g, layers, network.activations, loss, *row)
+        if not math.isfinite(g[k]):
+            return s
+    return -1
 
 
 def initial_parameters(

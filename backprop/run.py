@@ -1,11 +1,12 @@
 """The arguments of one call that are no settings, such as epochs and callback; EpochState; the progress bar."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
-from . import arguments
+from . import arguments, hints
 from .arguments import FloatArray
 from .checkpoint import Checkpoint
 from .network import Network
@@ -86,8 +87,8 @@ class Run(NamedTuple):
             shown = arguments.shown(callback)
             raise TypeError(f"callback must be a function with def, not async def, which nobody awaits; got {shown}")
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-            shown = arguments.shown(checkpoint)
-            raise TypeError(f"checkpoint must be None or a backprop.Checkpoint(...), got {shown}")
+            path = ((str, os.PathLike), "Checkpoint({})")
+            raise hints.instance("checkpoint", checkpoint, Checkpoint, "a backprop.Checkpoint(...)", path)
         if n_threads is not None:
             n_threads = arguments.integer("n_threads", n_threads, 1)
         return cls(epochs, callback, arguments.flag("progress", progress), checkpoint, n_threads)

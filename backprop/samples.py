@@ -29,6 +29,8 @@ class Samples(NamedTuple):
     y: npt.NDArray[Any]  # (n_samples, n_outputs), or the classes of a softmax output (n_samples,) as int64
     sample_weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
     total_weight: float  # the sum of the weights (N17)
+    watched: str = ""  # the kind of watched rows, such as "validation row"; "": rows that are trained on
+    given: npt.NDArray[np.intp] | None = None  # (n_samples,): the rows' numbers where they were given; None: 0, 1, ...
 
     @classmethod
     def checked(
@@ -58,11 +60,16 @@ class Samples(NamedTuple):
         return len(self.X)
 
     def take(self, checks: Checks, rows: npt.NDArray[np.intp]) -> "Samples":
-        """A copy of the rows with these indices."""
-        if self.sample_weight is None:
-            return Samples(self.X[rows], self.y[rows], None, float(len(rows)))
-        weights = self.sample_weight[rows]
-        return Samples(self.X[rows], self.y[rows], weights, total_weight(checks, weights))
+        """A copy of the rows with these indices, which errors name as before."""
+        weights = None if self.sample_weight is None else self.sample_weight[rows]
+        total = float(len(rows)) if weights is None else total_weight(checks, weights)
+        return Samples(self.X[rows], self.y[rows], weights, total, self.watched, rows)
+
+    def loss_not_finite(self, s: int) -> OverflowError:
+        """The error about the sum of losses, which stops being finite at row s; -1: at none, but their mean is not."""
+        number = s if self.given is None or s < 0 else int(self.given[s])
+        what = "the watched loss" if self.watched else "the loss"
+        return arguments.result_not_finite(what, number, self.watched or "row")
 
 
 def finite(checks: Checks, argument: str, matrix: FloatArray) -> FloatArray:

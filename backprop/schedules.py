@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import _kernel, arguments
+from .hints import hinted_class
 
 Function = Callable[[float], float]
 
 
+@hinted_class
 @dataclass(frozen=True)
 class StepDecay:
     """Step decay: the learning rate is multiplied by a factor after every `every` epochs.
@@ -53,6 +55,7 @@ class StepDecay:
         return self.initial * exp(float(epoch // self.every) * log(self.factor))
 
 
+@hinted_class
 @dataclass(frozen=True)
 class ExponentialDecay:
     """Exponential decay: the learning rate is multiplied by a factor after each epoch.
@@ -90,6 +93,7 @@ class ExponentialDecay:
         return self.initial * exp(float(epoch) * log(self.factor))
 
 
+@hinted_class
 @dataclass(frozen=True)
 class InverseScaling:
     """Inverse scaling: the learning rate falls as a power of the number of epochs.
@@ -131,6 +135,7 @@ class InverseScaling:
         return self.initial / exp(self.power * log(1.0 + self.scale * float(epoch)))
 
 
+@hinted_class
 @dataclass(frozen=True)
 class CosineDecay:
     """Cosine decay: the learning rate falls along half a cosine wave, from `initial` to `final`.
@@ -179,6 +184,7 @@ class CosineDecay:
         return self.initial * c + self.final * (1.0 - c)
 
 
+@hinted_class
 @dataclass(frozen=True)
 class ReduceOnPlateau:
     """Reduction on a plateau: the learning rate is reduced when the loss has stopped falling.

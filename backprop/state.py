@@ -1,14 +1,15 @@
 """The settings, the state and the result of a run, as values that depend on no engine and no file format."""
 
+from numbers import Integral, Real
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from . import arguments, streams
+from . import arguments, hints, streams
 from .arguments import FloatArray
 from .dropout import Dropout
 from .network import Network, checked
-from .optimizers import FULL_BATCH, METHODS, Adam, LevenbergMarquardt, Optimizer, plan_of
+from .optimizers import FULL_BATCH, METHODS, Adam, LevenbergMarquardt, Optimizer, plan_of, too_much_memory
 from .stopping import EarlyStopping, Watch
 
 DEFAULT_OPTIMIZER = Adam()
@@ -41,12 +42,16 @@ class Settings(NamedTuple):
         loss = arguments.loss_name(loss, checked(network).activations[-1])
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             kinds = ", ".join(f"{kind.__name__}(...)" for kind in get_args(Optimizer))
-            raise TypeError(f"optimizer must be None or one of backprop's {kinds}, got {arguments.shown(optimizer)}")
+            allowed = f"one of backprop's {kinds}"
+            raise hints.instance("optimizer", optimizer, Optimizer, allowed, (bool, ""), (Real, "Adam({})"))
         if stopping is not None and not isinstance(stopping, EarlyStopping):
-            raise TypeError(f"stopping must be None or a backprop.EarlyStopping(...), got {arguments.shown(stopping)}")
+            calls = (bool, "EarlyStopping()"), (Integral, "EarlyStopping(patience={})")
+            calls += ((tuple, "EarlyStopping(validation_data=(X, y))"),)
+            raise hints.instance("stopping", stopping, EarlyStopping, "a backprop.EarlyStopping(...)", *calls)
         if dropout is not None:
             if not isinstance(dropout, Dropout):
-                raise TypeError(f"dropout must be None or a backprop.Dropout(...), got {arguments.shown(dropout)}")
+                calls = (bool, "Dropout(0.2)"), ((Real, list, tuple), "Dropout({})")
+                raise hints.instance("dropout", dropout, Dropout, "a backprop.Dropout(...)", *calls)
             dropout.rates(network.sizes)
             if isinstance(optimizer, METHODS):
                 raise ValueError(
@@ -89,7 +94,10 @@ class RunState(NamedTuple):
     def first(cls, network: Network, settings: Settings, stream: Any) -> "RunState":
         """The state before the first epoch."""
         plan = plan_of(settings.optimizer)
-        slots = np.empty((len(plan.slots), network.n_parameters))
+        try:
+            slots = np.empty((len(plan.slots), network.n_parameters))
+        except MemoryError:
+            raise too_much_memory(settings.optimizer, network.n_parameters) from None
         for k, value in enumerate(plan.slots):
             slots[k] = value
         dropout = None if settings.dropout is None else settings.dropout.stream(network.sizes)

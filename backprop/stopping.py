@@ -5,7 +5,7 @@ Both engines use it, each with losses that it computes itself; these have the sa
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
 
@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from . import _kernel, arguments
 from .arguments import FloatArray
-from .errors import DivergenceError
+from .hints import hinted_class
 from .network import Network
 from .samples import Checks, Samples
 
 
+@hinted_class
 @dataclass(frozen=True)
 class EarlyStopping:
     """Watch the loss of a validation set, stop when it no longer falls, and give back the best weights.
@@ -81,10 +82,7 @@ class EarlyStopping:
 
         if self.validation_data is not None:
             if not isinstance(self.validation_data, tuple) or len(self.validation_data) not in (2, 3):
-                raise TypeError(
-                    "validation_data must be None or a tuple (X, y) or (X, y, sample_weight), "
-                    f"got {type(self.validation_data)!r}"
-                )
+                raise arguments.no_validation_data(self.validation_data)
             if self.validation_fraction is not None:
                 raise ValueError("validation_data and validation_fraction must not both be given")
         for name, interval in (("validation_fraction", "(0, 1)"), ("time_limit", "(0, inf)")):
@@ -140,12 +138,17 @@ def split(
     """The samples to train on and the samples to watch; None: watch those that are trained on.
 
     With validation_fraction, the last of the shuffled rows are watched; within both parts the rows keep their order.
+    Errors name the rows that were given.
     """
     if stopping is None:
         return samples, None
     if stopping.validation_data is not None:
         X, y, *weights = stopping.validation_data
-        return samples, Samples.checked(engine, sizes, X, y, loss, *weights)
+        try:
+            given = Samples.checked(engine, sizes, X, y, loss, *weights)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"in validation_data, {error}") from None
+        return samples, given._replace(watched="validation row")
     if stopping.validation_fraction is None:
         return samples, None
     n = samples.n_samples
@@ -154,7 +157,7 @@ def split(
         raise ValueError(f"validation_fraction {stopping.validation_fraction!r} leaves none of {n} rows to train on")
     order = engine.order(np.random.PCG64(stopping.rng), n)
     trained, watched = np.sort(order[: n - n_watched]), np.sort(order[n - n_watched :])
-    return samples.take(engine, trained), samples.take(engine, watched)
+    return samples.take(engine, trained), samples.take(engine, watched)._replace(watched="row")
 
 
 class Watcher:
@@ -167,15 +170,9 @@ class Watcher:
         self.best = None if watch is None else watch.best
         self.began = time.monotonic()
 
-    def after(self, network: Network, losses: Sequence[Any]) -> str:
-        """Record the network after an epoch; return the reason to stop, or "".
-
-        `losses` are the training losses so far, in pieces; the error of a run that diverges needs them.
-        """
-        try:
-            loss = self.loss_of(network)
-        except OverflowError:
-            raise DivergenceError(len(self.losses), np.concatenate(losses)) from None
+    def after(self, network: Network) -> str:
+        """Record the network after an epoch; return the reason to stop, or ""."""
+        loss = self.loss_of(network)
         epoch, stopping = len(self.losses), self.stopping
         lowest = self.losses[self.best_epoch] if self.losses else math.inf
         self.losses.append(loss)

@@ -16,16 +16,22 @@ def bit_generators() -> tuple[Any, ...]:
     return (np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
 
 
+def generator_of(rng: Any) -> Any:
+    """The caller's bit generator in an argument rng; None if it is anything else."""
+    given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
+    return given if isinstance(given, bit_generators()) else None
+
+
 def stream_of(rng: Any) -> Any:
     """The stream of an argument rng: a copy of its bit generator in the same state, or its seed."""
     if hasattr(rng, "__index__") and not isinstance(rng, arguments.BOOLEANS):
         seed = arguments.integer("rng", rng, 0)
         return seed if seed < 2**128 else np.random.PCG64(seed)  # its state has a fixed length, a seed has not
-    given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
-    if isinstance(given, bit_generators()):
+    given = generator_of(rng)
+    if given is not None:
         return copied(given)
-    if given is None or isinstance(given, np.random.SeedSequence):
-        return np.random.PCG64(given)
+    if rng is None or isinstance(rng, np.random.SeedSequence):
+        return np.random.PCG64(rng)
     kinds = ", ".join(kind.__name__ for kind in bit_generators())
     raise TypeError(
         f"rng must be an integer >= 0, None, a SeedSequence, or a Generator or bit generator ({kinds}), "
@@ -76,14 +82,27 @@ def numpy_state(value: Any) -> Any:
     return np.array(value, np.uint64) if isinstance(value, list) else value
 
 
-def advance(rng: Any, stream: Any) -> None:
-    """Advance the caller's generator rng, if it is one, to the state of the stream that was copied from it."""
-    if isinstance(stream, int):
+def mark(rng: Any, stream: Any) -> Any:
+    """The state of a stream that has been copied from a caller's generator rng, before any draw; else None."""
+    return None if isinstance(stream, int) or generator_of(rng) is None else to_plain(stream)
+
+
+def advance(rng: Any, stream: Any, before: Any) -> None:
+    """Advance the caller's generator rng, if it is one, to the state of the stream that was copied from it.
+
+    `before` is the stream's `mark`. If the generator is in another state by now, others have drawn the same words from
+    it: an error.
+    """
+    if before is None or to_plain(stream) == before:
         return
-    given = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
-    if isinstance(given, bit_generators()):
-        with given.lock:
-            given.state = stream.state | {"bit_generator": type(given).__name__}
+    given = generator_of(rng)
+    with given.lock:
+        if to_plain(given) | {"bit_generator": type(stream).__name__} != before:
+            raise ValueError(
+                "rng was drawn from during the call, by another thread or a callback, which got the same random "
+                "numbers: give each call a generator of its own, such as one of rng.spawn(8), or an integer"
+            )
+        given.state = stream.state | {"bit_generator": type(given).__name__}
 
 
 def next_word(stream: Any) -> Callable[[], int]:

@@ -16,6 +16,7 @@ from .dropout import Dropout
 from .engine import KERNEL, Engine
 from .epochs import Epochs
 from .errors import CheckpointError
+from .hints import hinted
 from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
@@ -93,6 +94,7 @@ class Training:
     def best_epoch(self) -> int | None:
         return None if self._state.watch is None else self._state.watch.best_epoch
 
+    @hinted
     def resume(
         self,
         X: npt.ArrayLike,
@@ -254,12 +256,14 @@ def train(
     rng: Any = 0,
 ) -> Training:
     """Check the rows once and train from the result `begin`; a generator given as rng is advanced at the end."""
+    before = streams.mark(rng, begin.state.stream)
     samples = Samples.checked(engine, begin.network.sizes, X, y, begin.settings.loss, sample_weight)
     training = train_or_resume(engine, begin, samples, run, rng)
-    streams.advance(rng, training._state.stream)
+    streams.advance(rng, training._state.stream, before)
     return training
 
 
+@hinted
 def fast_train(
     network: Network,
     X: npt.ArrayLike,

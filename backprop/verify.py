@@ -21,7 +21,8 @@ import numpy as np
 
 from . import _kernel, optimizers
 from .engine import Kernel
-from .network import Network, predictions
+from .network import Network
+from .passes import predictions
 from .run import Run
 from .state import Result, Settings
 from .threads import POLICY, ThreadPolicy

@@ -17,6 +17,7 @@ Y = np.sin(4.0 * X)
 NETWORK = backprop.Network([1, 5, 1], rng=1)
 # The other way round: the better the fit, the worse this.
 OPPOSED = (X[::3], -Y[::3])
+LM = backprop.LevenbergMarquardt()
 SETTINGS = {"optimizer": backprop.Adam(0.05), "batch_size": 8}
 
 
@@ -161,13 +162,75 @@ def test_what_is_given_is_not_changed(engine):
     assert all(np.array_equal(a, b) for a, b in zip(held, (X, Y, *OPPOSED), strict=True))
 
 
-def test_a_watched_loss_that_overflows_is_a_divergence(engine):
-    stop = backprop.EarlyStopping(validation_data=([[1e200]], [1e200]))
-    network = backprop.Network([1, 1], rng=1)
-    with pytest.raises(backprop.DivergenceError) as caught:
-        engine.train(network, X, Y, epochs=3, stopping=stop)
-    assert caught.value.epoch == 0
-    assert caught.value.losses.shape == (1,)
+ONE = backprop.Network([1, 1], rng=1)
+
+
+@pytest.mark.parametrize(
+    ("watched", "row"),
+    [
+        (([[0.5]], [1e200]), "validation row 0"),  # the target
+        (([[0.5], [0.5], [1e200]], [0.0, 0.0, 0.0]), "validation row 2"),  # the input
+        (([[0.5], [0.5]], [1e153, 1.5e154], [1.0, 2.0]), "validation row 1"),  # the sum
+        (([[0.5], [0.5]], [1e200, 0.0], [0.0, 1.0]), "validation row 0"),  # inf counted 0 times is a NaN
+    ],
+)
+@pytest.mark.parametrize("optimizer", [backprop.Adam(), backprop.Rprop(), backprop.LBFGS(), LM], ids=repr)
+def test_a_watched_loss_that_is_not_finite_names_its_row(engine, optimizer, watched, row):
+    """Training has not diverged: no smaller learning rate would help."""
+    stop = backprop.EarlyStopping(validation_data=watched)
+    with pytest.raises(OverflowError, match=f"^the watched loss of {row} is not finite") as caught:
+        engine.train(ONE, X, Y, epochs=3, stopping=stop, optimizer=optimizer)
+    assert not isinstance(caught.value, backprop.DivergenceError)
+
+
+def test_a_watched_row_is_named_by_its_number_among_those_that_were_given(engine):
+    """Row 19 is held back by the draw; the watched rows count it otherwise."""
+    order = shuffled(np.random.PCG64(0).random_raw, len(X))
+    held_back = sorted(order[len(X) - 6 :])
+    targets = Y.copy()
+    targets[held_back[3]] = 1e200
+    stop = backprop.EarlyStopping(validation_fraction=0.25)
+    with pytest.raises(OverflowError, match=f"^the watched loss of row {held_back[3]} is not finite"):
+        engine.train(ONE, X, targets, epochs=2, stopping=stop)
+
+
+def test_a_resumed_run_watches_in_the_same_way(engine):
+    stop = backprop.EarlyStopping(validation_data=([[1.0], [2.0]], [0.0, 0.0]))
+    run = engine.train(ONE, X, Y, epochs=1, stopping=stop, optimizer=backprop.SGD(0.1))
+    state = run._result._replace(network=ONE.with_parameters([1.2e154, 0.0]))
+    watch = state.state.watch._replace(last=np.array([1e154, 0.0]))
+    far = type(run)(state._replace(state=state.state._replace(watch=watch)), run._engine)
+    with pytest.raises(OverflowError, match=r"^the watched loss of validation row 1 is not finite"):
+        far.resume([[1e-200]], [0.0], epochs=1)
+
+
+def test_an_error_in_the_validation_data_says_so(engine):
+    for data, words in (
+        (([[1.0], [np.nan]], [0.0, 0.0]), "^in validation_data, X must be finite, got nan in row 1, column 0"),
+        (([[1.0], [1.0]], [0.0, np.inf]), "^in validation_data, y must be finite, got inf in row 1, column 0"),
+        (([[1.0]], [0.0], [-1.0]), "^in validation_data, sample_weight must be finite and >= 0, got -1.0 in row 0"),
+        (([["a"]], [0.0]), "^in validation_data, X must hold real numbers, got 'a' in row 0, column 0"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=words):
+            train(engine, backprop.EarlyStopping(validation_data=data))
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.9])
+def test_an_error_in_the_rows_names_the_row_that_was_given(engine, fraction):
+    """The rows are checked before some of them are held back."""
+    stop = backprop.EarlyStopping(validation_fraction=fraction)
+    for s in range(0, len(X), 5):
+        for name, given in {"X": X, "y": Y, "sample_weight": np.ones(len(X))}.items():
+            broken = given.copy()
+            broken[s] = np.nan
+            rows = {"X": X, "y": Y, name: broken}
+            with pytest.raises(ValueError, match=f"^{name} must be finite.* in row {s}\\b"):
+                engine.train(NETWORK, stopping=stop, **rows)
+        counts = np.ones((len(X), 1))
+        counts[s] = -1.0
+        poisson = backprop.Network([1, 1], output_activation="exponential")
+        with pytest.raises(ValueError, match=f"^y must be >= 0 for loss 'poisson', got -1.0 in row {s}, column 0"):
+            engine.train(poisson, X, counts, loss="poisson", stopping=stop)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _kernel, arguments, threads
 from ..arguments import FloatArray
-from ..network import Network, loss_of_samples
+from ..network import Network
 from ..optimizers import Optimizer
+from ..passes import loss_of_samples
 from ..run import Callback
 from ..samples import Samples
 from .environment import exact

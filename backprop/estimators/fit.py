@@ -17,7 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 from .. import _kernel, engine, threads
 from ..arguments import FloatArray
 from ..errors import DivergenceError
-from ..network import Network, loss_of_samples
+from ..network import Network
+from ..passes import loss_of_samples
 from ..run import Callback, EpochState, Run
 from ..samples import Samples
 from ..state import Result, Settings

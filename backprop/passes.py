@@ -1,0 +1,111 @@
+"""Passes of the kernel through a network: the predictions of many rows, their mean loss and its gradient."""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _kernel, arguments, threads
+from .arguments import FloatArray
+from .samples import Samples, finite
+from .threads import ThreadPolicy
+
+
+class Parametrized(Protocol):
+    """The part of a Network that a pass needs."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Widths of the layers, the input first."""
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The name of each layer's activation, the output's last."""
+
+    @property
+    def parameters(self) -> FloatArray:
+        """All parameters (n_parameters,)."""
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of weights and biases."""
+
+
+def predictions(
+    network: Parametrized,
+    X: npt.ArrayLike,
+    n_threads: int | None,
+    policy: ThreadPolicy,
+    error: Callable[[int], Exception] | None = None,
+) -> FloatArray:
+    """The outputs (n_samples, n_outputs) for the rows X; several threads work where that pays.
+
+    error(s) makes the exception for the first row s whose output is not finite.
+    """
+    X = arguments.rows(X, network.sizes[0])
+    out = np.empty((X.shape[0], network.sizes[-1]))
+    count = policy.threads_for(n_threads, X.shape[0] * network.n_parameters)
+    row = _kernel.predict(network.sizes, network.activations, network.parameters, X, out, count, policy.thread_work)
+    if row >= 0:
+        finite(_kernel, "X", X)
+        raise error(row) if error else arguments.result_not_finite("the prediction", row)
+    return out
+
+
+def checked_samples(
+    network: Parametrized,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    loss: str | None,
+    sample_weight: npt.ArrayLike | None,
+    n_threads: int | None = None,
+) -> tuple[str, Samples]:
+    """The name of the loss, and the rows, which are checked."""
+    name = arguments.loss_name(loss, network.activations[-1])
+    threads.POLICY.threads_for(n_threads, 0)
+    return name, Samples.checked(_kernel, network.sizes, X, y, name, sample_weight)
+
+
+def loss_of_samples(
+    network: Parametrized,
+    samples: Samples,
+    loss: str,
+    n_threads: int | None,
+    policy: ThreadPolicy,
+    gradient: FloatArray | None = None,
+    error: Callable[[int], Exception] | None = None,
+) -> float:
+    """The mean loss of samples; the gradient is written to `gradient` if an array (n_parameters,) is given.
+
+    error(s) makes the exception for the first row s at which the sum of the losses is not finite.
+    """
+    mean, overflow = loss_pass(network, samples, loss, n_threads, policy, gradient)
+    if overflow >= 0 or not math.isfinite(mean):
+        raise error(overflow) if error and overflow >= 0 else samples.loss_not_finite(overflow)
+    return mean
+
+
+def loss_pass(
+    network: Parametrized,
+    samples: Samples,
+    loss: str,
+    n_threads: int | None,
+    policy: ThreadPolicy,
+    gradient: FloatArray | None,
+) -> tuple[float, int]:
+    """The mean loss, and the row at which the sum of losses stopped being finite, or -1."""
+    work = _kernel.Pass(
+        network.sizes,
+        network.activations,
+        network.parameters,
+        gradient,
+        samples.n_samples,
+        policy.threads_for(n_threads, samples.n_samples * network.n_parameters),
+        policy.thread_work,
+    )
+    sums = _kernel.LossPass(work, _kernel.Data(*samples[:4]), loss)
+    while not sums.run():
+        pass
+    return sums.total, sums.overflow
