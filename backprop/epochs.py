@@ -72,7 +72,7 @@ class Epochs:
         network, _, settings, state = begin
         plan, stopping = plan_of(settings.optimizer), settings.stopping
         shuffles = settings.shuffle and samples.n_samples > 1 and plan.rule not in _kernel.METHODS
-        self.begin, self.run, self.writer = begin, run, writer
+        self.engine, self.begin, self.samples, self.run, self.writer = engine, begin, samples, run, writer
         self.stream = streams.started(state.stream) if shuffles else state.stream
         stream = self.stream if shuffles else None
         try:
@@ -84,10 +84,8 @@ class Epochs:
         self.curve, self.stopped = Curve(state.losses), "epochs"
         self.watcher = None
         if stopping is not None:
-            watched_samples = samples._replace(watched="row") if watched is None else watched
-            self.watcher = Watcher(
-                stopping, lambda one: engine.loss(one, watched_samples, settings.loss, run.n_threads), state.watch
-            )
+            rows = samples._replace(watched="row") if watched is None else watched
+            self.watcher = Watcher(stopping, lambda one: self.loss_of(one, rows), state.watch)
         schedule, self.rates = schedule_of(settings.optimizer), None
         if schedule is not None:
             seen = self.watcher.losses if self.watcher else state.losses.tolist()
@@ -161,6 +159,10 @@ class Epochs:
             if state.shown_to(self.run.callback):
                 self.stopped = "callback"
 
+    def loss_of(self, network: Network, samples: Samples) -> float:
+        """The mean loss of a network; OverflowError names the row where the sum stops being finite."""
+        return self.engine.loss(network, samples, self.begin.settings.loss, self.run.n_threads)
+
     def snapshot(self) -> Network:
         """The network with the current parameters; DivergenceError if one of them is not finite."""
         parameters = self.trainer.parameters
@@ -181,5 +183,14 @@ class Epochs:
         return Result(given_back, self.stopped, settings, after)
 
     def divergence(self) -> DivergenceError:
-        """The error for a loss, parameters or slots that are not finite after the last epoch."""
-        return DivergenceError(self.curve.epochs - 1, self.curve.losses())
+        """The error for a loss, parameters or slots that are not finite after the last epoch.
+
+        If it is the first epoch of this run, the loss of the weights before it may name a row.
+        """
+        curve, from_the_start = self.curve, ""
+        if curve.epochs - 1 == self.begin.state.losses.size and not math.isfinite(curve.piece[curve.done - 1]):
+            try:
+                self.loss_of(self.begin.network, self.samples)
+            except OverflowError as error:
+                from_the_start = str(error)
+        return DivergenceError(curve.epochs - 1, curve.losses(), from_the_start)

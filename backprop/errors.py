@@ -19,8 +19,9 @@ class DivergenceError(ArithmeticError, ValueError):
         The loss of every epoch up to and including that one.
     """
 
-    def __init__(self, epoch: int, losses: npt.ArrayLike) -> None:
+    def __init__(self, epoch: int, losses: npt.ArrayLike, from_the_start: str = "") -> None:
         self.epoch = epoch
+        self.from_the_start = from_the_start  # the error about the loss of the weights before the first step; "": none
         self.losses = np.array(losses, np.float64)
         self.losses[np.isnan(self.losses)] = math.nan  # one NaN for all: its sign and payload depend on the processor
         super().__init__(epoch, self.losses)
@@ -29,10 +30,10 @@ class DivergenceError(ArithmeticError, ValueError):
         if self.losses.size == 0:
             return f"training diverged after epoch {self.epoch}"
         what = "a parameter or the optimizer's state" if math.isfinite(self.losses[-1]) else "the loss"
-        return (
-            f"training diverged: {what} is not finite after epoch {self.epoch} (loss {self.losses[-1]}); "
-            "try a smaller learning rate, or scale X and y"
-        )
+        cure = "try a smaller learning rate, or scale X and y"
+        if self.from_the_start:
+            cure = f"scale X and y: with the weights before the first step, {self.from_the_start}"
+        return f"training diverged: {what} is not finite after epoch {self.epoch} (loss {self.losses[-1]}); {cure}"
 
 
 class CheckpointError(OSError):

@@ -129,7 +129,8 @@ def instance(argument: str, value: Any, union: Any, allowed: str, *calls: tuple[
     meant = (
         f"{name}({NEEDED.get(name, '')})" if name else next((one for kind, one in calls if isinstance(value, kind)), "")
     )
-    hint = f"; did you mean backprop.{meant.replace('{}', shown(value))}?" if meant else ""
+    meant = meant.replace("{}", shown(value))
+    hint = f"; did you mean backprop.{meant}?" if meant and len(meant) < 60 else ""
     return TypeError(f"{argument} must be None or {allowed}, got {shown(value)}{hint}")
 
 

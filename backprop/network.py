@@ -415,10 +415,12 @@ class Network:
         )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Network is immutable; to change {name!r}, make another one, e.g. with_parameters()")
+        raise AttributeError(
+            f"a Network is immutable; to change {arguments.shown(name)}, make another one, e.g. with_parameters()"
+        )
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a Network is immutable; {name!r} cannot be deleted")
+        raise AttributeError(f"a Network is immutable; {arguments.shown(name)} cannot be deleted")
 
     def __copy__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ The network has two inputs, two hidden and two output units, all logistic; the b
 Step by Step Backpropagation Example", 2015.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def walk(
     '0.75136507 0.298371109 0.35891648'
     """
     if len(checked(network).sizes) != 3:
-        raise ValueError(f"network must have one hidden layer, got {network!r}")
+        raise ValueError(f"network must have one hidden layer, got {arguments.shown(network)}")
     (n_in, n_hidden, n_out), (hidden, output) = network.sizes, network.activations
     x, t = _vector("x", x, n_in), _vector("t", t, n_out)
     loss = arguments.loss_name(loss, output)
@@ -130,7 +131,11 @@ def walk(
     numbers |= {f"{name}+": new[name] for name in weights}
     if train_biases:
         numbers |= {f"{name}+": new[name] for name in (*b_h, *b_o)}
-    return numbers | {"E_total+": step.loss([x], [t], loss)}
+    numbers["E_total+"] = step.loss([x], [t], loss)
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise OverflowError(f"{name} is not finite: the network's weights or x are too large")
+    return numbers
 
 
 def _names(n_in: int, n_hidden: int, n_out: int) -> tuple[list[list[str]], list[str], list[list[str]], list[str]]:
@@ -154,7 +159,7 @@ def _vector(argument: str, values: npt.ArrayLike, length: int) -> arguments.Floa
     if vector.shape != (length,):
         raise ValueError(f"{argument} must have shape ({length},), got {vector.shape}")
     if not np.isfinite(vector).all():
-        raise ValueError(f"{argument} must be finite, got {vector.tolist()}")
+        raise ValueError(f"{argument} must be finite, got {arguments.shown(vector.tolist())}")
     return vector
 
 
