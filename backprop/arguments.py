@@ -74,6 +74,12 @@ class _Repr(reprlib.Repr):
             setattr(self, f"max{name}", 40)
         self.maxstring = self.maxlong = SHOWN
 
+    def repr_ndarray(self, x: npt.NDArray[Any], level: int) -> str:
+        """The repr of a small array of numbers; of any other array the shape and the dtype."""
+        if x.size <= 20 and x.dtype.kind in "fiub":
+            return repr(x)
+        return f"<array of shape {x.shape} and dtype {cut(str(x.dtype), 40)}>"
+
     def repr_instance(self, x: Any, level: int) -> str:
         """The repr of any other object, whole: an exception in it passes through."""
         return repr(x)

@@ -397,7 +397,7 @@ def test_words_of_what_is_built(call, kind, words):
 
 class Loud:
     def __repr__(self):
-        return "loud\n" * 10**6
+        return "loud\n" * 10**5
 
 
 class Mute:
@@ -425,7 +425,7 @@ HUGE = {
     "mute": Mute(),
     "many mutes": [Mute()] * 10**5,
     "long class": LONG_NAME(),
-    "class": LONG_NAME,
+    "classes": [LONG_NAME],
     "table": pd.DataFrame({"z" * 10**5: ["w" * 10**5] * 3, "b": [1, 2, 3]}),
     "nested": [[[[[[[[[["deep"]]]]]]]]]] * 10**5,
 }
