@@ -41,7 +41,8 @@ class Network:
     output_activation : str, default "identity"
         Activation of the output layer: any of these, or softmax.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
-        Random stream of the initial weights; None takes fresh entropy. A generator is advanced by the draw.
+        Random stream of the initial weights; None takes fresh entropy. A generator is advanced by the draw; two threads
+        must not use the same one at once.
     initializer : str, default "glorot_uniform"
         Distribution of the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform or
         lecun_normal. Those of He are for relu and similar activations.
@@ -325,7 +326,7 @@ class Network:
         TypeError, ValueError
             If a shape does not fit, a number is not finite, or a target or weight is out of its range.
         OverflowError
-            If a loss, or the sum of losses, is not finite; the message names the first such row.
+            If a loss, the sum of losses or their mean is not finite; the message names the first such row.
 
         Examples
         --------

@@ -55,7 +55,10 @@ class EarlyStopping:
     The run's ``validation_losses`` are the watched losses, one after each epoch; its ``best_epoch`` is the first epoch
     with the lowest. ``stopped`` is "patience", "target_loss", "time_limit", "callback" or "epochs". The moment of the
     stop changes no bit: the last weights are those of a run of this number of epochs. `Training.resume` continues from
-    the last weights, not from the best.
+    the last weights, not from the best; after "patience" it waits for the full patience again. If several reasons hold
+    at once, "callback" is given before "target_loss", then "patience", then "time_limit".
+
+    A watched loss that is not finite ends the run with an OverflowError, which names the row.
 
     Examples
     --------

@@ -123,7 +123,7 @@ class Training:
 
         Raises
         ------
-        TypeError, ValueError, DivergenceError
+        TypeError, ValueError, DivergenceError, OverflowError
             As for `fast_train`; this Training does not change.
 
         Examples
@@ -311,7 +311,7 @@ def fast_train(
         Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt keep the given order.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         The random stream that shuffles the rows; None takes fresh entropy. A generator is advanced if the call
-        succeeds.
+        succeeds, and must not be used by another thread or a callback meanwhile.
     train_biases : bool
         False keeps the biases as they are.
     sample_weight : array_like of shape (n_samples,), or None
@@ -338,9 +338,12 @@ def fast_train(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, unknown, out of range or of a shape that does not fit.
+        If an argument is of the wrong kind, unknown, out of range or of a shape that does not fit; or if others have
+        drawn from the generator that was given as rng.
     DivergenceError
         If the loss of an epoch is not finite, or at the end a parameter or the optimizer's state.
+    OverflowError
+        If a loss that `EarlyStopping` watches is not finite; the message names the row.
     OSError
         If a checkpoint cannot be read, or its file cannot be written: as far as that can be known, before training.
     CheckpointError

@@ -131,7 +131,11 @@ def walk(
     numbers |= {f"{name}+": new[name] for name in weights}
     if train_biases:
         numbers |= {f"{name}+": new[name] for name in (*b_h, *b_o)}
-    numbers["E_total+"] = step.loss([x], [t], loss)
+    return _finite(numbers | {"E_total+": step.loss([x], [t], loss)})
+
+
+def _finite(numbers: dict[str, float]) -> dict[str, float]:
+    """The numbers themselves, or an error that names the first that is not finite."""
     for name, value in numbers.items():
         if not math.isfinite(value):
             raise OverflowError(f"{name} is not finite: the network's weights or x are too large")

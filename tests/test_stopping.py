@@ -114,6 +114,28 @@ def test_resume(engine, patience, restore_best):
     assert pieces.best_epoch == whole.best_epoch
 
 
+REASONS = ["callback", "target_loss", "patience", "time_limit", "gradient", "epochs"]
+
+
+@pytest.mark.parametrize("first", range(len(REASONS)))
+def test_which_reason_is_given(engine, monkeypatch, first):
+    """The first of those that hold; in a run's second epoch, since its first is always an improvement."""
+    seconds = itertools.count()
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: next(seconds))
+    holds = REASONS[first:]
+    stop = backprop.EarlyStopping(
+        validation_data=OPPOSED,
+        target_loss=100.0 if "target_loss" in holds else None,
+        patience=1 if "patience" in holds else None,
+        min_improvement=1e3,
+        time_limit=0.5 if "time_limit" in holds else None,
+    )
+    optimizer = backprop.LBFGS(tolerance=1e9 if "gradient" in holds else 0.0)
+    more = {"epochs": 1, "callback": lambda state: "callback" in holds}
+    run = engine.train(NETWORK, X, Y, optimizer=optimizer, stopping=stop, **more)
+    assert run.resume(X, Y, **more).stopped == REASONS[first]
+
+
 def test_a_run_out_of_patience_can_be_resumed(engine):
     run = train(engine, backprop.EarlyStopping(validation_data=OPPOSED, patience=3))
     more = run.resume(X, Y, epochs=50)
