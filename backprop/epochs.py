@@ -185,10 +185,10 @@ class Epochs:
     def divergence(self) -> DivergenceError:
         """The error for a loss, parameters or slots that are not finite after the last epoch.
 
-        If it is the first epoch of this run, the loss of the weights before it may name a row.
+        If it is the first epoch of all, the loss of the weights before it may name a row.
         """
         curve, from_the_start = self.curve, ""
-        if curve.epochs - 1 == self.begin.state.losses.size and not math.isfinite(curve.piece[curve.done - 1]):
+        if curve.epochs == 1 and not math.isfinite(curve.piece[curve.done - 1]):
             try:
                 self.loss_of(self.begin.network, self.samples)
             except OverflowError as error:
