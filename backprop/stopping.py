@@ -150,7 +150,8 @@ def split(
         try:
             given = Samples.checked(engine, sizes, X, y, loss, *weights)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"in validation_data, {error}") from None
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"in validation_data, {error}") from None
         return samples, given._replace(watched="validation row")
     if stopping.validation_fraction is None:
         return samples, None

@@ -4,6 +4,7 @@ import math
 import operator
 import warnings
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self, get_args
 
@@ -20,23 +21,30 @@ from .. import _kernel, arguments, threads
 from ..arguments import FloatArray
 from ..network import Network
 from ..optimizers import Optimizer
-from ..passes import loss_of_samples
+from ..passes import loss_of_samples, predictions
 from ..run import Callback
 from ..samples import Samples
 from .environment import exact
 from .fit import Curves, Fit, Progress, Rule
 from .plain import packed_state, unpacked_state
-from .rows import BLOCK, Rows, dense, first_samples, weights_of
+from .rows import BLOCK, Rows, dense, first_samples, place_of_text, weights_of
 from .solvers import SOLVERS, full_batch, l2_of, optimizer_of, state_fits
 
 HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
 OUTPUT_NAMES = {"exponential": "exp"}  # scikit-learn's names of output activations, where they differ
 
 
+def _bad_prediction(first: int, s: int) -> OverflowError:
+    """The error about row s of a block that begins with row `first`."""
+    return arguments.result_not_finite("the prediction", first + s)
+
+
 def _has_partial_fit(estimator: "Perceptron") -> bool:
     """Whether the estimator has partial_fit, which full-batch solvers have not."""
     if full_batch(estimator.solver):
-        raise AttributeError(f"partial_fit is for solvers that take batches of rows, not for {estimator.solver!r}")
+        raise AttributeError(
+            f"partial_fit is for solvers that take batches of rows, not for {arguments.shown(estimator.solver)}"
+        )
     return True
 
 
@@ -229,6 +237,8 @@ class Perceptron(BaseEstimator):
         start, training, progress, curves, random_state = begin
         validation = None if validation_data is None else self._watched(validation_data).weighted(by_class)
         split = self._early_stopping and validation is None
+        if split:  # before rows are held back: errors name the rows that were given
+            Samples.checked(_kernel, sizes, rows.X, rows.y, loss, rows.weight)
         rows, watched = self._split(rows, random_state) if split else (rows, validation)
         if first:
             self._seed = int(random_state.randint(2**32, dtype=np.uint64))
@@ -274,8 +284,11 @@ class Perceptron(BaseEstimator):
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[FloatArray, Any]:
         """X as float64, and y, after scikit-learn's checks; reset: the features may be others than before."""
         kinds = {"accept_sparse": "csr", "multi_output": True, "dtype": np.float64, "order": "C"}
-        X, y = validate_data(self, X, y, **kinds, y_numeric=self._y_numeric, reset=reset)
-        return dense(X), y
+        try:
+            checked, y = validate_data(self, X, y, **kinds, y_numeric=self._y_numeric, reset=reset)
+        except ValueError as error:
+            raise place_of_text(error, X=X, y=y) from None
+        return dense(checked), y
 
     def _hidden(self) -> tuple[int, ...]:
         """The widths of the hidden layers."""
@@ -304,9 +317,7 @@ class Perceptron(BaseEstimator):
     def _watched(self, validation_data: Any) -> Rows:
         """The checked rows of the argument validation_data."""
         if not isinstance(validation_data, tuple) or len(validation_data) not in (2, 3):
-            raise TypeError(
-                f"validation_data must be None or a tuple (X, y) or (X, y, sample_weight), got {validation_data!r}"
-            )
+            raise arguments.no_validation_data(validation_data)
         X, y = self._validated(validation_data[0], validation_data[1], False)
         weight = weights_of(validation_data[2] if len(validation_data) == 3 else None, X.shape[0])
         return Rows(X, self._encode(y, "part"), weight, name="validation row {}")
@@ -347,7 +358,13 @@ class Perceptron(BaseEstimator):
     def _l2(self, rows: Rows, batch_size: int | None) -> float:
         """alpha divided by the mean total weight of a batch; scikit-learn divides by the total weight of each batch."""
         n_batches = -(-rows.n_samples // (batch_size or rows.n_samples))
-        return float(self.alpha) * n_batches / rows.total_weight
+        l2 = float(self.alpha) * n_batches / rows.total_weight
+        if not math.isfinite(l2):
+            raise ValueError(
+                "sample_weight must have a sum above 0 and at most 1e300, large enough to divide "
+                f"alpha={arguments.shown(self.alpha)} by it, got {rows.total_weight!r} for {rows.n_samples} rows"
+            )
+        return l2
 
     def _rule(
         self, start: Network, watched: Rows | None, loss: str, incremental: bool, callback: Callback | None, given: bool
@@ -471,7 +488,10 @@ class Perceptron(BaseEstimator):
         if not hasattr(X, "toarray"):
             return network.predict(X)
         step = max(1, BLOCK // X.shape[1])
-        blocks = [network.predict(dense(X[first : first + step])) for first in range(0, X.shape[0], step)]
+        blocks = [
+            predictions(network, dense(X[first : first + step]), None, threads.POLICY, partial(_bad_prediction, first))
+            for first in range(0, X.shape[0], step)
+        ]
         return np.concatenate(blocks)
 
     def __sklearn_tags__(self) -> Any:

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from .. import _kernel
+from .. import _kernel, arguments
 from ..arguments import FloatArray
 from .base import Perceptron, _has_partial_fit
 from .environment import exact
@@ -226,7 +226,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
                 raise ValueError("classes must be passed on the first call to partial_fit.")
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_}"
+                f"`classes={arguments.shown(classes)}` is not the same as on last call to partial_fit, was: "
+                f"{arguments.shown(self.classes_.tolist())}"
             )
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
@@ -317,11 +318,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if call == "again" and not np.array_equal(found, self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
-                f"got {self.classes_}, `y` has {found}"
+                f"got {arguments.shown(self.classes_.tolist())}, `y` has {arguments.shown(found.tolist())}"
             )
         unknown = np.setdiff1d(found, self.classes_)
         if unknown.size or (several and len(found) != len(self.classes_)):
-            raise ValueError(f"y has classes that are not among those of the first fit, {self.classes_}: {unknown}")
+            raise ValueError(
+                f"y has classes that are not among those of the first fit, {arguments.shown(self.classes_.tolist())}: "
+                f"{arguments.shown(unknown.tolist())}"
+            )
         if several:
             return y.astype(np.float64)
         codes = np.searchsorted(self.classes_, y).astype(np.int64)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
-from .. import _kernel
+from .. import _kernel, arguments
 from ..arguments import FloatArray
 from ..samples import Samples, total_weight
 
@@ -68,7 +68,9 @@ class Rows(NamedTuple):
         if by_class is None:
             return self
         codes = self.y if self.y.ndim == 1 else (self.y[:, 0] == 1.0).astype(np.int64)
-        return self._replace(weight=by_class[codes] if self.weight is None else by_class[codes] * self.weight)
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below raises its own error
+            weight = by_class[codes] if self.weight is None else by_class[codes] * self.weight
+        return self._replace(weight=in_range(weight, "class_weight, times sample_weight,"))
 
 
 def first_samples(samples: Samples, n: int) -> Samples:
@@ -84,29 +86,47 @@ def dense(X: Any) -> FloatArray:
     return np.ascontiguousarray(X.toarray(order="C") if hasattr(X, "toarray") else X, np.float64)
 
 
+def place_of_text(error: ValueError, **given: Any) -> ValueError:
+    """scikit-learn's error about arguments that it has refused; with the row and the column of text that is no number."""
+    if "could not convert string to float" in str(error):
+        for argument, value in given.items():
+            try:
+                arguments.array(argument, value, (0, 1, 2), "(n_samples, ...)")
+            except TypeError as where:
+                return ValueError(str(where))
+    return error
+
+
+def in_range(weight: FloatArray, argument: str = "sample_weight") -> FloatArray:
+    """The weights (n_samples,) themselves, or an error that names the first that is wrong, or their sum."""
+    try:
+        total_weight(_kernel, weight)
+    except ValueError as error:
+        zero = "" if np.any(weight) else "; a weight above zero is needed"
+        raise ValueError(f"{str(error).replace('sample_weight', argument)}{zero}") from None
+    return weight
+
+
 def weights_of(sample_weight: Any, n_samples: int) -> FloatArray | None:
     """Sample weights as an array (n_samples,); a single number is the weight of every row."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
-        return np.full(n_samples, float(sample_weight))
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, order="C", input_name="sample_weight")
+        return in_range(np.full(n_samples, arguments.number("sample_weight", sample_weight, "[0, inf)")))
+    kinds = {"dtype": np.float64, "order": "C", "input_name": "sample_weight"}
+    try:
+        weight = check_array(sample_weight, ensure_2d=False, **kinds)
+    except ValueError as error:
+        raise place_of_text(error, sample_weight=sample_weight) from None
     if weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weight.shape}")
     check_consistent_length(weight, np.empty(n_samples))
-    if np.any(weight < 0.0):
-        raise ValueError(f"sample_weight must be >= 0, got {weight.min()} in row {weight.argmin()}")
-    if not np.any(weight):
-        raise ValueError("sample_weight must have a weight above zero, all are zero")
-    return np.ascontiguousarray(weight)
+    return in_range(np.ascontiguousarray(weight))
 
 
 def weights_of_score(sample_weight: Any, X: Any) -> FloatArray | None:
     """Sample weights (n_samples,) of the rows X whose score is asked for."""
-    weight = weights_of(sample_weight, _num_samples(X))
-    if weight is not None:
-        total_weight(_kernel, weight)
-    return weight
+    return weights_of(sample_weight, _num_samples(X))
 
 
 def not_finite(what: str, row: str) -> OverflowError:
