@@ -227,7 +227,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(
                 f"`classes={arguments.shown(classes)}` is not the same as on last call to partial_fit, was: "
-                f"{arguments.shown(self.classes_.tolist())}"
+                f"{arguments.cut(str(self.classes_))}"
             )
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
@@ -318,13 +318,13 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if call == "again" and not np.array_equal(found, self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
-                f"got {arguments.shown(self.classes_.tolist())}, `y` has {arguments.shown(found.tolist())}"
+                f"got {arguments.cut(str(self.classes_))}, `y` has {arguments.cut(str(found))}"
             )
         unknown = np.setdiff1d(found, self.classes_)
         if unknown.size or (several and len(found) != len(self.classes_)):
             raise ValueError(
-                f"y has classes that are not among those of the first fit, {arguments.shown(self.classes_.tolist())}: "
-                f"{arguments.shown(unknown.tolist())}"
+                f"y has classes that are not among those of the first fit, {arguments.cut(str(self.classes_))}: "
+                f"{arguments.cut(str(unknown))}"
             )
         if several:
             return y.astype(np.float64)

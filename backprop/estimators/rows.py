@@ -87,7 +87,7 @@ def dense(X: Any) -> FloatArray:
 
 
 def place_of_text(error: ValueError, **given: Any) -> ValueError:
-    """scikit-learn's error about arguments that it has refused; with the row and the column of text that is no number."""
+    """scikit-learn's error about arguments that it refused; about text, with its row and column."""
     if "could not convert string to float" in str(error):
         for argument, value in given.items():
             try:
