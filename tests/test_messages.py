@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import backprop
-from backprop import tutorial
+from backprop import state, tutorial
 
 MOST = 400  # letters of a message
 X = [[0.5, -1.0], [1.0, 2.0], [0.0, 0.25]]
@@ -390,6 +390,40 @@ def test_words_of_what_is_built(call, kind, words):
     assert isinstance(error, kind), repr(error)
     assert words in text
     assert len(text) <= MOST
+
+
+def test_the_memory_of_levenberg_marquardt():
+    """Two matrices of 3*10**6 by 3*10**6 numbers are more than a process can address."""
+    network = backprop.Network([1, 10**6, 1])
+    call = train(network=network, X=[[0.0]], y=[0.0], optimizer=backprop.LevenbergMarquardt())
+    with pytest.raises(MemoryError) as caught:
+        call(type("Kernel", (), {"train": staticmethod(backprop.fast_train)}))
+    assert str(caught.value) == (
+        "LevenbergMarquardt on 3000001 parameters would need 1.34e+05 GiB, more memory than there is; "
+        "LBFGS() and Adam() are for networks of this size"
+    )
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "words"),
+    [
+        (
+            backprop.LBFGS(memory=1000),
+            "LBFGS on 1000000 parameters would need 14.9 GiB, .*; LBFGS\\(memory=3\\) needs less",
+        ),
+        (backprop.Adam(), "Adam on 1000000 parameters would need 0.0149 GiB, .*; SGD\\(\\) keeps the least"),
+    ],
+    ids=["LBFGS", "Adam"],
+)
+def test_the_memory_of_an_optimizers_state(monkeypatch, optimizer, words):
+    def full(shape):
+        raise MemoryError
+
+    network = backprop.Network([1, 333_333, 1]).with_parameters(np.zeros(1_000_000))
+    settings = state.Settings.checked(network, None, optimizer, None, True)
+    monkeypatch.setattr(state.np, "empty", full)
+    with pytest.raises(MemoryError, match=words):
+        state.RunState.first(network, settings, 0)
 
 
 # Values that cannot be shown whole.
