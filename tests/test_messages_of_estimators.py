@@ -124,6 +124,15 @@ def test_many_other_classes():
     assert "Previously got [0 1], `y` has ['class number 0' " in message(lambda: warm.fit(rows, MANY))
 
 
+def test_many_layers():
+    warm = regressor(warm_start=True).fit(X, T).set_params(hidden_layer_sizes=[2] * 1000)
+    assert "the sizes of before, (1, 3, 1), got (1, 2, 2, " in message(lambda: warm.fit(X, T))
+    deep = [np.ones((1, 1))] * 1000, [np.ones(1)] * 1000
+    assert "coefs_init must be for layers of (1, 3, 1), got arrays for (1, 1, 1, " in message(
+        lambda: regressor().fit(X, T, coefs_init=deep[0], intercepts_init=deep[1])
+    )
+
+
 def test_text():
     """A TypeError of fast_train, a ValueError here, as in scikit-learn."""
     words = "X must hold real numbers, got 'F' in row 0, column 1 ('sex'); turn text into numbers first"

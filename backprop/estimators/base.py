@@ -18,7 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _kernel, arguments, threads
-from ..arguments import FloatArray
+from ..arguments import FloatArray, shown
 from ..network import Network
 from ..optimizers import Optimizer
 from ..passes import loss_of_samples, predictions
@@ -42,9 +42,7 @@ def _bad_prediction(first: int, s: int) -> OverflowError:
 def _has_partial_fit(estimator: "Perceptron") -> bool:
     """Whether the estimator has partial_fit, which full-batch solvers have not."""
     if full_batch(estimator.solver):
-        raise AttributeError(
-            f"partial_fit is for solvers that take batches of rows, not for {arguments.shown(estimator.solver)}"
-        )
+        raise AttributeError(f"partial_fit is for solvers that take batches of rows, not for {shown(estimator.solver)}")
     return True
 
 
@@ -265,11 +263,11 @@ class Perceptron(BaseEstimator):
         """The same of a warm start or a partial_fit: those at the end of the last call."""
         start, training = self._network(), self._training
         if start.sizes != sizes:
-            raise ValueError(f"a fit that goes on needs the sizes of before, {start.sizes}, got {sizes}")
+            raise ValueError(f"a fit that goes on needs the sizes of before, {shown(start.sizes)}, got {shown(sizes)}")
         names = arguments.activations(len(sizes) - 2, self.activation, output)
         if given is None and start.activations != names:
             raise ValueError(
-                f"a fit that goes on needs the activations of before, {start.activations}, got {names}; "
+                f"a fit that goes on needs the activations of before, {shown(start.activations)}, got {shown(names)}; "
                 "give the old ones, or begin a new fit (warm_start=False)"
             )
         replaced = start is not self._published
@@ -304,7 +302,9 @@ class Perceptron(BaseEstimator):
                 raise ValueError("coefs_init and intercepts_init must be given both, or none of them")
             network = Network.from_arrays(given[0], given[1], names, output)
             if network.sizes != sizes:
-                raise ValueError(f"coefs_init must be for layers of {sizes}, got arrays for {network.sizes}")
+                raise ValueError(
+                    f"coefs_init must be for layers of {shown(sizes)}, got arrays for {shown(network.sizes)}"
+                )
             return network
         every = [names] * (len(sizes) - 1) if isinstance(names, str) else [*names, names[-1] if names else "relu"]
         weights, biases = [], []
@@ -362,7 +362,7 @@ class Perceptron(BaseEstimator):
         if not math.isfinite(l2):
             raise ValueError(
                 "sample_weight must have a sum above 0 and at most 1e300, large enough to divide "
-                f"alpha={arguments.shown(self.alpha)} by it, got {rows.total_weight!r} for {rows.n_samples} rows"
+                f"alpha={shown(self.alpha)} by it, got {rows.total_weight!r} for {rows.n_samples} rows"
             )
         return l2
 
@@ -444,7 +444,7 @@ class Perceptron(BaseEstimator):
             network = Network.from_arrays(self.coefs_, self.intercepts_, names[:-1], names[-1])
             if (network.sizes[0], network.sizes[-1]) != ends:
                 raise ValueError(
-                    f"coefs_ must be for {ends[0]} features and {ends[1]} outputs, got arrays for {network.sizes}"
+                    f"coefs_ must be for {ends[0]} features and {ends[1]} outputs, got arrays for {shown(network.sizes)}"
                 )
             self._put(network)
         return self.network_
