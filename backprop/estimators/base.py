@@ -438,14 +438,13 @@ class Perceptron(BaseEstimator):
 
     def _network(self) -> Network:
         """The fitted network; a new one if the user has put other arrays into coefs_ or intercepts_."""
-        shown = [*self.coefs_, *self.intercepts_]
-        if len(shown) != len(self._shown) or not all(map(operator.is_, shown, self._shown)):
+        arrays = [*self.coefs_, *self.intercepts_]
+        if len(arrays) != len(self._shown) or not all(map(operator.is_, arrays, self._shown)):
             names, ends = self.network_.activations, (self.n_features_in_, self.n_outputs_)
             network = Network.from_arrays(self.coefs_, self.intercepts_, names[:-1], names[-1])
             if (network.sizes[0], network.sizes[-1]) != ends:
-                raise ValueError(
-                    f"coefs_ must be for {ends[0]} features and {ends[1]} outputs, got arrays for {shown(network.sizes)}"
-                )
+                needed = f"{ends[0]} features and {ends[1]} outputs"
+                raise ValueError(f"coefs_ must be for {needed}, got arrays for {shown(network.sizes)}")
             self._put(network)
         return self.network_
 

@@ -100,8 +100,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     loss_curve_ : list of float
         The mean loss of each epoch plus the penalty of the weights before the epoch.
     loss_, best_loss_ : float
-        The last and the lowest loss with penalty; best_loss_ is None with early stopping. For "lbfgs", loss_ is that of
-        the weights after the last iteration.
+        The last and the lowest loss with penalty; ``best_loss_`` is None with early stopping. For "lbfgs", ``loss_`` is
+        that of the weights after the last iteration.
     validation_scores_, validation_losses_ : list of float or None
         Score and loss of the validation rows after each epoch: the one that early stopping watches, or both with
         validation_data; None otherwise. The losses are without the penalty.

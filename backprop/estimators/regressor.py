@@ -33,7 +33,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
     Attributes
     ----------
     network_, coefs_, intercepts_, loss_curve_, and all others but classes_
-        As for `MLPClassifier`. With several outputs, loss_curve_ has means over the outputs, as in scikit-learn.
+        As for `MLPClassifier`. With several outputs, ``loss_curve_`` has means over the outputs, as in scikit-learn.
 
     Raises
     ------
