@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -98,6 +99,15 @@ class EarlyStopping:
         put("min_improvement", arguments.number("min_improvement", self.min_improvement, "[0, inf)"))
         put("restore_best", arguments.flag("restore_best", self.restore_best))
         put("rng", arguments.integer("rng", self.rng, 0))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all settings are the same and the rows to watch have the same numbers."""
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        if any(getattr(self, one.name) != getattr(other, one.name) for one in fields(self) if one.compare):
+            return False
+        mine, others = self.validation_data or (), other.validation_data or ()
+        return all(a is b or np.array_equal(a, b) for a, b in zip_longest(mine, others))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""

@@ -286,3 +286,32 @@ def test_bad_use(engine):
         train(engine, backprop.EarlyStopping(validation_fraction=0.99))
     with pytest.raises(ValueError, match=r"X must"):
         train(engine, backprop.EarlyStopping(validation_data=([[1.0, 2.0]], [0.0])))
+
+
+ROWS = [[0.0], [0.5]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ((ROWS, [0.0, 1.0]), (ROWS, [0.0, 1.0]), True),
+        ((ROWS, [0.0, 1.0]), (np.array(ROWS), np.array([0.0, 1.0])), True),
+        ((ROWS, [0.0, 1.0]), (ROWS, [0.0, 1.0], None), True),
+        ((ROWS, [0.0, 1.0]), (ROWS, [0.0, 2.0]), False),
+        ((ROWS, [0.0, 1.0]), (ROWS[:1], [0.0]), False),
+        ((ROWS, [0.0, 1.0]), (ROWS, [0.0, 1.0], [1.0, 2.0]), False),
+        ((ROWS, [0.0, 1.0]), None, False),
+        (None, None, True),
+    ],
+)
+def test_equality_looks_at_the_rows(one, other, same):
+    one, other = (backprop.EarlyStopping(validation_data=data, patience=3) for data in (one, other))
+    assert (one == other) is same
+    assert (other == one) is same
+    if same:
+        assert hash(one) == hash(other)
+
+
+def test_equality_looks_at_the_settings():
+    assert backprop.EarlyStopping(patience=3) != backprop.EarlyStopping(patience=4)
+    assert backprop.EarlyStopping() != 10
