@@ -1,5 +1,6 @@
 """Every name of every table stands in every text that lists the names of that table, and no other name does."""
 
+import inspect
 import pathlib
 import re
 import typing
@@ -15,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 def text(path, begin="", end=""):
     """A text file from one phrase up to another, or a docstring."""
-    whole = (ROOT / path).read_text(encoding="utf-8") if isinstance(path, str) else path.__doc__
+    whole = (ROOT / path).read_text(encoding="utf-8") if isinstance(path, str) else inspect.getdoc(path)
     assert begin in whole, f"{path}: {begin!r}"
     rest = whole.partition(begin)[2] if begin else whole
     assert end in rest, f"{path}: {end!r}"
@@ -41,7 +42,7 @@ LISTS = {
         ("README.md", "Activations: ", "."),
         ("docs/contract.md", "## N3", "## N4"),
         ("docs/network-file.md", "**Activations** are ", "."),
-        (backprop.Network, "Known: ", "\n    rng"),
+        (backprop.Network, "Known: ", "\nrng"),
         NEW,
     ],
     "losses": [

@@ -18,7 +18,13 @@ PACKAGE = pathlib.Path(backprop.__file__).parent
 
 def run(code, folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    command = [sys.executable, "-c", code, *arguments]
+    command = [
+        sys.executable,
+        "-S",
+        "-c",
+        code,
+        *arguments,
+    ]  # -S: no package of this environment, which may be backprop
     return subprocess.run(command, env=environment, cwd=folder, text=True, capture_output=True)
 
 
