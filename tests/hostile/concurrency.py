@@ -106,21 +106,29 @@ def eight_threads_predict_and_one_trains():
 
 @condition()
 def one_run_resumed_by_eight_threads():
-    """They share a generator as well, which each of them may move on."""
+    """They share a generator as well: a call is refused or draws words of its own, as if each came after the last."""
     import numpy as np
 
     backprop = library()
     net, (X, y) = network(), data()
     run = backprop.fast_train(net, X, y, epochs=2)
     expected = backprop.reference.train(net, X, y, epochs=4).network
-    generator = np.random.default_rng(3)
+    generator, one_by_one = np.random.default_rng(3), np.random.default_rng(3)
+    drawn, moved = [], []
 
     def resume():
         for _ in range(10):
             check(run.resume(X, y, epochs=2).network == expected, "another run")
-            backprop.fast_train(net, X, y, epochs=1, rng=generator)
+            try:
+                drawn.append(backprop.fast_train(net, X, y, epochs=1, rng=generator).network)
+            except ValueError as error:
+                moved.append(str(error))
 
     in_threads([resume] * 8)
+    check(len(drawn) > 0, "no call has drawn")
+    check(all("rng was drawn from during the call" in text for text in moved), "another error")
+    alone = [backprop.fast_train(net, X, y, epochs=1, rng=one_by_one).network for _ in drawn]
+    check(set(alone) == set(drawn), "words drawn twice, or left out")
     return results()
 
 
