@@ -64,6 +64,7 @@ declare -A package=(
     [archer]=libomp-dev
     [tsan]=libclang-rt-dev
     [git]=git
+    [debootstrap]=debootstrap
     [shellcheck]=shellcheck
     [python3]=python3
     [python3-venv]=python3-venv
