@@ -338,6 +338,14 @@ def test_it_ends_where_the_gradient_is_small(engine):
     assert again.losses.tobytes() == run.losses.tobytes() + run.losses[-1:].tobytes()
 
 
+@pytest.mark.parametrize(("tolerance", "stopped"), [(1.0, "gradient"), (1.0 - 2.0**-53, "epochs")])
+def test_a_gradient_of_just_the_tolerance_is_small(engine, tolerance, stopped):
+    """A line whose slope is 1.0 everywhere."""
+    settings = {"loss": "absolute_error", "optimizer": LBFGS(tolerance=tolerance), "train_biases": False}
+    run = engine.train(backprop.Network([1, 1]), [[1.0]], [1e6], epochs=1, **settings)
+    assert run.stopped == stopped
+
+
 def test_it_is_at_its_end_at_once(engine):
     run = engine.train(NETWORK, LINE, WAVE, optimizer=LBFGS(tolerance=1e9), epochs=5)
     assert (run.epochs, run.stopped, run.network) == (1, "gradient", NETWORK)
