@@ -620,3 +620,30 @@ def test_warnings_and_errors():
     large.coefs_[0] = np.full((4, 1), 1e300)
     with pytest.raises(OverflowError, match="row 0"):
         large.predict(np.full((1, 4), 1e300))
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("kind", [MLPRegressor, theirs.MLPRegressor], ids=["ours", "theirs"])
+def test_a_loss_that_is_lower_by_just_tol_is_an_improvement(kind, solver):
+    """Steps too short to move a weight keep the loss: with tol=0 the fit goes on, as in scikit-learn."""
+    settings = {"solver": solver, "learning_rate_init": 1e-250, "n_iter_no_change": 2, "max_iter": 9}
+    settings |= {"hidden_layer_sizes": (3,), "shuffle": False, "momentum": 0.0, "random_state": 0}
+    rows, targets = np.linspace(-1.0, 1.0, 10).reshape(5, 2), np.linspace(0.0, 1.0, 5)
+    assert kind(**settings, tol=0.0).fit(rows, targets).n_iter_ == 9
+    assert kind(**settings, tol=1e-9).fit(rows, targets).n_iter_ == 4
+
+
+@pytest.mark.parametrize(("kind", "y"), OURS)
+def test_a_fit_that_fails_leaves_the_curves(kind, y):
+    """A warm start whose callback raises: the curve is that of the epochs before, and the next fit goes on from them."""
+    model, other = (kind(**SMALL, warm_start=True).fit(X, y) for _ in range(2))
+    before = list(model.loss_curve_)
+
+    def fails(state):
+        if state.epoch == len(before) + 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, y, callback=fails)
+    assert model.loss_curve_ == before
+    assert bits(model.fit(X, y)) == bits(other.fit(X, y))

@@ -355,3 +355,12 @@ def test_many_layers_with_a_rate_each(path, zeros):
     run = backprop.fast_train(network, X, [0.0] * 3, epochs=1, dropout=dropout, optimizer=backprop.SGD(0.1))
     run.save(path)
     assert bits(backprop.Training.load(path)) == bits(run)
+
+
+def test_the_checksum_has_a_line_of_its_own(value, content):
+    """A last line that goes on into the checksum, which is right, is no line of the format."""
+    body = content[: content.rindex(b"sha256 ")]
+    assert signed(body) == content
+    for altered in (body[:-1], body[:-1] + b" "):
+        with pytest.raises(ValueError, match="'sha256' does not begin a line"):
+            type(value).load(io.BytesIO(signed(altered)))

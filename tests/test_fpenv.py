@@ -66,6 +66,25 @@ def training():
         yield from (run.network.parameters, run.losses, run._state.scalars)
 
 
+def between_signals():
+    """Iterations so long that Python handles its signals within them, in the host's mode; arithmetic then goes on."""
+    handled = []
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *arguments: handled.append(felt(mode)))
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    rows, y = np.tile(X, (1500, 1)), np.tile(Y, (1500, 1))
+    for l2 in (0.0, 0.01):
+        network = backprop.Network([3, 50, 50, 2], rng=1)
+        run = backprop.fast_train(network, rows, y, optimizer=backprop.LBFGS(3, l2=l2), epochs=4, n_threads=1)
+        yield from (run.network.parameters, run.losses, run._state.slots, run._state.scalars)
+    network = backprop.Network([3, 40, 2], rng=1)
+    run = backprop.fast_train(network, rows, y, optimizer=backprop.LevenbergMarquardt(), epochs=2, n_threads=1)
+    yield from (run.network.parameters, run.losses, run._state.scalars)
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        assert handled
+
+
 def subnormal_training():
     for optimizer in (backprop.SGD(0.1), backprop.SGD(1e-3, 0.5), backprop.Adam(1e-300)):
         run = backprop.fast_train(LINEAR, SUBNORMAL, SUBNORMAL_Y, epochs=3, batch_size=2, optimizer=optimizer)
@@ -225,7 +244,7 @@ print(json.dumps({"bits": [part.tobytes().hex() for part in parts], "kept": afte
 '''
 
 ACTIONS = ["initial_weights", "training", "subnormal_training", "passes", "elementary", "files", "refusals"]
-ACTIONS += ["tiny_class", "settings", "with_threads"]
+ACTIONS += ["tiny_class", "settings", "with_threads", "between_signals"]
 
 
 def child(mode, action):

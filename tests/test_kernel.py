@@ -132,3 +132,28 @@ def test_arrays_are_kept_as_long_as_they_are_used(rule):
     del trainer
     gc.collect()
     assert all(one() is None for one in seen)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("n", [1, 7, 64, 700, 1025])
+def test_one_number_that_is_not_finite_is_found_anywhere(n, value):
+    """Large and small numbers beside it are finite, whatever their sum is."""
+    values = np.resize([1.7e308, 5e-324, 1.7e308, -1.7e308, 0.0], n)
+    assert _kernel.first_not_finite(values) == -1
+    for k in range(n):
+        kept, values[k] = values[k], value
+        assert _kernel.first_not_finite(values) == k
+        values[k] = kept
+
+
+@pytest.mark.parametrize("exponent", [-1022, -1021, -3, 0, 5, 995])
+@pytest.mark.parametrize("share", [0.0, 2.0**-52, 2.0**-31 - 2.0**-52, 2.0**-30, 2.0**-12, 0.5])
+def test_a_mean_is_the_sum_divided_by_the_weight(exponent, share):
+    """By a product with 1/weight only where the weight is a power of two, and so 1/weight exact."""
+    weight = 2.0**exponent * (1.0 + share)
+    X, y = np.array([[1.0]]), np.linspace(-3.0, 3.0, 9999)[None] / 7.0
+    parameters, gradient = np.zeros(2 * 9999), np.empty(2 * 9999)
+    work = _kernel.Pass((1, 9999), ("identity",), parameters, gradient, 1, 1, 1.5e6)
+    sums = _kernel.LossPass(work, _kernel.Data(X, y, np.array([weight]), weight), "squared_error")
+    assert sums.run()
+    assert gradient.tolist() == [(0.0 + weight * (0.0 - t)) / weight for t in y[0].tolist()] * 2

@@ -278,6 +278,22 @@ def test_each_point_is_evaluated_once(monkeypatch):
     assert next(of_reference) == made[-1].evaluations - 1 + run.epochs
 
 
+@pytest.mark.parametrize(("exponent", "held"), [(-40, 0.0), (-30, 0.0), (-27, 0.0), (-25, 1.0), (-20, 1.0), (-1, 1.0)])
+def test_a_pair_is_kept_for_its_curvature(engine, exponent, held):
+    """s*y must be above 2^-52 of the decrease that the slope promises (N13): less of it is noise of rounding.
+
+    Of two outputs, one is far on the straight part of its loss, and promises 1.0; the other, with the target 0.0, is
+    all the curvature: s*y is its square.
+    """
+    network = backprop.Network([1, 2]).with_parameters([0.0, 2.0**exponent, 0.0, 0.0])
+    settings = {"loss": "huber", "optimizer": LBFGS(3, 0.0, 0.0, 1), "train_biases": False}
+    run = engine.train(network, [[1.0]], [[1e6, 0.0]], epochs=1, **settings)
+    held_now, _, gamma, *products = run._state.scalars.tolist()
+    assert (held_now, sorted(products)[:2]) == (held, [0.0, 0.0])
+    assert run.network.weights[0][0, 0] == pytest.approx(1.0, rel=0.2)
+    assert (gamma > 0.0) == (max(products) > 0.0) == bool(held)
+
+
 def test_biases_stay_where_they_are(engine):
     """To the bit, -0.0 included."""
     network = NETWORK.with_parameters(np.where(np.arange(16) < 5, NETWORK.parameters, -0.0))
@@ -320,6 +336,14 @@ def test_it_ends_where_the_gradient_is_small(engine):
     assert (again.epochs, again.stopped) == (run.epochs + 1, "gradient")
     assert again.network == run.network
     assert again.losses.tobytes() == run.losses.tobytes() + run.losses[-1:].tobytes()
+
+
+@pytest.mark.parametrize(("tolerance", "stopped"), [(1.0, "gradient"), (1.0 - 2.0**-53, "epochs")])
+def test_a_gradient_of_just_the_tolerance_is_small(engine, tolerance, stopped):
+    """A line whose slope is 1.0 everywhere."""
+    settings = {"loss": "absolute_error", "optimizer": LBFGS(tolerance=tolerance), "train_biases": False}
+    run = engine.train(backprop.Network([1, 1]), [[1.0]], [1e6], epochs=1, **settings)
+    assert run.stopped == stopped
 
 
 def test_it_is_at_its_end_at_once(engine):
@@ -494,6 +518,36 @@ def test_search_gives_back_the_best_of_its_trials():
     found = lbfgs.line_search(start, 1.0, line, 3)
     assert line.asked == [1.0, 10.0, 100.0]
     assert found.t == 100.0
+
+
+# Slopes that promise a decrease which the values are too coarse to show: behind the start downhill still, or uphill.
+COARSE = {"downhill": Line(lambda t: 0.0, lambda t: -1.0), "uphill": Line(lambda t: 0.0, lambda t: 1e3)}
+
+
+@pytest.mark.parametrize("name", COARSE)
+def test_search_looks_at_no_point_twice(name):
+    """Not at the start either: it ends where no number is left between the ends of its interval."""
+    line, start = COARSE[name], lbfgs.Point(0.0, 0.0, -1.0, [])
+    line.asked.clear()
+    assert lbfgs.line_search(start, 1.0, line, 5000) is start
+    assert 0.0 < min(line.asked) < 1e-322
+    assert len(set(line.asked)) == len(line.asked) < 5000
+
+
+def test_both_engines_look_at_as_many_points(monkeypatch):
+    """The same search of a network whose loss, 1e300, hides what a step changes."""
+    made, of_reference, objective = counted(monkeypatch), itertools.count(), lbfgs.objective
+
+    def counting(*arguments):
+        next(of_reference)
+        return objective(*arguments)
+
+    monkeypatch.setattr(lbfgs, "objective", counting)
+    network = backprop.Network([1, 1]).with_parameters([0.0, 0.0])
+    settings = {"loss": "absolute_error", "optimizer": LBFGS(1, 0.0, 0.0, 1000), "train_biases": False}
+    runs = [train(network, [[1.0]], [1e300], epochs=2, **settings) for train in (backprop.fast_train, reference.train)]
+    assert [(run.stopped, run.network == network) for run in runs] == [("line_search", True)] * 2
+    assert 400 < made[-1].evaluations == next(of_reference) < 1000
 
 
 def test_lowest_of_a_cubic():

@@ -83,6 +83,16 @@ def test_min_improvement(engine):
     assert run.best_epoch == int(run.validation_losses.argmin()) > 0
 
 
+@pytest.mark.parametrize("validation_data", [None, (X, Y)], ids=["rows that are trained on", "validation rows"])
+@pytest.mark.parametrize("patience", [1, 3])
+def test_an_equal_loss_is_no_improvement(engine, validation_data, patience):
+    """Steps too short to move a weight: every loss is the first one, which stays the best."""
+    stop = backprop.EarlyStopping(validation_data=validation_data, patience=patience)
+    run = engine.train(NETWORK, X, Y, epochs=20, optimizer=backprop.SGD(5e-324), stopping=stop)
+    assert set(run.validation_losses.tolist()) == {engine.loss(NETWORK, X, Y)}
+    assert (run.stopped, run.epochs, run.best_epoch) == ("patience", 1 + patience, 0)
+
+
 def test_target_loss(engine):
     run = train(engine, backprop.EarlyStopping(target_loss=0.1))
     assert run.stopped == "target_loss"

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import backprop
 from backprop import _kernel, threads
 
 LINUX = sys.platform == "linux"
+AGAINST_HANGING = 120  # seconds
 CORES_USED = "import backprop; print(backprop._kernel.max_threads())"
 
 
@@ -24,7 +26,7 @@ def shown(program, **environment):
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=AGAINST_HANGING,
     )
     return done.stdout.strip()
 
@@ -113,6 +115,31 @@ print(len(found))
 """
         assert shown(program, **{f"OMP_{name}": value}) == "1"
 
+    @pytest.mark.parametrize(
+        ("size", "threads"),
+        [
+            *((size, 2) for size in ("1048576B", "1024", "1024 k", "1m")),
+            *((size, 1) for size in ("4294967296b", "4194304", "4194304K", "4096M", "4 g")),
+        ],
+    )
+    def test_room_for_the_stacks_of_workers(size, threads):
+        """OMP_STACKSIZE is in kilobytes unless a unit follows. Without room for such a stack one thread works."""
+        program = """
+import os, resource, numpy as np, backprop
+from small_work import share_small_work
+share_small_work()
+X, net = np.ones((300, 3)), backprop.Network([3, 5, 1])
+expected = net.loss(X, X[:, 0], n_threads=1)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (512 << 20), resource.RLIM_INFINITY))
+before = len(os.listdir("/proc/self/task"))
+same = net.loss(X, X[:, 0], n_threads=2) == expected
+print(same, len(os.listdir("/proc/self/task")) - before + 1)
+"""
+        environment = {"OMP_STACKSIZE": size, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
+        assert shown(program, **environment) == f"True {threads}"
+
     def test_a_child_made_by_fork_works_with_one_thread(threads_for_small_work):
         network, X, y = problem()
         run = backprop.fast_train(network, X, y, epochs=2, n_threads=2)
@@ -120,6 +147,7 @@ print(len(found))
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
+            signal.alarm(60)  # ends a child that hangs
             try:
                 again = backprop.fast_train(network, X, y, epochs=2).network
                 os.write(write, bytes([_kernel.max_threads()]) + again.parameters.tobytes()[:1000])
