@@ -635,7 +635,7 @@ def test_a_loss_that_is_lower_by_just_tol_is_an_improvement(kind, solver):
 
 @pytest.mark.parametrize(("kind", "y"), OURS)
 def test_a_fit_that_fails_leaves_the_curves(kind, y):
-    """A warm start whose callback raises: the curve is that of the epochs before, and the next fit goes on from them."""
+    """A warm start whose callback raises: the curve is that of the epochs before, from which the next fit goes on."""
     model, other = (kind(**SMALL, warm_start=True).fit(X, y) for _ in range(2))
     before = list(model.loss_curve_)
 

@@ -66,3 +66,22 @@ def test_targets_of_poisson_are_counts(engine):
         engine.train(network, [[0.0], [1.0]], [0.0, -1.0], loss="poisson")
     with pytest.raises(ValueError, match="loss 'poisson' does not go with output_activation 'identity'"):
         engine.train(LINE, [[0.0]], [0.0], loss="poisson")
+
+
+def test_a_class_that_is_not_meant_adds_no_term(engine):
+    """Though its probability is 0, its logarithm not finite, and 0 times that a NaN (N4)."""
+    network = backprop.Network.from_arrays([[[1e308, -1e308]]], [[0.0, 0.0]], output_activation="softmax")
+    assert engine.loss(network, [[1.5]], [0]) == engine.loss(network, [[1.5]], [[1.0, -0.0]]) == 0.0
+
+
+@pytest.mark.parametrize(("beside", "right"), [(0.9e-9, True), (1.1e-9, False), (1.9e-9, False)])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rows_of_targets_sum_to_one(engine, beside, right, sign):
+    """Within 1e-9."""
+    network = backprop.Network([1, 3], output_activation="softmax")
+    y = [[0.25, 0.25, 0.5], [0.5, 0.25, 0.25 + sign * beside]]
+    if right:
+        assert engine.loss(network, [[0.0], [1.0]], y) > 0.0
+        return
+    with pytest.raises(ValueError, match=r"y must sum to 1 in each row \(within 1e-9\) .* in row 1"):
+        engine.loss(network, [[0.0], [1.0]], y)
