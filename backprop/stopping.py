@@ -107,13 +107,19 @@ class EarlyStopping:
         if any(getattr(self, one.name) != getattr(other, one.name) for one in fields(self) if one.compare):
             return False
         mine, others = self.validation_data or (), other.validation_data or ()
-        return all(a is b or np.array_equal(a, b) for a, b in zip_longest(mine, others))
+        return all(a is b or np.array_equal(*map(_table, (a, b))) for a, b in zip_longest(mine, others))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""
         data = self.validation_data
         data = data and tuple(None if part is None else _listed(np.asarray(part)) for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
+
+
+def _table(part: npt.ArrayLike | None) -> npt.NDArray[Any]:
+    """A part of validation data, targets (n_samples,) as (n_samples, 1), which is their shape in a saved run."""
+    array = np.asarray(part)
+    return array[:, np.newaxis] if array.ndim == 1 else array
 
 
 def _listed(array: npt.NDArray[Any]) -> Any:
