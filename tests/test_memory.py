@@ -306,15 +306,15 @@ NAMES_OF_ESTIMATORS += ["partial_fit, classes", "predict", "predict, classes", "
 
 @scikit_learn.needed
 @pytest.mark.parametrize("name", NAMES_OF_ESTIMATORS)
-def test_nothing_grows_in_estimators(name, count=100):
+def test_nothing_grows_in_estimators(name):
     """partial_fit makes the curve of losses longer, by design: hence a new estimator in each call.
 
     scikit-learn itself keeps some fifty blocks more or less, however many calls there are.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        left = growth(of_estimators()[name], count)
-    assert is_small(left, count), f"{count} calls leave {left[0]} blocks and {left[1]} bytes"
+        left = growth(of_estimators()[name], 100)
+    assert is_small(left, 100), f"100 calls leave {left[0]} blocks and {left[1]} bytes"
 
 
 @scikit_learn.needed
