@@ -104,15 +104,16 @@ run "${checked[@]}" -c 'import backprop; print(backprop.__file__, backprop._kern
 status=0
 case $kind in
 address)
-    # Two conditions of hostile processes and a test of threads are left to the usual builds: they leave a process just the memory, or its
-    # workers just the stacks, that it needs, and the sanitizer needs a multiple of both.
+    # Two conditions of hostile processes and a test of threads are left to the usual builds: they leave a process just
+    # the memory, or its workers just the stacks, that it needs, and the sanitizer needs a multiple of both.
     left_out=()
     for condition in little_memory small_stacks_of_workers; do
         left_out+=(--deselect "tests/test_hostile.py::test_condition[$condition]")
     done
-    # The estimators, files, messages and the examples of the documents reach the kernel by what the other tests call, and
-    # take long; the sanitizer's own memory is not what tests of memory count; so do the stored problems on the instruction sets that are not the default, whose functions
-    # tools/compare_kernels.c calls. What is asked of the definition alone does not reach the kernel.
+    # The estimators, files, messages and the examples of the documents reach the kernel by what the other tests call,
+    # and take long. So do the stored problems on the instruction sets that are not the default, whose functions
+    # tools/compare_kernels.c calls. What is asked of the definition alone does not reach the kernel, and the sanitizer's
+    # own memory is not what the tests of memory count.
     left_out+=(--deselect tests/test_expected.py::test_every_instruction_set)
     for name in tests/test_{estimators,messages}*.py tests/test_{checkpoint,docs,files,memory,pickles,process}.py; do
         left_out+=(--ignore "$name")
