@@ -58,16 +58,25 @@ class BuildExt(build_ext):
 
     def find_openmp(self) -> None:
         """Stop with a sentence on what to do where the compiler has no OpenMP, as clang without its library."""
+        if self.compiles("#include <omp.h>", flags):
+            return
+        without = [flag for flag in flags if flag != "-fopenmp"]
+        if self.compiles("#include <stddef.h>", without):  # else the build itself shows what is wrong
+            raise CompileError(
+                "this compiler finds no OpenMP (omp.h): install it (for clang, Debian's package libomp-dev), or build "
+                "without threads: BACKPROP_OPENMP=0 pip install ..."
+            )
+
+    def compiles(self, line: str, options: list[str]) -> bool:
+        """Whether the compiler takes a source of this line with these options."""
         with tempfile.TemporaryDirectory() as folder:
-            source = pathlib.Path(folder, "openmp.c")
-            source.write_text("#include <omp.h>\nint threads(void) { return omp_get_max_threads(); }\n", "ascii")
+            source = pathlib.Path(folder, "source.c")
+            source.write_text(f"{line}\nint number;\n", "ascii")
             try:
-                self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+                self.compiler.compile([str(source)], output_dir=folder, extra_postargs=options)
             except CompileError:
-                raise CompileError(
-                    "this compiler finds no OpenMP (omp.h): install it (for clang, Debian's package libomp-dev), or "
-                    "build without threads: BACKPROP_OPENMP=0 pip install ..."
-                ) from None
+                return False
+        return True
 
     def build_extension(self, ext: Extension) -> None:
         command = getattr(self.compiler, "compiler_so", [])  # setuptools does not tell the flags that it gives to MSVC

@@ -277,7 +277,7 @@ def array(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> npt.N
     if result.dtype.kind == "O":  # DataFrames of mixed columns; lists of Decimal or Fraction
         result = _real_numbers(argument, value, result)
     if result.dtype.kind not in "fiub":
-        raise _no_numbers(argument, value, result, 0)
+        raise no_numbers(argument, value, result, 0)
     if result.ndim not in ndim:
         hint = f"; one row is {argument}.reshape(1, -1)" if result.ndim == 1 else ""
         raise ValueError(f"{argument} must have shape {shape}, got shape {result.shape}{hint}")
@@ -303,11 +303,11 @@ def _real_numbers(argument: str, value: Any, objects: npt.NDArray[Any]) -> Float
                 f"{argument} must hold numbers that fit in a float64, got a larger one{where}: {shown(one)}"
             ) from None
         except (TypeError, ValueError):
-            raise _no_numbers(argument, value, objects, k) from None
+            raise no_numbers(argument, value, objects, k) from None
     raise TypeError(f"{argument} must hold real numbers, got objects that are none")
 
 
-def _no_numbers(argument: str, value: Any, array: npt.NDArray[Any], k: int) -> TypeError:
+def no_numbers(argument: str, value: Any, array: npt.NDArray[Any], k: int) -> TypeError:
     """The error about element k of an array that `value` has become: it is no real number."""
     one = array.flat[k] if array.size else None
     of_dtype = "" if array.dtype.kind == "O" else f" of dtype {cut(str(array.dtype), 40)}"
@@ -317,8 +317,8 @@ def _no_numbers(argument: str, value: Any, array: npt.NDArray[Any], k: int) -> T
     elif type_name(one) in ("NAType", "NaTType"):  # of pandas, which the core does not import
         cure = "drop rows with missing values or fill them in, such as by fillna"
     where = place(array.shape, k)
-    columns = getattr(value, "columns", None)
-    if array.ndim == 2 and columns is not None and len(columns) == array.shape[1]:
+    columns = getattr(value, "columns", ())
+    if array.ndim == 2 and hasattr(columns, "__len__") and len(columns) == array.shape[1]:
         where = f"{where} ({shown(list(columns)[k % array.shape[1]])})"
     shown_one = shown(one.item() if isinstance(one, np.generic) else one) if array.size else "an empty array"
     return TypeError(f"{argument} must hold real numbers, got {shown_one}{where}{of_dtype}{cure and f'; {cure}'}")

@@ -35,6 +35,8 @@ def read(file: File) -> tuple[tuple[int, ...], tuple[str, ...], FloatArray]:
     """Sizes, activations and flat parameters of the network in a file; ValueError says what is wrong with it."""
     try:
         return _parsed(text_file.read(file, FORM))
+    except OSError:  # io.UnsupportedOperation is a ValueError too
+        raise
     except ValueError as error:
         raise ValueError(f"{text_file.name_of(file)} {error}") from None
 

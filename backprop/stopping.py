@@ -107,7 +107,10 @@ class EarlyStopping:
         if any(getattr(self, one.name) != getattr(other, one.name) for one in fields(self) if one.compare):
             return False
         mine, others = self.validation_data or (), other.validation_data or ()
-        return all(a is b or np.array_equal(_table(a), _table(b)) for a, b in zip_longest(mine, others))
+        try:
+            return all(a is b or np.array_equal(_table(a), _table(b)) for a, b in zip_longest(mine, others))
+        except ValueError:  # no arrays
+            return False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""

@@ -199,6 +199,8 @@ def try_to_write(path: str) -> None:
     """Make a temporary file as `write` does, and remove it: the OSError that `write` would raise comes now."""
     path, _ = replaceable(path)
     temporary = temporary_name(path)
+    with suppress(FileNotFoundError):
+        os.lstat(path)  # the name itself may be too long
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:

@@ -241,7 +241,8 @@ def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, r
         result = Epochs(engine, begin, trained, watched, run, writer).train()
         writer.write(result)
     except CheckpointError as error:
-        error.training = Training(error.training, engine)
+        if isinstance(error.training, Result):  # else it is the error of another run, which a callback has trained
+            error.training = Training(error.training, engine)
         raise
     return Training(result, engine)
 

@@ -169,6 +169,8 @@ def read(file: File) -> tuple[str | None, Result]:
             return contents.run, _result(contents)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"is not well formed: {error}") from None
+    except OSError:  # io.UnsupportedOperation is a ValueError too
+        raise
     except ValueError as error:
         raise ValueError(f"{text_file.name_of(file)} {error}") from None
 

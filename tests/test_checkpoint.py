@@ -732,3 +732,32 @@ def test_the_definition_begins_and_the_kernel_ends(path, undisturbed):
     assert function is reference.train
     run = backprop.fast_train(NETWORK, X, Y, checkpoint=backprop.Checkpoint(path, every=every), **settings)
     assert digest(run) == undisturbed["definition"]
+
+
+def test_the_error_of_a_run_in_a_callback_is_its_own(tmp_path):
+    """Its training is that of the run that could not be saved, though a run with a checkpoint passes the error on."""
+    net, X, y = backprop.Network([1, 1]), [[1.0], [2.0]], [1.0, 2.0]
+    folder, outer = tmp_path / "folder", backprop.Checkpoint(tmp_path / "outer")
+    folder.mkdir()
+
+    def train_another(state):
+        settings = {"epochs": 3, "callback": lambda _: folder.exists() and folder.rmdir()}
+        backprop.fast_train(net, X, y, checkpoint=backprop.Checkpoint(folder / "inner"), **settings)
+
+    with pytest.raises(backprop.CheckpointError, match="inner") as caught:
+        backprop.fast_train(net, X, y, epochs=2, callback=train_another, checkpoint=outer)
+    assert caught.value.training.epochs == 3
+    assert caught.value.training.resume(X, y, epochs=1).epochs == 4
+
+
+def test_a_name_that_is_too_long_is_refused_before_training(tmp_path):
+    epochs = []
+    with pytest.raises(OSError, match="File name too long"):
+        backprop.fast_train(
+            backprop.Network([1, 1]),
+            [[1.0]],
+            [1.0],
+            checkpoint=backprop.Checkpoint(tmp_path / ("a" * 300)),
+            callback=epochs.append,
+        )
+    assert epochs == []

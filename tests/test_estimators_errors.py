@@ -1,6 +1,7 @@
 """What an estimator is asked to do it does or refuses; a result that is not finite is an error that names its row."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -353,3 +354,40 @@ def test_invscaling_counts_the_rows_of_all_calls():
         model.partial_fit(X[:n], T[:n])
         assert model.network_ == constant.partial_fit(X[:n], T[:n]).network_
         seen += n
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "words"),
+    [
+        ([["1.5", "2"], ["3", "a"]], [1.0, 2.0], "X must hold real numbers, got 'a' in row 1, column 1"),
+        ([["1.5"], ["2"]], np.array([1.0, "b"], object), "y must hold real numbers, got 'b' in row 1"),
+    ],
+)
+def test_text_that_is_no_number_is_named(X, y, words):
+    """scikit-learn takes "1.5" for 1.5, so such text is not what is wrong."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        MLPRegressor(max_iter=2).fit(X, y)
+
+
+def test_a_warm_start_of_lbfgs_on_other_rows_is_not_flat():
+    """The loss of other rows is higher than the last one of the rows before, which is no sign that the fit is done."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", warm_start=True, max_iter=20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, X @ [1.0, 2.0, 3.0]).fit(X, 10.0 * (X @ [1.0, 2.0, 3.0]) + 3.0)
+    assert model.n_iter_ == 20
+
+
+def test_a_fit_that_diverges_from_the_start_says_so():
+    with pytest.raises(backprop.DivergenceError, match="with the weights before the first step, the loss of row 0"):
+        MLPRegressor(hidden_layer_sizes=(), max_iter=3, solver="sgd").fit([[1e160], [2e160]], [1.0, 2.0])
+
+
+def test_a_score_of_no_rows_and_of_no_fit():
+    with pytest.raises(ValueError, match="two rows or more, got 0"):
+        MLPRegressor(hidden_layer_sizes=(), max_iter=1, solver="sgd").fit([[1.0], [2.0]], [1.0, 2.0]).score(
+            np.empty((0, 1)), []
+        )
+    with pytest.raises(NotFittedError):
+        MLPRegressor().score([[1.0]], [1.0])

@@ -364,3 +364,9 @@ def test_the_checksum_has_a_line_of_its_own(value, content):
     for altered in (body[:-1], body[:-1] + b" "):
         with pytest.raises(ValueError, match="'sha256' does not begin a line"):
             type(value).load(io.BytesIO(signed(altered)))
+
+
+@pytest.mark.parametrize("kind", [backprop.Network, backprop.Training])
+def test_a_stream_that_cannot_be_read_keeps_its_own_error(kind, tmp_path):
+    with open(tmp_path / "file", "wb") as stream, pytest.raises(io.UnsupportedOperation, match="read"):
+        kind.load(stream)

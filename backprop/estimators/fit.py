@@ -137,7 +137,7 @@ class Fit:
                 self.why = "interrupt"
                 return
             except DivergenceError as error:
-                raise FitDivergenceError(error.epoch, error.losses) from None
+                raise FitDivergenceError(error.epoch, error.losses, error.from_the_start) from None
             self.training = training
             if training.stopped != "callback":
                 self.why = training.stopped
@@ -221,7 +221,7 @@ class Fit:
         evaluations, descent, why = self.evaluated + state._evaluations, math.inf, ""
         if rule.descent:
             fallen, size = before.descent - loss, max(abs(before.descent), abs(loss), 1.0)
-            if before.descent < math.inf and fallen <= FLAT_DESCENT * size:
+            if before.descent < math.inf and abs(fallen) <= FLAT_DESCENT * size:
                 why = "flat"
             elif evaluations > rule.max_evaluations:
                 why = "evaluations"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import _num_samples
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ..arguments import FloatArray
 from .base import Perceptron
@@ -145,8 +145,10 @@ class MLPRegressor(RegressorMixin, Perceptron):
         OverflowError
             If the score or a prediction is not finite; the message names the row.
         """
-        if _num_samples(X) < 2:
-            raise ValueError("score needs two rows or more, got 1: R squared of one row is undefined")
+        check_is_fitted(self)
+        n_samples = _num_samples(X)
+        if n_samples < 2:
+            raise ValueError(f"score needs two rows or more, got {n_samples}: R squared of fewer is undefined")
         weight = weights_of_score(sample_weight, X)
         score = float(super().score(X, y, weight))
         if math.isfinite(score):

@@ -90,10 +90,12 @@ def place_of_text(error: ValueError, **given: Any) -> ValueError:
     """scikit-learn's error about arguments that it refused; about text, with its row and column."""
     if "could not convert string to float" in str(error):
         for argument, value in given.items():
-            try:
-                arguments.array(argument, value, (0, 1, 2), "(n_samples, ...)")
-            except TypeError as where:
-                return ValueError(str(where))
+            objects = np.asarray(value, object)
+            for k, one in enumerate(objects.flat):
+                try:
+                    float(one)  # as scikit-learn, which takes "1.5" for 1.5
+                except (TypeError, ValueError):
+                    return ValueError(str(arguments.no_numbers(argument, value, objects, k)))
     return error
 
 
