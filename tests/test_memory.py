@@ -203,7 +203,10 @@ CALLS = {
     "generator": (lambda: trained(rng=np.random.default_rng(0))(), 150),
     "labels": (trained(network=CLASSIFIER, y=CLASSES), 150),
     "two threads": (with_two_threads, 50),
-    "a thread of the caller's": (in_a_thread, 50),
+    "a thread of the caller's": (
+        in_a_thread,
+        2000,
+    ),  # the C library's memory for a thread's own is some kilobytes more or less
     "reference.train": (lambda: reference.train(NETWORK, X, Y, epochs=1), 40),
     "reference.train, L-BFGS": (lambda: reference.train(NETWORK, X, Y, epochs=1, optimizer=backprop.LBFGS()), 40),
     "reference.resume": (lambda: OF_DEFINITION.resume(X, Y, epochs=1), 40),
