@@ -27,7 +27,7 @@ from ..samples import Samples
 from .environment import exact
 from .fit import Curves, Fit, Progress, Rule
 from .plain import packed_state, unpacked_state
-from .rows import BLOCK, Rows, dense, first_samples, place_of_text, weights_of
+from .rows import BLOCK, Rows, dense, place_of_text, weights_of
 from .solvers import SOLVERS, full_batch, l2_of, optimizer_of, state_fits
 
 HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
@@ -376,21 +376,20 @@ class Perceptron(BaseEstimator):
         if watched is not None:
             rows = watched
             samples = Samples.checked(_kernel, start.sizes, rows.X, rows.y, loss, rows.weight)
+            samples = samples._replace(watched="row")
             if self._early_stopping:
                 watch = "validation_loss" if by_loss else "score"
             if given or not by_loss:
 
                 def score(network: Network) -> float:
-                    output = rows.row_in_error("the prediction", lambda n: network.predict(rows.X[:n]))
-                    return self._score_rows(output, rows)
+                    error = partial(rows.not_finite, "the prediction")
+                    return self._score_rows(predictions(network, rows.X, None, threads.POLICY, error), rows)
 
             if given or by_loss:
 
                 def watched_loss(network: Network) -> float:
-                    def loss_of(n: int) -> float:
-                        return loss_of_samples(network, first_samples(samples, n), loss, None, threads.POLICY)
-
-                    return rows.row_in_error("the watched loss", loss_of)
+                    error = partial(rows.not_finite, "the watched loss")
+                    return loss_of_samples(network, samples, loss, None, threads.POLICY, error=error)
 
         return Rule(
             incremental,

@@ -9,12 +9,13 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import _num_samples
 
 from .. import _kernel, arguments
 from ..arguments import FloatArray
 from .base import Perceptron, _has_partial_fit
 from .environment import exact
-from .rows import Rows, accuracy, log, weights_of_score
+from .rows import Rows, accuracy, log, weights_of
 from .solvers import least_squares
 
 
@@ -286,7 +287,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         -------
         float
         """
-        return float(super().score(X, y, weights_of_score(sample_weight, X)))
+        return float(super().score(X, y, weights_of(sample_weight, _num_samples(X))))
 
     def _decode(self, output: FloatArray) -> npt.NDArray[Any]:
         """The predicted classes for the network's output (n_samples, n_outputs)."""

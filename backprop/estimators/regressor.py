@@ -15,7 +15,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from ..arguments import FloatArray
 from .base import Perceptron
 from .environment import exact
-from .rows import Rows, log, mean, not_finite, r2, weights_of_score
+from .rows import Rows, log, mean, not_finite, r2, weights_of
 from .solvers import least_squares
 
 
@@ -130,9 +130,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array-like of shape (n_samples,) or None
+        X, y, sample_weight
+            As for `MLPClassifier.score`.
 
         Returns
         -------
@@ -149,7 +148,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         n_samples = _num_samples(X)
         if n_samples < 2:
             raise ValueError(f"score needs two rows or more, got {n_samples}: R squared of fewer is undefined")
-        weight = weights_of_score(sample_weight, X)
+        weight = weights_of(sample_weight, n_samples)
         score = float(super().score(X, y, weight))
         if math.isfinite(score):
             return score

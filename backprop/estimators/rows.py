@@ -4,18 +4,17 @@ import math
 from collections.abc import Callable
 from functools import partial
 from numbers import Real
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
-from sklearn.utils.validation import _num_samples, check_consistent_length
+from sklearn.utils.validation import check_consistent_length
 
 from .. import _kernel, arguments
 from ..arguments import FloatArray
-from ..samples import Samples, total_weight
+from ..samples import total_weight
 
-T = TypeVar("T")
 Labels = npt.NDArray[np.int64]
 BLOCK = 1 << 20  # numbers of a sparse matrix that a prediction makes dense at once
 
@@ -41,24 +40,6 @@ class Rows(NamedTuple):
         """The chosen rows (n_chosen,), which keep their numbers."""
         return Rows(self.X[chosen], self.y[chosen], None if self.weight is None else self.weight[chosen], chosen)
 
-    def row_in_error(self, what: str, result: Callable[[int], T]) -> T:
-        """result(n_samples), the result for all rows; result(n) is that for the first n.
-
-        Where it is not finite, the error names the last of the fewest first rows for which it is not.
-        """
-        try:
-            return result(self.n_samples)
-        except OverflowError:
-            few, many = 0, self.n_samples  # few rows have a finite result, many have not
-        while many - few > 1:
-            n = (few + many) // 2
-            try:
-                result(n)
-                few = n
-            except OverflowError:
-                many = n
-        raise self.not_finite(what, many - 1)
-
     def not_finite(self, what: str, s: int) -> OverflowError:
         """The error for a quantity of row s of these rows."""
         return not_finite(what, self.name.format(s if self.numbers is None else self.numbers[s]))
@@ -71,14 +52,6 @@ class Rows(NamedTuple):
         with np.errstate(over="ignore", invalid="ignore"):  # the check below raises its own error
             weight = by_class[codes] if self.weight is None else by_class[codes] * self.weight
         return self._replace(weight=in_range(weight, "class_weight, times sample_weight,"))
-
-
-def first_samples(samples: Samples, n: int) -> Samples:
-    """The first n of the samples, with the total weight of all."""
-    if n == samples.n_samples:
-        return samples
-    weight = None if samples.sample_weight is None else samples.sample_weight[:n]
-    return samples._replace(X=samples.X[:n], y=samples.y[:n], sample_weight=weight)
 
 
 def dense(X: Any) -> FloatArray:
@@ -124,11 +97,6 @@ def weights_of(sample_weight: Any, n_samples: int) -> FloatArray | None:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weight.shape}")
     check_consistent_length(weight, np.empty(n_samples))
     return in_range(np.ascontiguousarray(weight))
-
-
-def weights_of_score(sample_weight: Any, X: Any) -> FloatArray | None:
-    """Sample weights (n_samples,) of the rows X whose score is asked for."""
-    return weights_of(sample_weight, _num_samples(X))
 
 
 def not_finite(what: str, row: str) -> OverflowError:
