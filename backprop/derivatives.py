@@ -8,8 +8,8 @@ import numpy.typing as npt
 from . import _kernel, arguments, threads
 from .arguments import FloatArray
 from .network import Network, checked
-from .passes import checked_samples, loss_of_samples, loss_pass
-from .samples import Samples
+from .passes import loss_of_samples, loss_pass
+from .samples import Samples, loss_and_samples
 
 
 def loss_and_gradient(
@@ -50,7 +50,8 @@ def loss_and_gradient(
     >>> backprop.loss_and_gradient(net, [[1.0], [2.0]], [1.0, 4.0])
     (0.25, array([0.5, 0.5]))
     """
-    name, samples = checked_samples(checked(network), X, y, loss, sample_weight)
+    sizes, activations = checked(network).sizes, network.activations
+    name, samples = loss_and_samples(_kernel, sizes, activations, X, y, loss, sample_weight)
     gradient = np.empty(network.n_parameters)
     value = loss_of_samples(network, samples, name, None, threads.POLICY, gradient)
     k = _kernel.first_not_finite(gradient)

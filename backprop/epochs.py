@@ -116,9 +116,8 @@ class Epochs:
     def next_halt(self, epochs: int, last: int) -> int:
         """Make room in the curve, compute the next learning rates, and return the epoch count at which to come back.
 
-        Of `last` epochs in all, `epochs` are done.
-
-        The engine comes back for a report, a checkpoint, more learning rates, or where the piece of the curve is full.
+        Of `last` epochs in all, `epochs` are done. The engine comes back for a report, a checkpoint, more learning
+        rates, or where the piece of the curve is full.
         """
         curve = self.curve
         curve.make_room(last - epochs)

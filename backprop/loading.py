@@ -23,7 +23,7 @@ def load_kernel() -> None:
             "use the backprop that is installed"
         ) from None
     if kept and not keeps_subnormals():
-        kernel.enter_contract()  # back to how it was, but for the rounding mode, which no start-up code changes
+        kernel.enter_contract()  # keeps subnormal numbers again, and rounds to nearest, as processes begin
         raise ImportError(
             "this build of backprop switched off subnormal numbers in the process that loaded it, which is undone now; "
             "build it anew, without flags such as -ffast-math or -funsafe-math-optimizations in LDFLAGS "

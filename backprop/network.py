@@ -9,7 +9,8 @@ import numpy.typing as npt
 from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
 from .hints import hinted
-from .passes import checked_samples, loss_of_samples, predictions
+from .passes import loss_of_samples, predictions
+from .samples import loss_and_samples
 from .text_file import File
 
 # Multiply-adds of the largest prediction that is made without releasing the GIL: about 10 microseconds.
@@ -334,7 +335,8 @@ class Network:
         >>> backprop.Network([1, 1], rng=None).with_parameters([2, 0]).loss([[1], [2]], [1, 4])
         0.25
         """
-        name, samples = checked_samples(self, X, y, loss, sample_weight, n_threads)
+        threads.checked(n_threads)
+        name, samples = loss_and_samples(_kernel, self._sizes, self._activations, X, y, loss, sample_weight)
         return loss_of_samples(self, samples, name, n_threads, threads.POLICY)
 
     def save(self, path: File) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, arguments, threads
+from . import _kernel, arguments
 from .arguments import FloatArray
 from .samples import Samples, finite
 from .threads import ThreadPolicy
@@ -52,20 +52,6 @@ def predictions(
         finite(_kernel, "X", X)
         raise error(row) if error else arguments.result_not_finite("the prediction", row)
     return out
-
-
-def checked_samples(
-    network: Parametrized,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
-    loss: str | None,
-    sample_weight: npt.ArrayLike | None,
-    n_threads: int | None = None,
-) -> tuple[str, Samples]:
-    """The name of the loss, and the rows, which are checked."""
-    name = arguments.loss_name(loss, network.activations[-1])
-    threads.POLICY.threads_for(n_threads, 0)
-    return name, Samples.checked(_kernel, network.sizes, X, y, name, sample_weight)
 
 
 def loss_of_samples(

@@ -31,7 +31,7 @@ from .network import INITIALIZERS, Network, checked
 from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
 from .run import Callback, Run
-from .samples import Samples, finite
+from .samples import Samples, finite, loss_and_samples
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping
 from .training import Training
@@ -189,7 +189,8 @@ def loss(
     network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
     """`Network.loss` in plain Python."""
-    name, samples = checked_samples(network, X, y, loss, sample_weight)
+    sizes, activations = checked(network).sizes, network.activations
+    name, samples = loss_and_samples(DEFINITION, sizes, activations, X, y, loss, sample_weight)
     return mean_loss(network, samples, name)[0]
 
 
@@ -197,20 +198,13 @@ def loss_and_gradient(
     network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> tuple[float, FloatArray]:
     """`backprop.loss_and_gradient` in plain Python."""
-    name, samples = checked_samples(network, X, y, loss, sample_weight)
+    sizes, activations = checked(network).sizes, network.activations
+    name, samples = loss_and_samples(DEFINITION, sizes, activations, X, y, loss, sample_weight)
     value, g = mean_loss(network, samples, name)
     k = values.first_not_finite(g)
     if k >= 0:
         raise arguments.gradient_not_finite(k, overflow_of_gradient(network, samples, name, k))
     return value, np.array(g)
-
-
-def checked_samples(
-    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None, sample_weight: ArrayLike | None
-) -> tuple[str, Samples]:
-    """The name of the loss, and the rows, which are checked."""
-    name = arguments.loss_name(loss, checked(network).activations[-1])
-    return name, Samples.checked(DEFINITION, network.sizes, X, y, name, sample_weight)
 
 
 def mean_loss(network: Network, samples: Samples, loss: str) -> tuple[float, Vector]:

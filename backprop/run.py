@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
-from . import arguments, hints
+from . import arguments, hints, threads
 from .arguments import FloatArray
 from .checkpoint import Checkpoint
 from .network import Network
@@ -89,8 +89,7 @@ class Run(NamedTuple):
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             path = ((str, os.PathLike), "Checkpoint({})")
             raise hints.instance("checkpoint", checkpoint, Checkpoint, "a backprop.Checkpoint(...)", path)
-        if n_threads is not None:
-            n_threads = arguments.integer("n_threads", n_threads, 1)
+        n_threads = threads.checked(n_threads)
         return cls(epochs, callback, arguments.flag("progress", progress), checkpoint, n_threads)
 
 

@@ -72,6 +72,20 @@ class Samples(NamedTuple):
         return arguments.result_not_finite(what, number, self.watched or "row")
 
 
+def loss_and_samples(
+    checks: Checks,
+    sizes: tuple[int, ...],
+    activations: tuple[str, ...],
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    loss: str | None,
+    sample_weight: npt.ArrayLike | None,
+) -> tuple[str, Samples]:
+    """The name of the loss for a network of these sizes and activations, and the rows, which are checked."""
+    name = arguments.loss_name(loss, activations[-1])
+    return name, Samples.checked(checks, sizes, X, y, name, sample_weight)
+
+
 def finite(checks: Checks, argument: str, matrix: FloatArray) -> FloatArray:
     """The matrix itself, or an error that names its first number that is not finite."""
     k = checks.first_not_finite(matrix.reshape(-1))

@@ -7,6 +7,11 @@ from . import _kernel, arguments
 MOST_THREADS = 1024
 
 
+def checked(n_threads: SupportsIndex | None) -> int | None:
+    """The argument n_threads, checked: an int, or None."""
+    return None if n_threads is None else arguments.integer("n_threads", n_threads, 1)
+
+
 class ThreadPolicy(NamedTuple):
     """The least work for which threads pay, in multiply-adds. No result depends on it."""
 
@@ -15,7 +20,7 @@ class ThreadPolicy(NamedTuple):
 
     def threads_for(self, n_threads: SupportsIndex | None, multiply_adds: float) -> int:
         """The number of threads for this work: at most n_threads; None: at most as many as OpenMP would use."""
-        allowed = _kernel.max_threads() if n_threads is None else arguments.integer("n_threads", n_threads, 1)
+        allowed = checked(n_threads) or _kernel.max_threads()
         return max(1, int(min(allowed, multiply_adds / self.waking_work, MOST_THREADS)))
 
 

@@ -80,12 +80,12 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fmadd_pd(a, b, c); }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm512_fnmadd_pd(a, b, c); }
-/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
+/* The square root, correctly rounded; comparisons, which are false where an operand is a NaN. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm512_sqrt_pd(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
-/* Masks: both of two, a choice by lanes, one bit for each lane. */
+/* Masks: the lanes of both, a choice between two vectors lane by lane, a mask as bits. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return _mm512_mask_blend_pd(m, b, a); }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) { return m; }
@@ -171,12 +171,12 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return _mm256_fmadd_pd(a, b, c); }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm256_fnmadd_pd(a, b, c); }
-/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
+/* The square root, correctly rounded; comparisons, which are false where an operand is a NaN. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm256_sqrt_pd(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_LE_OQ); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
-/* Masks: both of two, a choice by lanes, one bit for each lane. */
+/* Masks: the lanes of both, a choice between two vectors lane by lane, a mask as bits. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return _mm256_and_pd(a, b); }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return _mm256_blendv_pd(b, a, m); }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)_mm256_movemask_pd(m); }
@@ -248,12 +248,12 @@ BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return _mm_fnmadd_pd
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return a * b + c; }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return c - a * b; }
 #endif
-/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
+/* The square root, correctly rounded; comparisons, which are false where an operand is a NaN. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return _mm_sqrt_pd(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return _mm_cmple_pd(a, b); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return _mm_cmplt_pd(a, b); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return _mm_cmpeq_pd(a, b); }
-/* Masks: both of two, a choice by lanes, one bit for each lane. */
+/* Masks: the lanes of both, a choice between two vectors lane by lane, a mask as bits. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return _mm_and_pd(a, b); }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) {
     return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
@@ -309,12 +309,12 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return vfmaq_f64(c, a, b); }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return vfmsq_f64(c, a, b); }
-/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
+/* The square root, correctly rounded; comparisons, which are false where an operand is a NaN. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return vsqrtq_f64(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return vcleq_f64(a, b); }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return vcltq_f64(a, b); }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return vceqq_f64(a, b); }
-/* Masks: both of two, a choice by lanes, one bit for each lane. */
+/* Masks: the lanes of both, a choice between two vectors lane by lane, a mask as bits. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return vbslq_f64(m, a, b); }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) {
@@ -361,12 +361,12 @@ BP_INLINE bp_vec bp_keep(bp_part part, bp_vec v, bp_vec other) {
 }
 BP_INLINE bp_vec bp_muladd(bp_vec a, bp_vec b, bp_vec c) { return a * b + c; }
 BP_INLINE bp_vec bp_nmuladd(bp_vec a, bp_vec b, bp_vec c) { return c - a * b; }
-/* The square root, rounded correctly; comparisons, of which a NaN fails each. */
+/* The square root, correctly rounded; comparisons, which are false where an operand is a NaN. */
 BP_INLINE bp_vec bp_sqrt(bp_vec v) { return sqrt(v); }
 BP_INLINE bp_mask bp_less_equal(bp_vec a, bp_vec b) { return a <= b; }
 BP_INLINE bp_mask bp_less(bp_vec a, bp_vec b) { return a < b; }
 BP_INLINE bp_mask bp_equal(bp_vec a, bp_vec b) { return a == b; }
-/* Masks: both of two, a choice by lanes, one bit for each lane. */
+/* Masks: the lanes of both, a choice between two vectors lane by lane, a mask as bits. */
 BP_INLINE bp_mask bp_and(bp_mask a, bp_mask b) { return a & b; }
 BP_INLINE bp_vec bp_select(bp_mask m, bp_vec a, bp_vec b) { return m ? a : b; }
 BP_INLINE unsigned bp_lanes_of(bp_mask m) { return (unsigned)m; }

@@ -260,15 +260,21 @@ def counted(monkeypatch):
     return made
 
 
-def test_each_point_is_evaluated_once(monkeypatch):
-    """The kernel evaluates the start and each trial; the definition, which looks again, each iteration's start too."""
-    made, of_reference, objective = counted(monkeypatch), itertools.count(), lbfgs.objective
+def counted_by_reference(monkeypatch):
+    """A counter whose next number is how often the definition has evaluated the objective."""
+    count, objective = itertools.count(), lbfgs.objective
 
     def counting(*arguments):
-        next(of_reference)
+        next(count)
         return objective(*arguments)
 
     monkeypatch.setattr(lbfgs, "objective", counting)
+    return count
+
+
+def test_each_point_is_evaluated_once(monkeypatch):
+    """The kernel evaluates the start and each trial; the definition, which looks again, each iteration's start too."""
+    made, of_reference = counted(monkeypatch), counted_by_reference(monkeypatch)
     settings = {"optimizer": LBFGS(), "epochs": 60}
     for callback in (None, lambda state: None):
         run = backprop.fast_train(NETWORK, LINE, WAVE, callback=callback, **settings)
@@ -536,13 +542,7 @@ def test_search_looks_at_no_point_twice(name):
 
 def test_both_engines_look_at_as_many_points(monkeypatch):
     """The same search of a network whose loss, 1e300, hides what a step changes."""
-    made, of_reference, objective = counted(monkeypatch), itertools.count(), lbfgs.objective
-
-    def counting(*arguments):
-        next(of_reference)
-        return objective(*arguments)
-
-    monkeypatch.setattr(lbfgs, "objective", counting)
+    made, of_reference = counted(monkeypatch), counted_by_reference(monkeypatch)
     network = backprop.Network([1, 1]).with_parameters([0.0, 0.0])
     settings = {"loss": "absolute_error", "optimizer": LBFGS(1, 0.0, 0.0, 1000), "train_biases": False}
     runs = [train(network, [[1.0]], [1e300], epochs=2, **settings) for train in (backprop.fast_train, reference.train)]
