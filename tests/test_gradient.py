@@ -78,3 +78,14 @@ def test_one_step_follows_the_gradient(engine):
     fixed = engine.train(network, X, y, train_biases=False, **settings).network
     assert [W.tobytes() for W in fixed.weights] == [W.tobytes() for W in run.network.weights]
     assert [b.tobytes() for b in fixed.biases] == [b.tobytes() for b in network.biases]
+
+
+@pytest.mark.parametrize("n_samples", [2, 3, 8, 13])
+def test_the_row_at_which_a_sum_overflows_is_named(engine, n_samples):
+    """Two rows of 1e308 do not fit in one sum: it stops being finite at the second, wherever that is."""
+    network, y = backprop.Network([1, 1]).with_parameters([0.0, 0.0]), np.full(n_samples, 1e150)
+    for s in range(1, n_samples):
+        X = np.zeros((n_samples, 1))
+        X[[s - 1, s]] = 1e158
+        with pytest.raises(OverflowError, match=f"gradient is not finite at parameter 0, from row {s} on:"):
+            engine.loss_and_gradient(network, X, y)
