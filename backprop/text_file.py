@@ -301,7 +301,7 @@ def _data(stream: Any, form: Form) -> bytes:
 
 
 def _bytes(given: Any, form: Form) -> bytes:
-    """What a stream's read() has given, as bytes."""
+    """The bytes or the text that a stream's read() has given, as bytes."""
     if isinstance(given, str):
         if not given.isascii():
             raise ValueError(f"is not {form.what}: it is not plain text")

@@ -50,7 +50,7 @@ static ptrdiff_t bp_first_not_finite(ptrdiff_t n, const double *x) {
         if (bp_others(bp_equal(all, all)) != 0)
             break;
     }
-    /* That chunk, or the numbers that fill no chunk, one by one. */
+    /* The numbers of that chunk, or those that fill no chunk, one by one. */
     for (; start < n; start++)
         if (!(fabs(x[start]) <= DBL_MAX))
             return start;

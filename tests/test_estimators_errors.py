@@ -1,4 +1,4 @@
-"""What an estimator is asked to do it does or refuses; a result that is not finite is an error that names its row."""
+"""An estimator does what it is asked to do, or refuses; a result that is not finite is an error that names its row."""
 
 import pickle
 import re
@@ -225,7 +225,7 @@ def test_score_names_the_row(form, columns):
 
 
 def test_score_of_nearly_constant_targets():
-    """Their spread underflows where the errors do not: a quotient that is not finite."""
+    """The spread of targets underflows where the errors do not: their quotient is not finite."""
     with pytest.raises(OverflowError, match="the score of row 1 is not finite"):
         MLPRegressor(**SMALL).fit(X, T).score(X[:2], [0.0, 1e-160])
 

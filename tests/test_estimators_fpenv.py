@@ -1,4 +1,4 @@
-"""What the host has done to the floating-point environment, or to NumPy's errors, reaches no estimator (N1)."""
+"""Changes of the host to the floating-point environment, or to NumPy's errors, reach no estimator (N1)."""
 
 import functools
 import json
@@ -144,7 +144,7 @@ MODES = ["upward", "flush", "traps", "numpy"]
 
 @functools.cache
 def child(mode):
-    """What each action gives in a process with this mode; "plain" leaves the environment alone."""
+    """The result of each action in a process with this mode; "plain" leaves the environment alone."""
     arguments = [sys.executable, "-c", CHILD, mode, *ACTIONS]
     shown = subprocess.run(arguments, env=child_environment(), capture_output=True, text=True, timeout=600)
     assert (shown.returncode, shown.stderr) == (0, "")

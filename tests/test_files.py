@@ -214,7 +214,7 @@ if os.name == "posix":
 
 
 def test_a_read_only_file_stays(value, path):
-    """As open() would leave it; a folder with permission to write does not change that."""
+    """A read-only file stays, as with open(), though the folder has permission to write."""
     path.write_bytes(b"precious")
     path.chmod(0o444)
     with pytest.raises(PermissionError, match="read-only") as caught:
@@ -230,7 +230,7 @@ def test_a_read_only_file_stays(value, path):
 
 @pytest.mark.parametrize("length", [64, 65, 100, 200, 233, 234, 250, 255])
 def test_long_names(value, path, length):
-    """As long as the file system allows."""
+    """Names may be as long as the file system allows."""
     path = path.with_name("n" * length)
     value.save(path)
     value.save(path)

@@ -332,7 +332,7 @@ def test_nothing_grows_in_estimators_at_length(name):
 
 @pytest.mark.parametrize("size", [1, 16, 1000, 100_000])
 def test_a_leak_is_seen(size):
-    """What a C function leaves behind, and what Python keeps."""
+    """Memory that a C function leaves behind is counted, and memory that Python keeps."""
     if bytes_of_c():
         malloc = ctypes.CDLL(None).malloc
         malloc.argtypes, malloc.restype = [ctypes.c_size_t], ctypes.c_void_p

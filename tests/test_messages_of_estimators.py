@@ -145,7 +145,7 @@ def test_text():
 
 @pytest.mark.parametrize("s", range(0, N, 3))
 def test_the_row_that_was_given(s):
-    """It is found before rows are held back for validation."""
+    """The wrong row is found before rows are held back for validation."""
     counts = np.arange(float(N))
     counts[s] = -1.0
     words = f"y must be >= 0 for loss 'poisson', got -1.0 in row {s}, column 0"

@@ -1,4 +1,4 @@
-"""What a build and the command line do to the process and the shell around them."""
+"""The process and the shell around a build and the command line are left as they were."""
 
 import importlib.machinery
 import os

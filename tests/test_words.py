@@ -47,7 +47,7 @@ def orders(words, n):
 
 
 def drawn(upper, n):
-    """What the first draw below n gives for the upper half of a word, by each engine; None: the word is rejected.
+    """The first draw below n for the upper half of a word, by each engine; None: the word is rejected.
 
     The first step of a shuffle puts it into the last place. A second word, which draws another number, tells rejection.
     """
@@ -71,7 +71,7 @@ def test_every_result_below_n_has_as_many_words(n):
 
 
 def test_a_word_may_be_rejected_several_times():
-    """Of 2^32 = 3*1431655765 + 1 upper halves, the first one is left over for 3."""
+    """One upper half is left over for 3, the first: 2^32 = 3*1431655765 + 1."""
     for rejected in range(4):
         words = [*[0] * rejected, 1 << 63, 0]
         assert [order[2] for order in orders(words, 3)] == [1, 1]
@@ -125,7 +125,7 @@ def loss_with(word, rate, engine):
 @pytest.mark.parametrize("by", [engine.KERNEL, reference.DEFINITION], ids=["kernel", "reference"])
 @pytest.mark.parametrize("rate", [0.5, 0.25, 0.75, 2.0**-53, 1.0 - 2.0**-53, 3 * 2.0**-52])
 def test_a_unit_is_dropped_below_its_rate(by, rate):
-    """Of the 2^53 uniform numbers, rate*2^53 drop it: those below the rate, and not the rate itself."""
+    """A unit is dropped by rate*2^53 of the 2^53 uniform numbers: those below the rate, and not the rate itself."""
     word = int(rate * 2.0**64)
     kept = 0.5 * (1.0 / (1.0 - rate)) ** 2
     assert loss_with(word - 1, rate, by) == 0.0

@@ -82,7 +82,7 @@ def content(path):
 
 
 def outcome(load, file):
-    """What load(file) gives, or the text of its ValueError without the file's name."""
+    """The object that load(file) gives, or the text of its ValueError without the file's name."""
     try:
         return load(file)
     except ValueError as error:
