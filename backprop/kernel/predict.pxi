@@ -44,9 +44,9 @@ cdef void predict_rows(void *argument, int thread) noexcept nogil:
 
 def predict(tuple sizes not None, tuple names not None, parameters not None, X not None,
             double[:, ::1] out not None, int n_threads, double thread_work):
-    """Predict all rows of X (n_samples, n_in), a matrix as in `Matrix`, into out (n_samples, n_out); return a row that is not finite, or -1.
+    """Predict all rows of X (n_samples, n_in), as in `Matrix`, into out (n_samples, n_out); return a row, or -1.
 
-    It is the first row whose result is not finite if all of X is finite; else a row where X or the result is not.
+    The row is the first whose result is not finite if all of X is finite; else one where X or the result is not.
     """
     cdef Matrix rows = Matrix(X)
     cdef Pass work = Pass(sizes, names, parameters, None, rows.n_rows, n_threads, thread_work)
