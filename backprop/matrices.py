@@ -25,6 +25,11 @@ class Sparse:
     shape: tuple[int, int]
 
     ndim = 2
+    format = "csr"  # as SciPy's, so that `of` takes it too
+
+    def tocsr(self) -> "Sparse":
+        """The matrix itself."""
+        return self
 
     @classmethod
     def of(cls, argument: str, value: Any) -> "Sparse":

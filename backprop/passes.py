@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from . import _kernel, arguments
 from .arguments import FloatArray
+from .matrices import Sparse
 from .samples import Samples, finite
 from .threads import ThreadPolicy
 
@@ -35,7 +36,7 @@ class Parametrized(Protocol):
 
 def predictions(
     network: Parametrized,
-    X: npt.ArrayLike,
+    X: npt.ArrayLike | Sparse,
     n_threads: int | None,
     policy: ThreadPolicy,
     error: Callable[[int], Exception] | None = None,

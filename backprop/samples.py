@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from . import arguments
 from .arguments import FloatArray
-from .matrices import Matrix
+from .matrices import Matrix, Sparse
 
 
 class Checks(Protocol):
@@ -38,7 +38,7 @@ class Samples(NamedTuple):
         cls,
         checks: Checks,
         sizes: tuple[int, ...],
-        X: npt.ArrayLike,
+        X: npt.ArrayLike | Sparse,
         y: npt.ArrayLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,

@@ -558,13 +558,6 @@ def test_data_frames_and_sparse_matrices():
         assert sparse.predict_proba(kind(X)).tobytes() == expected.predict_proba(X).tobytes()
 
 
-def test_sparse_rows_are_predicted_in_blocks(monkeypatch):
-    model = MLPRegressor(**SMALL).fit(X, T)
-    expected = model.predict(X)
-    monkeypatch.setattr("backprop.estimators.base.BLOCK", 40)
-    assert model.predict(scipy.sparse.csr_matrix(X)).tobytes() == expected.tobytes()
-
-
 def test_everything_is_float64():
     small = MLPRegressor(**SMALL).fit(X.astype(np.float32), T.astype(np.float32))
     same = MLPRegressor(**SMALL).fit(X.astype(np.float32).astype(np.float64), T.astype(np.float32))

@@ -18,7 +18,7 @@ def readable(array not None):
 cdef class Matrix:
     """Rows of numbers, (n_rows, n_columns), read as doubles.
 
-    `of`: an array (n_rows, n_columns), or (n_columns,), which is one row; or an object with the arrays data, indices
+    `of`: an array (n_rows, n_columns), or (n_rows,), which is one column; or an object with the arrays data, indices
     and indptr of a CSR matrix, and its shape. `readable` must be true of the array, or of data.
     """
 
@@ -31,7 +31,7 @@ cdef class Matrix:
 
     def __cinit__(self, of not None):
         cdef cnp.ndarray data = of if isinstance(of, np.ndarray) else of.data
-        self.n_rows, self.n_columns = of.shape if len(of.shape) == 2 else (1, len(of))
+        self.n_rows, self.n_columns = of.shape if len(of.shape) == 2 else (of.shape[0], 1)
         self.rows.n_columns, self.rows.data = self.n_columns, <const char *>cnp.PyArray_DATA(data)
         self.is_float, self.arrays = data.dtype.kind == "f", (data,)
         if data is not of:
