@@ -24,7 +24,7 @@ def loss_and_gradient(
     Parameters
     ----------
     network : Network
-    X : array_like of shape (n_samples, n_features)
+    X : array_like or sparse matrix of shape (n_samples, n_features)
     y : array_like of shape (n_samples, n_outputs), or (n_samples,)
     loss : str or None
     sample_weight : array_like of shape (n_samples,), or None

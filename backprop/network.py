@@ -260,8 +260,8 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
-            Finite numbers.
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers, used without a copy as by `fast_train`.
         n_threads : int >= 1 or None
             Most threads to use; None: as many as OpenMP would use. Small work uses one. No bit depends on it.
 
@@ -306,7 +306,8 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers, used without a copy as by `fast_train`.
         y : array_like of shape (n_samples, n_outputs), or (n_samples,)
             Targets; 1-D for one output, or integer classes of a softmax output.
         loss : str or None

@@ -291,11 +291,13 @@ def fast_train(
     ----------
     network : Network
         The network to start from; it does not change.
-    X : array_like of shape (n_samples, n_features)
-        Finite numbers. A C-contiguous float64 array is used without a copy and must not change during the call (in a
-        callback, or by another thread); anything else is converted once.
+    X : array_like or sparse matrix of shape (n_samples, n_features)
+        Finite numbers. An array of float64, float32, integers or booleans, in any order, and a sparse matrix of SciPy
+        are used without a copy: each row is converted to float64 when it is read, integers to the nearest. They must
+        not change during the call (in a callback, or by another thread). Anything else, such as a list or a data frame,
+        is converted once.
     y : array_like of shape (n_samples, n_outputs), or (n_samples,)
-        Targets; 1-D for one output, or the integer classes of a softmax output.
+        Targets, used as X is, but not sparse; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
         >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]), "absolute_error" (any output but softmax),
