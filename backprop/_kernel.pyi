@@ -10,6 +10,7 @@ _Matrix = npt.NDArray[np.float64]  # (rows, n), C-contiguous
 _Labels = npt.NDArray[np.int64]  # (n_samples,), C-contiguous
 _T = TypeVar("_T")
 
+BLOCK: int  # rows in a block of a sum over rows (N19)
 COMPILER: str
 FLAGS: str
 TARGETS: tuple[str, ...]  # the instruction sets that can be chosen here, the widest first

@@ -80,7 +80,7 @@ class Epochs:
         except MemoryError:
             if plan.rule not in _kernel.METHODS:
                 raise
-            raise too_much_memory(settings.optimizer, network.n_parameters) from None
+            raise too_much_memory(settings.optimizer, network.n_parameters, samples.n_samples) from None
         self.curve, self.stopped = Curve(state.losses), "epochs"
         self.watcher = None
         if stopping is not None:

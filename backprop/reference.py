@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from . import arguments, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint
-from .definition import losses, passes, randomness, values
+from .definition import blocks, losses, passes, randomness, values
 from .definition.activations import ACTIVATIONS as ACTIVATIONS
 from .definition.elementary import exp as exp
 from .definition.elementary import expm1 as expm1
@@ -122,7 +122,7 @@ class Definition:
 
     def sum_of_weights(self, weights: FloatArray) -> tuple[int, float]:
         """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it."""
-        return values.sum_of_weights(weights.tolist())
+        return blocks.sum_of_weights(weights.tolist())
 
     def order(self, stream: Any, n: int) -> npt.NDArray[np.int64]:
         """The integers 0, ..., n - 1, shuffled by a bit generator (N9)."""
@@ -217,13 +217,15 @@ def mean_loss(network: Network, samples: Samples, loss: str) -> tuple[float, Vec
 
 
 def overflow_of_gradient(network: Network, samples: Samples, loss: str, k: int) -> int:
-    """The row at which the gradient's sum for parameter k stops being finite; -1: none, the mean is not finite."""
-    g = [0.0] * network.n_parameters
+    """The first row at which a block's sum for parameter k is not finite; -1: each is, but not their mean."""
     layers = values.layers_of(network.parameters.tolist(), network.sizes)
-    for s, row in enumerate(zip(*dataset(samples, network.sizes[-1]), strict=True)):
-        passes.add_gradient(g, layers, network.activations, loss, *row)
-        if not math.isfinite(g[k]):
-            return s
+    rows = list(zip(*dataset(samples, network.sizes[-1]), strict=True))
+    for block in blocks.blocks(range(len(rows))):
+        g = [0.0] * network.n_parameters
+        for s in block:
+            passes.add_gradient(g, layers, network.activations, loss, *rows[s])
+            if not math.isfinite(g[k]):
+                return s
     return -1
 
 

@@ -532,7 +532,7 @@ def test_other_validation_data_is_another_run(path):
 
 def test_another_contract_is_another_run(path, monkeypatch):
     begun(path)
-    monkeypatch.setattr(backprop.training_file, "contract_version", 2)
+    monkeypatch.setattr(backprop.training_file, "contract_version", 3)
     with pytest.raises(ValueError, match="another run"):
         backprop.fast_train(NETWORK, X, Y, checkpoint=backprop.Checkpoint(path))
 

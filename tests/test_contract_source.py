@@ -157,7 +157,7 @@ def test_public_names():
     assert set(backprop.__all__) == public | {"__version__", "contract_version", "show_config"}
     for name in backprop.__all__:
         assert hasattr(backprop, name)
-    assert backprop.contract_version == 1
+    assert backprop.contract_version == 2
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", backprop.__version__)
 
 

@@ -52,16 +52,6 @@ def first_not_finite(values: Vector) -> int:
     return -1
 
 
-def sum_of_weights(weights: Vector) -> tuple[int, float]:
-    """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it (N17)."""
-    total = 0.0
-    for s in range(len(weights)):
-        if not 0.0 <= weights[s] < math.inf:
-            return s, total
-        total = total + weights[s]
-    return -1, total
-
-
 def layers_of(parameters: Vector, sizes: tuple[int, ...]) -> list[Layer]:
     """The flat parameters as weights W[i][j] and biases b[j] of each layer."""
     rest, layers = iter(parameters), []

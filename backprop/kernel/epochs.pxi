@@ -33,11 +33,12 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
     cdef ThreadState *own = &shared.threads[thread]
     cdef Py_ssize_t n = shared.samples.n_samples, row = shared.sums.row, batch_start = epochs.batch_start
     cdef Py_ssize_t done = epochs.done, to_shuffle = epochs.to_shuffle, rows, stop, k
-    cdef double work = 0.0, loss = 0.0, batch_weight, epoch_weight
+    cdef double work = 0.0, loss = 0.0, batch_weight
     cdef bp_fpenv saved = bp_fpenv_enter()
     for k in range(optimizer.rule.n_scalars):
         own.scalars[k] = optimizer.scalars[k]
-    own.batch_weight, own.epoch_weight = shared.sums.batch_weight, shared.sums.epoch_weight
+    if shared.samples.sample_weight != NULL:
+        own.batch_weight, own.epoch_weight = shared.sums.batch_weight, shared.sums.epoch_weight
     if thread == 0:
         begin_epoch(shared, done)
     transpose(shared, own, thread)
@@ -54,22 +55,23 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
             barrier(shared, thread)
             continue
         stop = n if n - batch_start < epochs.batch_size else batch_start + epochs.batch_size
-        rows = min(shared.block.rows, stop - row)
-        visit(shared, thread, row, rows, row == batch_start)
-        batch_weight, epoch_weight = <double>(stop - batch_start), <double>n
+        rows = min(shared.block.rows, min(stop - row, rows_to_block_end(row - batch_start)))
+        visit(shared, thread, row, rows, row - batch_start)
         if shared.samples.sample_weight != NULL:
-            add_weights(shared, own, row, rows, row == batch_start)
-            batch_weight, epoch_weight = own.batch_weight, own.epoch_weight
+            add_weights(shared, own, row, rows, row - batch_start)
         work += rows * shared.block.row_work
         row += rows
         if row == stop:
+            rows = stop - batch_start
+            batch_weight = weight_of(shared, &own.batch_weight, rows)
+            join_gradients(shared, own, thread, rows)
             if batch_weight != 0.0:  # all sample weights 0.0: no mean, hence no step
                 update(shared, own, thread, batch_weight)
             work += 8.0 * <double>shared.sizes.n_parameters
             batch_start = stop
         barrier(shared, thread)
         if row == n:
-            loss = shared.sums.total / epoch_weight
+            loss = tree_sum(&shared.sums.losses, n) / weight_of(shared, &own.epoch_weight, n)
             done += 1
             if thread == 0:  # the others may already visit rows of the next epoch, but take no step before a barrier
                 epochs.losses[done - 1] = loss
@@ -80,7 +82,8 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
         shared.sums.row, epochs.batch_start, epochs.done, epochs.to_shuffle = row, batch_start, done, to_shuffle
         for k in range(optimizer.rule.n_scalars):
             optimizer.scalars[k] = own.scalars[k]
-        shared.sums.batch_weight, shared.sums.epoch_weight = own.batch_weight, own.epoch_weight
+        if shared.samples.sample_weight != NULL:
+            shared.sums.batch_weight, shared.sums.epoch_weight = own.batch_weight, own.epoch_weight
     bp_fpenv_leave(saved)
 
 
@@ -114,6 +117,7 @@ cdef class Trainer:
         self.threads = Threads(shared.n_threads)
         shared.optimizer.rule = &update_rules[update_names.index(step.rule)]
         shared.epochs.batch_size = batch_size
+        sums.work.keep_blocks(min(batch_size, shared.samples.n_samples))
         if stream is not None:
             shared.epochs.bitgen, shared.epochs.to_shuffle = bitgen_of(stream), -1
             self.order = np.empty(shared.samples.n_samples, np.int64)

@@ -46,19 +46,11 @@ cdef void losses_of(Shared *shared, ThreadState *own, const double *t, const dou
             L[s] = sample_weight[s] * L[s]
 
 
-cdef double add_losses(const double *L, Py_ssize_t rows, double total) noexcept nogil:
-    """total + L[0] + ... + L[rows - 1], row after row: a sum over all rows that blocks do not interrupt."""
-    cdef Py_ssize_t s
-    for s in range(rows):
-        total = total + L[s]
-    return total
+cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t in_batch) noexcept nogil:
+    """Forward pass of a piece of rows, its losses and, where there is a gradient, its backward pass.
 
-
-cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, bint first_of_batch) noexcept nogil:
-    """Forward pass of a block of rows, its losses and, where there is a gradient, its backward pass.
-
-    All threads call it, and meet at a barrier before they read each other's results. Row 0 of the block is row `first`
-    in visiting order.
+    All threads call it, and meet at a barrier before they read each other's results. Row 0 of the piece is row `first`
+    in visiting order and row in_batch of its batch, of which the piece lies in one block (N19).
     """
     cdef ThreadState *own = &shared.threads[thread]
     cdef Sums *sums = &shared.sums
@@ -77,44 +69,48 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, b
         backward(shared, own, t, sample_weight, part)
     barrier(shared, thread)
     if thread == 0:
-        sums.before = sums.total if first > 0 else 0.0
-        sums.total = add_losses(shared.block.L, rows, sums.before)
+        sums.before = sums.losses.block if first % BLOCK_ROWS != 0 else 0.0
+        add_rows(&sums.losses, shared.block.L, first, rows)
         shared.clock.give_up = waits_too_long(shared, 2e-3)
     if sums.g != NULL:
-        add_gradient(shared, own, thread, first_of_batch, rows)
+        add_gradient(shared, own, thread, in_batch, rows)
 
 
 cdef void visit_all(void *argument, int thread) noexcept nogil:
-    """One thread's part of a call of LossPass.run: visit rows from sums.row on, while no sum of losses overflows.
+    """One thread's part of a call of LossPass.run: visit rows from sums.row on, while no block's sum overflows.
 
-    After an overflow sums.row is the row at which the sum stopped being finite.
+    After an overflow sums.row is the row at which the block's sum of losses stopped being finite.
     """
     cdef Shared *shared = <Shared *>argument
     cdef Sums *sums = &shared.sums
+    cdef ThreadState *own = &shared.threads[thread]
     cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples
     cdef double work = 0.0
+    cdef double *L = shared.block.L
     cdef bp_fpenv saved = bp_fpenv_enter()
     if sums.g != NULL and row == 0:
-        transpose(shared, &shared.threads[thread], thread)
+        transpose(shared, own, thread)
         barrier(shared, thread)
     while row < n and work < PAUSE_WORK * shared.n_threads:
-        rows = min(shared.block.rows, n - row)
-        visit(shared, thread, row, rows, row == 0)
+        rows = min(shared.block.rows, min(n - row, rows_to_block_end(row)))
+        visit(shared, thread, row, rows, row)
         barrier(shared, thread)
         work += rows * shared.block.row_work
-        row += rows
-        if not fabs(sums.total) <= DBL_MAX:
-            row -= rows
-            rows = 1
-            while fabs(add_losses(shared.block.L, rows, sums.before)) <= DBL_MAX:
-                rows += 1
-            row += rows - 1
+        if not fabs(sums.losses.block) <= DBL_MAX:
             barrier(shared, thread)
             if thread == 0:
-                sums.total = add_losses(shared.block.L, rows, sums.before)
+                sums.losses.block = sums.before + L[0]
+                while fabs(sums.losses.block) <= DBL_MAX:
+                    row += 1
+                    L += 1
+                    sums.losses.block = sums.losses.block + L[0]
+                sums.row = row
             break
-    if thread == 0:
+        row += rows
+    if thread == 0 and fabs(sums.losses.block) <= DBL_MAX:
         sums.row = row
+    if sums.g != NULL and row == n:
+        join_gradients(shared, own, thread, n)
     bp_fpenv_leave(saved)
 
 
@@ -128,7 +124,7 @@ cdef class LossPass:
     cdef Data data
     cdef bint taken                    # a Trainer or Method uses it
     cdef readonly double total         # the mean loss, once run() has returned True
-    cdef readonly Py_ssize_t overflow  # row at which the sum of losses stopped being finite; -1: none
+    cdef readonly Py_ssize_t overflow  # row at which a block's sum of losses stopped being finite; -1: none
 
     def __cinit__(self, Pass work not None, Data data not None, str loss not None):
         cdef Shared *shared = &work.shared
@@ -150,6 +146,7 @@ cdef class LossPass:
         cdef bint complete
         if self.taken:
             raise ValueError("a trainer uses this LossPass")
+        self.work.keep_blocks(shared.samples.n_samples)
         with nogil:
             bp_run(&shared.n_threads, visit_all, shared)
             saved = bp_fpenv_enter()
@@ -158,14 +155,14 @@ cdef class LossPass:
         return complete
 
     cdef bint mean(self) noexcept nogil:
-        """Whether all rows are done or the sum has overflowed; in the first case sums become means."""
+        """Whether all rows are done or a block's sum has overflowed; in the first case sums become means."""
         cdef Shared *shared = &self.work.shared
-        cdef bint complete = shared.sums.row == shared.samples.n_samples
-        self.total = shared.sums.total
-        if not fabs(self.total) <= DBL_MAX:
-            self.overflow = shared.sums.row
+        cdef Py_ssize_t n = shared.samples.n_samples
+        cdef bint complete = shared.sums.row == n
+        if not fabs(shared.sums.losses.block) <= DBL_MAX:
+            self.total, self.overflow = shared.sums.losses.block, shared.sums.row
         elif complete:
-            self.total = self.total / self.data.total_weight
+            self.total = tree_sum(&shared.sums.losses, n) / self.data.total_weight
             if shared.sums.g != NULL:
                 kernel.mean_gradient(shared.sizes.n_parameters, self.data.total_weight, shared.sums.g)
         return self.overflow >= 0 or complete
