@@ -41,6 +41,7 @@ include "kernel/threads.pxi"
 
 include "kernel/passes.pxi"
 include "kernel/data.pxi"
+include "kernel/workers.pxi"
 include "kernel/loss.pxi"
 include "kernel/updates.pxi"
 include "kernel/one_row.pxi"

@@ -171,3 +171,43 @@ def test_overflowing_losses_in_training(threads_for_small_work):
             promised = outcome(reference.train, network, X, y, **settings)
             assert found[0] is backprop.DivergenceError
             assert found[:2] == promised[:2]
+
+
+# Threads that take blocks of their own.
+
+
+@pytest.mark.parametrize("optimizer", [backprop.Rprop(), backprop.Adam(0.01, clip_norm=0.1), backprop.LBFGS()], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_threads_take_blocks(threads_for_small_work, optimizer, weighted):
+    """140,000 rows are 35 blocks, enough for four threads."""
+    X, y, c = rows(140_000)
+    network = backprop.Network([2, 3, 1], activation="relu", rng=7)
+    settings = {"optimizer": optimizer, "batch_size": None, "epochs": 2, "sample_weight": c if weighted else None}
+    if isinstance(optimizer, backprop.Adam):
+        settings |= {"batch_size": 200_000, "shuffle": False}
+    runs = []
+    for n_threads in (1, 2, 3, 4):
+        run = backprop.fast_train(network, X, y, n_threads=n_threads, **settings)
+        runs.append((run_bits(run), run_bits(run.resume(X, y, epochs=1, n_threads=5 - n_threads))))
+    assert runs[1:] == runs[:1] * 3
+
+
+def test_overflow_where_threads_take_blocks(threads_for_small_work):
+    X, y, _ = rows(70_000)
+    y[[50_000, 50_001, 50_007, 60_000]] = 1.2e154
+    y[[65_000, 65_001, 65_002]] = 1.2e154
+    network = backprop.Network([2, 1], rng=1)
+    for n_threads in (1, 2):
+        assert "row 50007" in outcome(network.loss, X, y, n_threads=n_threads)[1]
+    losses = []
+    for optimizer in (backprop.Rprop(), backprop.LBFGS()):
+        found = [outcome(backprop.fast_train, network, X, y, optimizer=optimizer, n_threads=k) for k in (1, 2)]
+        assert found[0] == found[1]
+        assert found[0][0] is backprop.DivergenceError
+        losses.append(found[0])
+    poisson = backprop.Network([1, 1], output_activation="exponential").with_parameters([1.0, 0.0])
+    X, y = np.zeros((70_000, 1)), np.ones(70_000)
+    X[[40_000, 41_000]], y[41_000] = 800.0, 1e308  # losses inf, and inf - 8e310
+    found = [outcome(backprop.fast_train, poisson, X, y, loss="poisson", optimizer=backprop.Rprop(), n_threads=k)
+             for k in (1, 2)]  # fmt: skip
+    assert found[0] == found[1]

@@ -88,5 +88,5 @@ cdef void add_weights(Shared *shared, ThreadState *own, Py_ssize_t first, Py_ssi
 
 
 cdef inline double weight_of(Shared *shared, const RowSum *weights, Py_ssize_t rows) noexcept nogil:
-    """The sum of the sample weights of `rows` rows, as add_weights has left it; without sample weights their number."""
+    """Sum of the sample weights of `rows` rows, as add_weights has left it; without sample weights their number."""
     return <double>rows if shared.samples.sample_weight == NULL else tree_sum(weights, rows)

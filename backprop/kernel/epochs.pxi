@@ -87,6 +87,38 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
     bp_fpenv_leave(saved)
 
 
+cdef void train_by_blocks(Shared *shared, BlockWorkers workers) noexcept nogil:
+    """About 20 ms of epochs of a single batch each, all rows in their order, of which threads take blocks."""
+    cdef Epochs *epochs = &shared.epochs
+    cdef Optimizer *optimizer = &shared.optimizer
+    cdef ThreadState *own = shared.threads
+    cdef Py_ssize_t n = shared.samples.n_samples, before, k
+    cdef int n_threads = shared.n_threads
+    cdef double work = 0.0, loss = 0.0, total_weight = shared.sums.total_weight
+    cdef bp_fpenv saved
+    begin_epoch(shared, epochs.done)
+    while epochs.done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
+        before = shared.sums.row
+        workers.run(shared, True)
+        work += (shared.sums.row - before) * shared.block.row_work / workers.n_threads
+        if shared.sums.row < n:
+            continue
+        saved = bp_fpenv_enter()
+        shared.n_threads = 1  # the step takes little beside so many rows
+        for k in range(optimizer.rule.n_scalars):
+            own.scalars[k] = optimizer.scalars[k]
+        update(shared, own, 0, total_weight)
+        for k in range(optimizer.rule.n_scalars):
+            optimizer.scalars[k] = own.scalars[k]
+        shared.n_threads = n_threads
+        loss = tree_sum(&shared.sums.losses, n) / total_weight
+        bp_fpenv_leave(saved)
+        epochs.losses[epochs.done] = loss
+        epochs.done += 1
+        begin_epoch(shared, epochs.done)
+        shared.sums.row = 0
+
+
 cdef class Trainer:
     """Training by an update rule: moves the parameters of `sums` and the state of `step`.
 
@@ -117,7 +149,10 @@ cdef class Trainer:
         self.threads = Threads(shared.n_threads)
         shared.optimizer.rule = &update_rules[update_names.index(step.rule)]
         shared.epochs.batch_size = batch_size
-        sums.work.keep_blocks(min(batch_size, shared.samples.n_samples))
+        if batch_size >= shared.samples.n_samples and stream is None:
+            sums.make_room()
+        else:
+            sums.work.keep_blocks(batch_size)
         if stream is not None:
             shared.epochs.bitgen, shared.epochs.to_shuffle = bitgen_of(stream), -1
             self.order = np.empty(shared.samples.n_samples, np.int64)
@@ -172,10 +207,11 @@ cdef class Trainer:
         shared.optimizer.learning_rates = NULL
         if learning_rates is not None:
             shared.optimizer.learning_rates = &learning_rates[0]
-        if self.online_layers is None:
-            with nogil:
-                self.threads.run(shared, train_epochs)
-        else:
-            with nogil:
+        with nogil:
+            if self.online_layers is not None:
                 online_rows(shared, self.online_layers)
+            elif self.sums.workers is not None and shared.epochs.drop_bitgen == NULL:
+                train_by_blocks(shared, self.sums.workers)
+            else:
+                self.threads.run(shared, train_epochs)
         return shared.epochs.done

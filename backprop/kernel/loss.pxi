@@ -76,6 +76,21 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, P
         add_gradient(shared, own, thread, in_batch, rows)
 
 
+cdef Py_ssize_t overflow_in(Shared *shared, Py_ssize_t row) noexcept nogil:
+    """The row at which the block's sum of losses stopped being finite, in the piece that begins at `row`.
+
+    The sum becomes that up to this row.
+    """
+    cdef double *block = &shared.sums.losses.block
+    cdef const double *L = shared.block.L
+    block[0] = shared.sums.before + L[0]
+    while fabs(block[0]) <= DBL_MAX:
+        row += 1
+        L += 1
+        block[0] = block[0] + L[0]
+    return row
+
+
 cdef void visit_all(void *argument, int thread) noexcept nogil:
     """One thread's part of a call of LossPass.run: visit rows from sums.row on, while no block's sum overflows.
 
@@ -86,7 +101,6 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
     cdef ThreadState *own = &shared.threads[thread]
     cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples
     cdef double work = 0.0
-    cdef double *L = shared.block.L
     cdef bp_fpenv saved = bp_fpenv_enter()
     if sums.g != NULL and row == 0:
         transpose(shared, own, thread)
@@ -99,12 +113,7 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
         if not fabs(sums.losses.block) <= DBL_MAX:
             barrier(shared, thread)
             if thread == 0:
-                sums.losses.block = sums.before + L[0]
-                while fabs(sums.losses.block) <= DBL_MAX:
-                    row += 1
-                    L += 1
-                    sums.losses.block = sums.losses.block + L[0]
-                sums.row = row
+                sums.row = overflow_in(shared, row)
             break
         row += rows
     if thread == 0 and fabs(sums.losses.block) <= DBL_MAX:
@@ -122,6 +131,7 @@ cdef class LossPass:
 
     cdef Pass work
     cdef Data data
+    cdef BlockWorkers workers          # threads that take blocks of their own; None: they share pieces of rows
     cdef bint taken                    # a Trainer or Method uses it
     cdef readonly double total         # the mean loss, once run() has returned True
     cdef readonly Py_ssize_t overflow  # row at which a block's sum of losses stopped being finite; -1: none
@@ -136,6 +146,7 @@ cdef class LossPass:
         self.work, self.data, self.total, self.overflow = work, data, 0.0, -1
         shared.samples = data.samples
         shared.sums.loss = &losses[loss_names.index(loss)]
+        shared.sums.total_weight = data.total_weight
         shared.sums.g = &work.gradient[0] if work.gradient is not None else NULL
         work.taken = True
 
@@ -146,13 +157,24 @@ cdef class LossPass:
         cdef bint complete
         if self.taken:
             raise ValueError("a trainer uses this LossPass")
-        self.work.keep_blocks(shared.samples.n_samples)
+        self.make_room()
         with nogil:
-            bp_run(&shared.n_threads, visit_all, shared)
+            if self.workers is not None:
+                self.workers.run(shared, False)
+            else:
+                bp_run(&shared.n_threads, visit_all, shared)
             saved = bp_fpenv_enter()
             complete = self.mean()
             bp_fpenv_leave(saved)
         return complete
+
+    cdef int make_room(self) except -1:
+        """Allocate what the sums over all rows need; let threads take blocks of their own, where that pays."""
+        cdef Py_ssize_t rows = self.data.n_samples
+        self.work.keep_blocks(rows)
+        if self.workers is None and blocks_pay(self.work, rows):
+            self.workers = BlockWorkers(self.work, rows)
+        return 0
 
     cdef bint mean(self) noexcept nogil:
         """Whether all rows are done or a block's sum has overflowed; in the first case sums become means."""
@@ -162,7 +184,7 @@ cdef class LossPass:
         if not fabs(shared.sums.losses.block) <= DBL_MAX:
             self.total, self.overflow = shared.sums.losses.block, shared.sums.row
         elif complete:
-            self.total = tree_sum(&shared.sums.losses, n) / self.data.total_weight
+            self.total = tree_sum(&shared.sums.losses, n) / shared.sums.total_weight
             if shared.sums.g != NULL:
-                kernel.mean_gradient(shared.sizes.n_parameters, self.data.total_weight, shared.sums.g)
+                kernel.mean_gradient(shared.sizes.n_parameters, shared.sums.total_weight, shared.sums.g)
         return self.overflow >= 0 or complete

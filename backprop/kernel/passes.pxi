@@ -37,6 +37,7 @@ cdef class Pass:
     cdef Workspace space
     cdef Workspace kept          # of Sums.kept; None: sums of one block
     cdef bytearray states        # (n_threads,) of ThreadState, then (n_threads, n_layers) of bp_layer
+    cdef int allowed             # the threads that may work, before it is asked whether their shares would be too small
     cdef bint taken              # a LossPass uses it
 
     def __cinit__(self, tuple sizes not None, tuple names not None, parameters not None, gradient, Py_ssize_t rows,
@@ -64,6 +65,7 @@ cdef class Pass:
         block.rows = rows = piece_rows(rows, width)
         block.row_work = <double>n_parameters * (3 if backward else 1) + 16.0 * width
         block.row_work += more_work
+        self.allowed = n_threads
         worth = <Py_ssize_t>min(1e6, rows * block.row_work / thread_work)
         n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
@@ -199,6 +201,12 @@ cdef void join_kept(Shared *shared, ThreadState *own, int thread, int begin, int
         k += (own.layers[l].n_in + 1) * own.layers[l].n
 
 
+cdef void keep_gradient(Shared *shared, ThreadState *own, int thread, Py_ssize_t row) noexcept nogil:
+    """Keep this thread's part of the gradient of the block before that which begins at this row of the batch."""
+    cdef Py_ssize_t ended = row // BLOCK_ROWS - 1
+    join_kept(shared, own, thread, ones(ended + 1) - 1, ones(ended), True)
+
+
 cdef void join_gradients(Shared *shared, ThreadState *own, int thread, Py_ssize_t rows) noexcept nogil:
     """This thread's part of a batch's gradient, from the gradients of its blocks; it has `rows` rows."""
     if rows > BLOCK_ROWS:
@@ -212,11 +220,11 @@ cdef void add_gradient(Shared *shared, ThreadState *own, int thread, Py_ssize_t 
     Each thread takes some inputs of each layer (the bias counts as input n_in) and all rows: to divide the rows would
     reorder the sums. Where a block begins, sums start at 0.0, and the gradient of the block before is kept.
     """
-    cdef Py_ssize_t l, ended = in_batch // BLOCK_ROWS - 1
+    cdef Py_ssize_t l
     cdef Span inputs
     cdef bint first = in_batch % BLOCK_ROWS == 0
-    if first and ended >= 0:
-        join_kept(shared, own, thread, ones(ended + 1) - 1, ones(ended), True)
+    if first and in_batch > 0:
+        keep_gradient(shared, own, thread, in_batch)
     for l in range(shared.sizes.n_layers):
         inputs = share(own.layers[l].n_in + 1, thread, shared.n_threads)
         kernel.gradient(&own.layers[l], first, rows, inputs.start, inputs.stop)

@@ -48,6 +48,7 @@ cdef struct Sums:           # sums over the rows visited so far
     double before           # losses.block before the last piece of rows
     double *g               # (n_parameters,): sum of the gradients of the batch's block; NULL: no backward pass
     double *kept            # (most_kept, n_parameters): such sums of blocks before it, as in RowSum; NULL: one block
+    double total_weight     # sum of the sample weights of all rows, or their number
     RowSum batch_weight     # as in ThreadState, kept from call to call
     RowSum epoch_weight
 
