@@ -309,7 +309,8 @@ def fast_train(
         Rows per step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which accept only None. The
         last batch of an epoch may be shorter.
     shuffle : bool
-        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt keep the given order.
+        Visit the rows in a new random order in each epoch. A batch that holds all rows keeps their order, as LBFGS and
+        LevenbergMarquardt do, and draws no random number.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         The random stream that shuffles the rows; None takes fresh entropy. A generator is advanced if the call
         succeeds, and must not be used by another thread or a callback meanwhile.

@@ -354,6 +354,7 @@ def test_a_run_in_pieces(engines, path, rng, stop):
                 X,
                 Y,
                 epochs=10,
+                batch_size=8,
                 rng=stream,
                 stopping=stop,
                 checkpoint=backprop.Checkpoint(path, every=1),
@@ -363,7 +364,7 @@ def test_a_run_in_pieces(engines, path, rng, stop):
         left.append(backprop.Training.load(path).epochs)
     assert left == [3, 7, 10, 10, 10]
     other = rng()
-    expected = backprop.fast_train(NETWORK, X, Y, epochs=10, rng=other, stopping=stop)
+    expected = backprop.fast_train(NETWORK, X, Y, epochs=10, batch_size=8, rng=other, stopping=stop)
     assert digest(run) == digest(expected)
     if not isinstance(stream, int):
         streams = [getattr(one, "bit_generator", one).state for one in (stream, other)]
@@ -399,11 +400,12 @@ def test_a_run_that_was_stopped_stays_so(engine, path):
 
 
 def test_fresh_entropy_goes_on_in_its_own_stream(path):
-    before = begun(path, rng=None)
-    run = backprop.fast_train(NETWORK, X, Y, epochs=50, rng=None, checkpoint=backprop.Checkpoint(path))
+    given = {"rng": None, "batch_size": 8}
+    before = begun(path, **given)
+    run = backprop.fast_train(NETWORK, X, Y, epochs=50, checkpoint=backprop.Checkpoint(path), **given)
     path.write_bytes(before)
     assert digest(backprop.Training.load(path).resume(X, Y, epochs=46)) == digest(run)
-    assert digest(backprop.fast_train(NETWORK, X, Y, epochs=50, rng=None)) != digest(run)
+    assert digest(backprop.fast_train(NETWORK, X, Y, epochs=50, **given)) != digest(run)
 
 
 def test_resume_with_one(engine, path):

@@ -50,7 +50,7 @@ def watch(*data, **settings):
 
 def moved(rng, **settings):
     """A run whose callback draws from the generator that shuffles the rows."""
-    return lambda engine: train(rng=rng, callback=lambda state: rng.random(), **settings)(engine)
+    return lambda engine: train(rng=rng, batch_size=1, callback=lambda state: rng.random(), **settings)(engine)
 
 
 TYPE, VALUE, OVERFLOW = TypeError, ValueError, OverflowError
@@ -542,7 +542,7 @@ def test_a_generator_that_moved_stays_where_others_moved_it(engine, kind, wrappe
     bitgen, other = kind(5), kind(5)
     rng = np.random.Generator(bitgen) if wrapped else bitgen
     with pytest.raises(ValueError, match="rng was drawn from during the call"):
-        train(rng=rng, callback=lambda state: bitgen.random_raw())(engine)
+        train(rng=rng, batch_size=1, callback=lambda state: bitgen.random_raw())(engine)
     other.random_raw(2)
     assert bitgen.random_raw(4).tolist() == other.random_raw(4).tolist()
 
@@ -550,16 +550,24 @@ def test_a_generator_that_moved_stays_where_others_moved_it(engine, kind, wrappe
 def test_a_run_within_a_run_by_the_same_generator(engine):
     rng = np.random.default_rng(3)
     with pytest.raises(ValueError, match="rng was drawn from during the call"):
-        train(rng=rng, callback=lambda state: bool(train(rng=rng)(engine)))(engine)
+        train(rng=rng, batch_size=1, callback=lambda state: bool(train(rng=rng, batch_size=1)(engine)))(engine)
 
 
 def test_a_network_drawn_in_a_callback_by_the_same_generator(engine):
     rng = np.random.default_rng(3)
     with pytest.raises(ValueError, match="rng was drawn from during the call"):
-        train(rng=rng, callback=lambda state: bool(backprop.Network([2, 1], rng=rng).sizes))(engine)
+        train(rng=rng, batch_size=2, callback=lambda state: bool(backprop.Network([2, 1], rng=rng).sizes))(engine)
 
 
-@pytest.mark.parametrize("settings", [{"shuffle": False}, {"optimizer": backprop.LBFGS()}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"shuffle": False, "batch_size": 1},
+        {"batch_size": len(X)},
+        {"optimizer": backprop.Rprop()},
+        {"optimizer": backprop.LBFGS()},
+    ],
+)
 def test_a_generator_that_shuffles_nothing_may_move(engine, settings):
     """No word was drawn twice, and none is taken back."""
     rng, other = np.random.default_rng(3), np.random.default_rng(3)

@@ -22,7 +22,8 @@ def train_epoch(
 ) -> tuple[float, str]:
     """Visit every row once and update w, slots and scalars after each batch. Return the mean loss, and ""."""
     update, n, total, total_weight = UPDATE_RULES[settings.rule], len(data.X), 0.0, 0.0
-    order = shuffled(next_word, n) if settings.shuffle else list(range(n))
+    shuffles = settings.shuffle and settings.batch_size < n  # no word is drawn for a batch that holds all rows
+    order = shuffled(next_word, n) if shuffles else list(range(n))
     for first in range(0, n, settings.batch_size):
         batch = order[first : first + settings.batch_size]
         layers, g, batch_weight = layers_of(w, network.sizes), [0.0 for _ in w], 0.0
