@@ -454,6 +454,7 @@ OTHER = {
     "dropout": {"dropout": backprop.Dropout(0.25)},
     "l2": {"optimizer": backprop.Adam(0.05, l2=5e-324)},
     "shuffle": {"shuffle": False},
+    "block shuffle": {"shuffle": backprop.BlockShuffle(30)},
     "train_biases": {"train_biases": False},
     "stopping": {"stopping": backprop.EarlyStopping(patience=11)},
 }
@@ -466,6 +467,22 @@ def test_another_run_is_refused(engine, path, change):
     with pytest.raises(ValueError, match=r"run' is the checkpoint of another run.*remove the file or give another"):
         engine.train(**given, checkpoint=backprop.Checkpoint(path))
     assert path.read_bytes() == before
+
+
+def test_block_shuffle(engines, path):
+    """A run by windows of blocks goes on, and its blocks and windows tell it from other runs."""
+    given = {**SETTINGS, "epochs": 9, "shuffle": backprop.BlockShuffle(4, 3)}
+    kept = backprop.Checkpoint(path, every=1)
+    for engine, epochs in zip(engines, (4, 7), strict=True):
+        with pytest.raises(StopError):
+            engine.train(NETWORK, X, Y, checkpoint=kept, callback=stop_after(epochs), **given)
+    for rows, window in ((3, 3), (4, 2)):
+        with pytest.raises(ValueError, match="another run"):
+            backprop.fast_train(
+                NETWORK, X, Y, checkpoint=kept, **{**given, "shuffle": backprop.BlockShuffle(rows, window)}
+            )
+    run = engines[0].train(NETWORK, X, Y, checkpoint=kept, **given)
+    assert digest(run) == digest(backprop.fast_train(NETWORK, X, Y, **given))
 
 
 def test_weights_of_rows(engine, path):

@@ -82,6 +82,13 @@ def test_every_optimizer(engine, tmp_path, optimizer, stop):
     check(run, tmp_path / "run")
 
 
+def test_block_shuffle(engine, tmp_path):
+    shuffle = backprop.BlockShuffle(3, window=10**30)
+    run = engine.train(NETWORK, X, Y, epochs=3, batch_size=2, shuffle=shuffle)
+    check(run, tmp_path / "run")
+    assert b"\nsettings.shuffle BlockShuffle\nsettings.shuffle.rows int 3\n" in (tmp_path / "run").read_bytes()
+
+
 def test_no_optimizer_is_left_out():
     assert {type(one) for one in OPTIMIZERS} == set(typing.get_args(Optimizer))
     assert {one.__name__ for one in typing.get_args(Optimizer)} <= set(training_file.KINDS)
@@ -357,6 +364,12 @@ CHANGES = {
     "an activation": (b"[0] text tanh", b"[0] text softmax", "softmax"),
     "a loss": (b"loss text squared_error", b"loss text cross_entropy", "cross_entropy"),
     "no loss": (b"loss text squared_error", b"loss none", "the settings"),
+    "a shuffle of no rows": (
+        b"shuffle true",
+        b"shuffle BlockShuffle\nsettings.shuffle.rows int 0\nsettings.shuffle.window int 2",
+        "rows must be an integer >= 1, got 0",
+    ),
+    "a shuffle that is a number": (b"shuffle true", b"shuffle int 5", "shuffle must be True"),
     "a batch size": (b"batch_size int 5", b"batch_size int 0", "batch_size"),
     "no batch size": (b"batch_size int 5", b"batch_size none", "the settings"),
     "a setting": (b"beta_1 float 0x1.c", b"beta_1 float 0x1.cp+1 0x1.c", "beta_1"),
