@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from . import arguments, streams
+from . import arguments, shuffling, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint
 from .definition import blocks, losses, passes, randomness, values
@@ -32,6 +32,7 @@ from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
 from .run import Callback, Run
 from .samples import Samples, finite, loss_and_samples
+from .shuffling import BlockShuffle
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping
 from .training import Training
@@ -57,7 +58,6 @@ class DefinitionTrainer:
     ) -> None:
         self.network, self.data, self.settings, self.plan = network, data, settings, plan
         self.next_words = streams.next_word(stream), streams.next_word(state.dropout)
-        self.shuffle = stream is not None
         self.slots_shape = state.slots.shape
         self.w = network.parameters.tolist()
         self.state = state.slots.tolist(), state.scalars.tolist()
@@ -90,7 +90,7 @@ class DefinitionTrainer:
             rule,
             list(numbers),
             self.settings.batch_size or len(self.data.X),
-            self.shuffle,
+            shuffling.plain(self.settings.shuffle),
             self.settings.train_biases,
             *penalties_of(optimizer),
             None if dropout is None else list(dropout.rates(self.network.sizes)),
@@ -159,7 +159,7 @@ def train(
     optimizer: Optimizer | None = None,
     epochs: int = 100,
     batch_size: int | None = None,
-    shuffle: bool = True,
+    shuffle: bool | BlockShuffle = True,
     rng: Any = 0,
     train_biases: bool = True,
     sample_weight: ArrayLike | None = None,

@@ -7,12 +7,9 @@ cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
 cdef void shuffle_on(Shared *shared) noexcept nogil:
     """Do up to SHUFFLE_STEPS steps of this epoch's shuffle, which starts from the order 0, 1, 2, ..."""
     cdef Epochs *epochs = &shared.epochs
-    cdef Py_ssize_t k
     if epochs.to_shuffle < 0:
-        for k in range(shared.samples.n_samples):
-            shared.samples.order[k] = k
-        epochs.to_shuffle = shared.samples.n_samples - 1
-    epochs.to_shuffle = shuffled(epochs.bitgen, shared.samples.order, epochs.to_shuffle, SHUFFLE_STEPS)
+        begin_shuffle(&epochs.shuffle)
+    epochs.to_shuffle = block_shuffled(epochs.bitgen, &epochs.shuffle, SHUFFLE_STEPS)
 
 
 cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
@@ -123,7 +120,8 @@ cdef class Trainer:
     """Training by an update rule: moves the parameters of `sums` and the state of `step`.
 
     batch_size: rows between two steps. stream: a bit generator that nothing else uses, for a new visiting order in each
-    epoch; None visits the rows in the order of X.
+    epoch, by windows of so many blocks of so many rows, rows = 0: of all rows at once; None visits the rows in the
+    order of X.
     """
 
     cdef LossPass sums
@@ -131,6 +129,7 @@ cdef class Trainer:
     cdef Shared *shared              # that of sums.work
     cdef object stream
     cdef int64_t[::1] order
+    cdef int64_t[::1] blocks
     cdef const double[::1] drop_rates
     cdef object drops
     cdef Workspace masks
@@ -139,7 +138,8 @@ cdef class Trainer:
     cdef readonly str ended          # always "", as for a method that goes on
     cdef readonly Py_ssize_t evaluations  # always 0: a method counts its evaluations of the objective
 
-    def __cinit__(self, LossPass sums not None, Step step not None, Py_ssize_t batch_size, stream):
+    def __cinit__(self, LossPass sums not None, Step step not None, Py_ssize_t batch_size, stream, Py_ssize_t rows=0,
+                  Py_ssize_t window=1):
         cdef Shared *shared = &sums.work.shared
         if step.rule not in update_names:
             raise ValueError(f"{step.rule!r} is no update rule")
@@ -156,6 +156,7 @@ cdef class Trainer:
         if stream is not None:
             shared.epochs.bitgen, shared.epochs.to_shuffle = bitgen_of(stream), -1
             self.order = np.empty(shared.samples.n_samples, np.int64)
+            self.blocks = shuffle_into(self.order, rows or self.order.shape[0], window, &shared.epochs.shuffle)
             shared.samples.order = &self.order[0]
         suits = (batch_size == 1 and step.rule == "sgd" and shared.sums.loss.slopes == NULL
                  and shared.samples.sample_weight == NULL)

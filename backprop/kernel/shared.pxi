@@ -68,6 +68,20 @@ cdef struct Optimizer:
     double norm                   # of the mean gradient, where it is clipped
 
 
+cdef struct Shuffle:        # a visiting order in the making, see `block_shuffled`
+    Py_ssize_t n            # rows
+    Py_ssize_t rows         # rows of a block; the last block may be short
+    Py_ssize_t window       # blocks of a window; the last window may have fewer
+    Py_ssize_t n_blocks
+    int64_t *order          # (n,): the visiting order
+    int64_t *blocks         # (n_blocks,): the order of the blocks
+    Py_ssize_t block_swaps  # steps left of the shuffle of the blocks
+    Py_ssize_t next_block   # the first block, in their order, that has been in no window yet
+    Py_ssize_t start        # the window's rows are order[start:stop]
+    Py_ssize_t stop
+    Py_ssize_t swaps        # steps left of the shuffle of the window's rows
+
+
 cdef struct Epochs:
     Py_ssize_t done               # index of the next loss to fill
     Py_ssize_t until              # index of the loss to stop before
@@ -75,7 +89,8 @@ cdef struct Epochs:
     Py_ssize_t batch_size
     Py_ssize_t batch_start        # first row of the batch, in visiting order
     bitgen_t *bitgen              # draws the visiting order; NULL: rows are not shuffled
-    Py_ssize_t to_shuffle         # steps left of this epoch's shuffle; -1: not begun; 0: done
+    Shuffle shuffle               # unset where rows are not shuffled
+    Py_ssize_t to_shuffle         # whether rows are left of this epoch's shuffle; -1: it has not begun
     bitgen_t *drop_bitgen         # draws the dropout masks; NULL: no dropout
     const double *drop_rates      # (n_layers - 1,): dropout rate of each hidden layer
 
