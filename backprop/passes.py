@@ -44,12 +44,12 @@ def predictions(
 
     error(s) makes the exception for the first row s whose output is not finite.
     """
-    X = arguments.rows(X, network.sizes[0])
-    out = np.empty((X.shape[0], network.sizes[-1]))
-    count = policy.threads_for(n_threads, X.shape[0] * network.n_parameters)
-    row = _kernel.predict(network.sizes, network.activations, network.parameters, X, out, count, policy.thread_work)
+    rows = arguments.rows(X, network.sizes[0])
+    out = np.empty((rows.shape[0], network.sizes[-1]))
+    count = policy.threads_for(n_threads, rows.shape[0] * network.n_parameters)
+    row = _kernel.predict(network.sizes, network.activations, network.parameters, rows, out, count, policy.thread_work)
     if row >= 0:
-        finite(_kernel, "X", X)
+        finite(_kernel, "X", rows)
         raise error(row) if error else arguments.result_not_finite("the prediction", row)
     return out
 

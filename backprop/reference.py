@@ -27,6 +27,7 @@ from .definition.updates import UPDATE_RULES as UPDATE_RULES
 from .definition.values import Architecture, Dataset, Hyperparameters, Vector
 from .dropout import Dropout
 from .hints import hinted
+from .matrices import Matrix
 from .network import INITIALIZERS, Network, checked
 from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
@@ -41,11 +42,12 @@ from .training import train as train_by
 
 def dataset(samples: Samples, n_out: int) -> Dataset:
     """The samples as lists of rows; a class k becomes the row with 1.0 in column k and 0.0 elsewhere."""
-    y = samples.y.tolist()
     if samples.y.ndim == 1:
-        y = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y]
+        y = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in samples.y.tolist()]
+    else:
+        y = arguments.doubles(samples.y).tolist()
     weights = [1.0] * samples.n_samples if samples.sample_weight is None else samples.sample_weight.tolist()
-    return Dataset(samples.X.tolist(), y, weights)
+    return Dataset(arguments.doubles(samples.X).tolist(), y, weights)
 
 
 class DefinitionTrainer:
@@ -112,13 +114,13 @@ class Definition:
         """The correctly rounded logarithm, for schedules."""
         return log(x)
 
-    def first_not_finite(self, array: FloatArray) -> int:
-        """The index of the first NaN or infinity of a flat array, or -1."""
-        return values.first_not_finite(array.tolist())
+    def first_not_finite(self, matrix: Matrix) -> int:
+        """The index of the first NaN or infinity of a matrix, row by row, or -1."""
+        return values.first_not_finite(arguments.doubles(matrix).reshape(-1).tolist())
 
-    def bad_target(self, loss: str, y: FloatArray) -> tuple[int, int, float] | None:
+    def bad_target(self, loss: str, y: npt.NDArray[Any]) -> tuple[int, int, float] | None:
         """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong."""
-        return losses.bad_target(loss, y.tolist())
+        return losses.bad_target(loss, arguments.doubles(y).tolist())
 
     def sum_of_weights(self, weights: FloatArray) -> tuple[int, float]:
         """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it."""
@@ -178,7 +180,7 @@ def train(
 
 def predict(network: Network, X: ArrayLike) -> FloatArray:
     """`Network.predict` in plain Python."""
-    rows = finite(DEFINITION, "X", arguments.rows(X, checked(network).sizes[0])).tolist()
+    rows = arguments.doubles(finite(DEFINITION, "X", arguments.rows(X, checked(network).sizes[0]))).tolist()
     out, bad = passes.predict(Architecture(network.sizes, network.activations), network.parameters.tolist(), rows)
     if bad >= 0:
         raise arguments.result_not_finite("the prediction", bad)

@@ -7,15 +7,16 @@ import numpy.typing as npt
 
 from . import arguments
 from .arguments import FloatArray
+from .matrices import Matrix
 
 
 class Checks(Protocol):
     """The searches for invalid numbers in rows (N12); both engines have functions of these names."""
 
-    def first_not_finite(self, values: FloatArray, /) -> int:
-        """The index of the first NaN or infinity of a flat array, or -1."""
+    def first_not_finite(self, matrix: Matrix, /) -> int:
+        """The index of the first NaN or infinity of a matrix, row by row, or -1."""
 
-    def bad_target(self, loss: str, y: FloatArray, /) -> tuple[int, int, float] | None:
+    def bad_target(self, loss: str, y: npt.NDArray[Any], /) -> tuple[int, int, float] | None:
         """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong."""
 
     def sum_of_weights(self, weights: FloatArray, /) -> tuple[int, float]:
@@ -23,10 +24,10 @@ class Checks(Protocol):
 
 
 class Samples(NamedTuple):
-    """Checked rows with their targets and sample weights."""
+    """Checked rows with their targets and sample weights. X and y are of any kind that the kernel reads."""
 
-    X: FloatArray  # (n_samples, n_features), C-contiguous and finite
-    y: npt.NDArray[Any]  # (n_samples, n_outputs), or the classes of a softmax output (n_samples,) as int64
+    X: Matrix  # (n_samples, n_features), finite
+    y: npt.NDArray[Any]  # (n_samples, n_outputs), finite, or the classes of a softmax output (n_samples,) as int64
     sample_weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
     total_weight: float  # the sum of the weights (N17)
     watched: str = ""  # the kind of watched rows, such as "validation row"; "": rows that are trained on
@@ -43,21 +44,23 @@ class Samples(NamedTuple):
         sample_weight: npt.ArrayLike | None = None,
     ) -> "Samples":
         """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number."""
-        X = finite(checks, "X", arguments.rows(X, sizes[0]))
-        y = arguments.targets(y, X.shape[0], sizes[-1], loss)
+        rows = finite(checks, "X", arguments.rows(X, sizes[0]))
+        y = arguments.targets(y, rows.shape[0], sizes[-1], loss)
         if y.ndim == 2:
-            bad = checks.bad_target(loss, finite(checks, "y", y))
+            finite(checks, "y", y)
+            bad = checks.bad_target(loss, y)
             if bad is not None:
                 raise arguments.bad_target(loss, *bad)
         if sample_weight is None:
-            return cls(X, y, None, float(X.shape[0]))
-        weights = arguments.sample_weight(sample_weight, X.shape[0])
-        return cls(X, y, weights, total_weight(checks, weights))
+            return cls(rows, y, None, float(rows.shape[0]))
+        weights = arguments.sample_weight(sample_weight, rows.shape[0])
+        return cls(rows, y, weights, total_weight(checks, weights))
 
     @property
     def n_samples(self) -> int:
         """The number of rows."""
-        return len(self.X)
+        n_samples: int = self.X.shape[0]
+        return n_samples
 
     def take(self, checks: Checks, rows: npt.NDArray[np.intp]) -> "Samples":
         """A copy of the rows with these indices, which errors name as before."""
@@ -86,12 +89,12 @@ def loss_and_samples(
     return name, Samples.checked(checks, sizes, X, y, name, sample_weight)
 
 
-def finite(checks: Checks, argument: str, matrix: FloatArray) -> FloatArray:
+def finite(checks: Checks, argument: str, matrix: Matrix) -> Matrix:
     """The matrix itself, or an error that names its first number that is not finite."""
-    k = checks.first_not_finite(matrix.reshape(-1))
+    k = checks.first_not_finite(matrix)
     if k >= 0:
         s, column = divmod(k, matrix.shape[1])
-        raise arguments.not_finite(argument, s, column, matrix[s, column])
+        raise arguments.not_finite(argument, s, column, arguments.doubles(matrix[s : s + 1])[0, column])
     return matrix
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from . import _kernel, arguments, streams, text_file
 from .arguments import FloatArray
+from .matrices import Matrix, Sparse
 from .network import Network
 from .optimizers import could_leave
 from .plain import KINDS, names_of
@@ -35,6 +36,7 @@ NATURAL = re.compile("0|[1-9][0-9]*")
 COUNT = re.compile("0|[1-9][0-9]{0,14}")
 SHAPE = re.compile(f"(?:{COUNT.pattern})(?:,(?:{COUNT.pattern}))?")
 MOST_DIGITS = 640  # most digits of an integer: Python converts 640 whatever its limit is set to
+PIECE = 1 << 14  # numbers that are converted at once for a digest
 MOST_LEVELS = 8  # most levels of values within values
 # Bytes of memory that values may take: for each byte of the file, and in every file. The shortest number of six bytes
 # is one of eight in memory; a file of many short values could take much more and is none that `write` has written.
@@ -78,7 +80,7 @@ LABELS = {"slots": "moments", "scalars": "powers"}  # fields with another name i
 # Writing.
 
 
-def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[str]]) -> Iterator[str]:
+def lines_of(label: str, value: Any, numbers: Callable[[Matrix], list[str]]) -> Iterator[str]:
     """The lines of a value; `numbers` converts an array to words: all its numbers, or a digest of them."""
     kind, words = type(value).__name__, []
     if value is None or isinstance(value, bool):
@@ -91,8 +93,10 @@ def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[
         kind, words = "int", [str(value)]
     elif isinstance(value, float):
         kind, words = "float", text_file.hexadecimal([value])
-    elif isinstance(value, np.ndarray):
-        kind, words = value.dtype.name, [",".join(map(str, value.shape)), *numbers(value)]
+    elif isinstance(value, np.ndarray | Sparse):
+        # The numbers of a matrix are used as doubles, whatever their kind.
+        kind = "float64" if isinstance(value, Sparse) or value.ndim == 2 else value.dtype.name
+        words = [",".join(map(str, value.shape)), *numbers(value)]
     elif kind in STREAMS:
         words = _words_of_stream(kind, streams.to_plain(value))
     elif kind not in KINDS:
@@ -117,14 +121,24 @@ def _words_of_stream(kind: str, state: dict[str, Any]) -> list[str]:
     return words
 
 
-def _numbers(array: npt.NDArray[Any]) -> list[str]:
-    values = array.reshape(-1).tolist()
-    return text_file.hexadecimal(values) if array.dtype == np.float64 else list(map(str, values))
+def _written(array: Matrix) -> npt.NDArray[Any]:
+    """The numbers of an array, flat, as they are written: those of a matrix as float64."""
+    return (arguments.doubles(array) if isinstance(array, Sparse) or array.ndim == 2 else array).reshape(-1)
 
 
-def _digest(array: npt.NDArray[Any]) -> list[str]:
-    """The SHA-256 of an array's numbers in little-endian order, as one word."""
-    return [hashlib.sha256(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()).hexdigest()]
+def _numbers(array: Matrix) -> list[str]:
+    values = _written(array)
+    return text_file.hexadecimal(values.tolist()) if values.dtype == np.float64 else list(map(str, values.tolist()))
+
+
+def _digest(array: Matrix) -> list[str]:
+    """The SHA-256 of an array's numbers in little-endian order, as one word; they are converted piece by piece."""
+    digest = hashlib.sha256()
+    step = max(1, PIECE // max(1, math.prod(array.shape[1:])))
+    for first in range(0, array.shape[0], step):
+        piece = _written(array[first : first + step])
+        digest.update(np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).data)
+    return [digest.hexdigest()]
 
 
 def _settings(network: Network, settings: Settings) -> Settings:
@@ -132,7 +146,7 @@ def _settings(network: Network, settings: Settings) -> Settings:
     stopping = settings.stopping
     if stopping is None or stopping.validation_data is None:
         return settings
-    X = arguments.rows(stopping.validation_data[0], network.sizes[0])
+    X: Any = arguments.rows(stopping.validation_data[0], network.sizes[0])
     y = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
     given = [one for one in stopping.validation_data[2:] if one is not None]
     weights = [arguments.sample_weight(one, X.shape[0]) for one in given]

@@ -4,21 +4,22 @@
 cdef class Data:
     """X (n_samples, n_in) and its targets: y (n_samples, n_out), or classes y (n_samples,) of int64.
 
-    sample_weight (n_samples,) has the sum total_weight; without it each weight is 1.0 and total_weight is n_samples.
+    X and y (n_samples, n_out) are read where they lie; each is what `Matrix` takes. sample_weight (n_samples,) has the
+    sum total_weight; without it each weight is 1.0 and total_weight is n_samples.
     """
 
-    cdef const double[:, ::1] X
-    cdef const double[:, ::1] y
+    cdef Matrix X
+    cdef Matrix y            # None: targets are labels
     cdef const int64_t[::1] labels
     cdef const double[::1] sample_weight
     cdef readonly Py_ssize_t n_samples
     cdef readonly double total_weight
-    cdef Samples samples     # pointers to the four arrays
+    cdef Samples samples     # pointers to the four
 
-    def __cinit__(self, const double[:, ::1] X not None, y, const double[::1] sample_weight=None,
-                  double total_weight=0.0):
-        self.X, self.n_samples, self.total_weight = X, X.shape[0], total_weight
-        self.samples.X, self.samples.n_samples = &self.X[0, 0], X.shape[0]
+    def __cinit__(self, X not None, y not None, const double[::1] sample_weight=None, double total_weight=0.0):
+        self.X = Matrix(X)
+        self.n_samples, self.total_weight = self.X.n_rows, total_weight
+        self.samples.X, self.samples.n_samples = self.X.rows, self.n_samples
         if sample_weight is None:
             self.total_weight = <double>self.n_samples
         else:
@@ -28,23 +29,28 @@ cdef class Data:
             self.labels = y
             self.samples.labels = &self.labels[0]
         else:
-            self.y = y
-            self.samples.y = &self.y[0, 0]
+            self.y = Matrix(y)
+            self.samples.y = self.y.rows
+        self.samples.in_place = self.samples.X.doubles != NULL and self.samples.y.doubles != NULL
 
 
 cdef const double *rows_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
     """Inputs (rows, n_in) of a block whose row 0 is row `first` in visiting order; only `rows` of it are gathered.
 
-    Nothing is copied where the visiting order is that of X.
+    Nothing is copied where X holds doubles in the visiting order.
     """
     cdef const Samples *samples = &shared.samples
     cdef Py_ssize_t s, n = shared.sizes.n_in
+    cdef const double *X = samples.X.doubles
     cdef const int64_t *order = samples.order + first
+    if X == NULL:
+        bp_read_rows(&samples.X, samples.order, first + rows.start, rows.stop - rows.start,
+                     shared.block.x + rows.start * n)
+        return shared.block.x
     if samples.order == NULL:
-        return samples.X + first * n
+        return X + first * n
     for s in range(rows.start, rows.stop):
-        kernel.gather(n, samples.X + order[s] * n, samples.X + order[min(s + 1, rows.stop - 1)] * n,
-                      shared.block.x + s * n)
+        kernel.gather(n, X + order[s] * n, X + order[min(s + 1, rows.stop - 1)] * n, shared.block.x + s * n)
     return shared.block.x
 
 
@@ -53,13 +59,16 @@ cdef const double *targets_of(Shared *shared, Py_ssize_t first, Span rows) noexc
     cdef const Samples *samples = &shared.samples
     cdef double *t = shared.block.t
     cdef Py_ssize_t s, j, row, n = shared.sizes.n_out
+    cdef const double *y = samples.y.doubles
+    if samples.labels == NULL and y == NULL:
+        bp_read_rows(&samples.y, samples.order, first + rows.start, rows.stop - rows.start, t + rows.start * n)
+        return t
     if samples.order == NULL and samples.labels == NULL:
-        return samples.y + first * n
+        return y + first * n
     for s in range(rows.start, rows.stop):
         row = first + s if samples.order == NULL else samples.order[first + s]
         for j in range(n):
-            t[s * n + j] = ((1.0 if samples.labels[row] == j else 0.0) if samples.labels != NULL
-                            else samples.y[row * n + j])
+            t[s * n + j] = (1.0 if samples.labels[row] == j else 0.0) if samples.labels != NULL else y[row * n + j]
     return t
 
 
@@ -76,7 +85,7 @@ cdef const double *sample_weights_of(Shared *shared, Py_ssize_t first, Span rows
 
 cdef void add_weights(Shared *shared, ThreadState *own, Py_ssize_t first, Py_ssize_t rows,
                       Py_ssize_t in_batch) noexcept nogil:
-    """Add the sample weights of a whole piece of rows to those of its batch, from its row in_batch on, and of its epoch.
+    """Add the sample weights of a piece of rows to those of its batch, from row in_batch of it on, and of its epoch.
 
     Each thread does so for itself: no barrier then stands between the sum and the step that divides by it.
     """

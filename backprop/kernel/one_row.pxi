@@ -130,6 +130,7 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
     cdef Epochs *epochs = &shared.epochs
     cdef Py_ssize_t n = samples.n_samples, row = shared.sums.row, done = epochs.done, s
     cdef double work = 0.0, loss = 0.0, block = shared.sums.losses.block, lr
+    cdef const double *x
     cdef const double *t
     cdef bp_fpenv saved = bp_fpenv_enter()
     online.load(shared.optimizer.w)
@@ -142,14 +143,19 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
             continue
         while row < n and work < PAUSE_WORK:
             s = row if samples.order == NULL else samples.order[row]
-            t = samples.y + s * shared.sizes.n_out if samples.labels == NULL else targets_of(shared, row, Span(0, 1))
+            if samples.in_place:
+                x, t = samples.X.doubles + s * shared.sizes.n_in, samples.y.doubles + s * shared.sizes.n_out
+            else:
+                x = samples.X.doubles + s * shared.sizes.n_in  # no copy, though the order is another
+                if samples.X.doubles == NULL:
+                    x = rows_of(shared, row, Span(0, 1))
+                t = targets_of(shared, row, Span(0, 1))
             if row % BLOCK_ROWS == 0:
                 shared.sums.losses.block = block
                 next_block(&shared.sums.losses, row)
                 block = 0.0
             block = block + online_row(online.layers, online.n_layers, online.narrow, shared.sums.loss,
-                                       online.softmax_stats, samples.X + s * shared.sizes.n_in, t, lr,
-                                       shared.optimizer.train_biases)
+                                       online.softmax_stats, x, t, lr, shared.optimizer.train_biases)
             work += shared.block.row_work
             row += 1
         if row == n:

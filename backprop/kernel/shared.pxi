@@ -34,8 +34,9 @@ cdef struct Block:          # work space of one block of rows
 
 cdef struct Samples:
     Py_ssize_t n_samples
-    const double *X              # (n_samples, n_in)
-    const double *y              # (n_samples, n_out); NULL: targets are labels
+    bp_matrix X                  # (n_samples, n_in)
+    bp_matrix y                  # (n_samples, n_out); unset: targets are labels
+    bint in_place                # X and y are doubles without a gap
     const int64_t *labels        # (n_samples,): classes; NULL: targets are y
     const double *sample_weight  # (n_samples,); NULL: each weight is 1.0
     int64_t *order               # (n_samples,): the visiting order; NULL: the order of X
