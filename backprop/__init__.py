@@ -16,6 +16,7 @@ from .network import Network
 from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rprop
 from .run import EpochState
 from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
+from .shuffling import BlockShuffle
 from .stopping import EarlyStopping
 from .training import Training, fast_train
 from .version import __version__, contract_version, show_config
@@ -25,6 +26,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "BlockShuffle",
     "Checkpoint",
     "CheckpointError",
     "CosineDecay",

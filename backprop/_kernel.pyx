@@ -1,9 +1,10 @@
 """The compiled twin of the definition: the same functions, in the same order, with the same bits.
 
-The definition takes one row at a time, the kernel a block of rows. A sum over rows continues from block to block, in
-the order of the rows, so the size of a block changes no bit. The pieces below hold the flow of a pass and of training;
-the loops over vectors (products, activations, losses, update rules) are in src_c/, compiled once for each instruction
-set, behind the table of functions `kernel`. Threads share the rows of a block, then the parameters.
+The definition takes one row at a time, the kernel a piece of some hundred rows. A block's sum over rows (N19) goes on
+from piece to piece, in the order of the rows, so the size of a piece changes no bit. The pieces below hold the flow of
+a pass and of training; the loops over vectors (products, activations, losses, update rules) are in src_c/, compiled
+once for each instruction set, behind the table of functions `kernel`. Threads share the rows of a block, then the
+parameters.
 
 X and y are read where they lie, whatever their kind, as doubles and piece by piece (matrices.pxi); all other matrices
 are C-contiguous float64. NumPy allocates all memory, and nothing is allocated without the GIL. Every entry
@@ -34,6 +35,7 @@ include "kernel/tables.pxi"
 include "kernel/matrices.pxi"
 include "kernel/values.pxi"
 include "kernel/elementary.pxi"
+include "kernel/blocks.pxi"
 
 include "kernel/workspace.pxi"
 include "kernel/shared.pxi"
@@ -41,6 +43,7 @@ include "kernel/threads.pxi"
 
 include "kernel/passes.pxi"
 include "kernel/data.pxi"
+include "kernel/workers.pxi"
 include "kernel/loss.pxi"
 include "kernel/updates.pxi"
 include "kernel/one_row.pxi"

@@ -61,22 +61,25 @@ def loss_and_gradient(
 
 
 def _overflow_of_gradient(network: Network, samples: Samples, loss: str, k: int) -> int:
-    """The row at which the gradient's sum for parameter k stops being finite; -1: none, the mean is not finite.
+    """The first row at which a block's sum for parameter k stops being finite; -1: each is finite, their mean is not.
 
-    A sum that is not finite stays so: the row is found by halving. With a total weight of 1.0, a mean is the sum.
+    A sum that is not finite stays so: the row in the block is found by halving. With a total weight of 1.0, a mean is
+    the sum.
     """
     gradient = np.empty(network.n_parameters)
 
-    def sum_is_finite(rows: int) -> bool:
+    def sum_is_finite(first: int, last: int) -> bool:
         X, y, weights, *_ = samples
-        part = Samples(X[:rows], y[:rows], None if weights is None else weights[:rows], 1.0)
+        part = Samples(X[first:last], y[first:last], None if weights is None else weights[first:last], 1.0)
         loss_pass(network, part, loss, None, threads.POLICY, gradient)
         return math.isfinite(gradient[k])
 
-    low, high = 0, samples.n_samples
-    if sum_is_finite(high):
-        return -1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if sum_is_finite(middle) else (low, middle)
-    return low
+    for first in range(0, samples.n_samples, _kernel.BLOCK):
+        low, high = first, min(first + _kernel.BLOCK, samples.n_samples)
+        if sum_is_finite(first, high):
+            continue
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if sum_is_finite(first, middle) else (low, middle)
+        return low
+    return -1

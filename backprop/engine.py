@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, threads
+from . import _kernel, shuffling, threads
 from .arguments import FloatArray
 from .network import Network
 from .optimizers import penalties_of
@@ -148,7 +148,7 @@ class Kernel:
         step = _kernel.Step(plan.rule, np.array(plan.settings), state.slots, state.scalars, settings.train_biases)
         if method is not None:
             return KernelTrainer(method(sums, step), w, state.slots, state.scalars)
-        trainer = _kernel.Trainer(sums, step, batch_size, stream)
+        trainer = _kernel.Trainer(sums, step, batch_size, stream, *shuffling.within(settings.shuffle, n_samples))
         trainer.penalize(*penalties_of(settings.optimizer))
         if settings.dropout is not None and state.dropout is not None:
             trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)

@@ -71,7 +71,9 @@ class Epochs:
     ) -> None:
         network, _, settings, state = begin
         plan, stopping = plan_of(settings.optimizer), settings.stopping
-        shuffles = settings.shuffle and samples.n_samples > 1 and plan.rule not in _kernel.METHODS
+        # A batch that holds all rows, and a full-batch method, visit them in their order (N8, N13).
+        shuffles = settings.shuffle and (settings.batch_size or samples.n_samples) < samples.n_samples
+        shuffles = shuffles and plan.rule not in _kernel.METHODS
         self.engine, self.begin, self.samples, self.run, self.writer = engine, begin, samples, run, writer
         self.stream = streams.started(state.stream) if shuffles else state.stream
         stream = self.stream if shuffles else None
@@ -80,7 +82,7 @@ class Epochs:
         except MemoryError:
             if plan.rule not in _kernel.METHODS:
                 raise
-            raise too_much_memory(settings.optimizer, network.n_parameters) from None
+            raise too_much_memory(settings.optimizer, network.n_parameters, samples.n_samples) from None
         self.curve, self.stopped = Curve(state.losses), "epochs"
         self.watcher = None
         if stopping is not None:

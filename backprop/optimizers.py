@@ -336,14 +336,16 @@ def plan_of(optimizer: Optimizer) -> Plan:
     return optimizer._plan()
 
 
-def too_much_memory(optimizer: Optimizer, n_parameters: int) -> MemoryError:
+def too_much_memory(optimizer: Optimizer, n_parameters: int, n_samples: int = 1) -> MemoryError:
     """The error about an optimizer whose state, or whose working memory, is more than there is."""
     kind, n_numbers = type(optimizer).__name__, len(plan_of(optimizer).slots) * n_parameters
     instead = "SGD() keeps the least" if n_numbers else "use smaller batches or fewer parameters"
     if isinstance(optimizer, LBFGS):
         instead = "LBFGS(memory=3) needs less, Adam() still less"
     elif isinstance(optimizer, LevenbergMarquardt):
-        n_numbers, instead = 2 * n_parameters**2, "LBFGS() and Adam() are for networks of this size"
+        n_blocks = -(-n_samples // _kernel.BLOCK)  # of N19: matrices are kept for sums of earlier blocks
+        n_numbers = max(2, n_blocks.bit_length()) * n_parameters**2
+        instead = "LBFGS() and Adam() are for networks of this size"
     return arguments.too_much_memory(f"{kind} on {n_parameters} parameters", 8 * n_numbers, instead)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from . import arguments, streams
+from . import arguments, shuffling, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint
-from .definition import losses, passes, randomness, values
+from .definition import blocks, losses, passes, randomness, values
 from .definition.activations import ACTIVATIONS as ACTIVATIONS
 from .definition.elementary import exp as exp
 from .definition.elementary import expm1 as expm1
@@ -33,6 +33,7 @@ from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
 from .run import Callback, Run
 from .samples import Samples, finite, loss_and_samples
+from .shuffling import BlockShuffle
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping
 from .training import Training
@@ -59,7 +60,6 @@ class DefinitionTrainer:
     ) -> None:
         self.network, self.data, self.settings, self.plan = network, data, settings, plan
         self.next_words = streams.next_word(stream), streams.next_word(state.dropout)
-        self.shuffle = stream is not None
         self.slots_shape = state.slots.shape
         self.w = network.parameters.tolist()
         self.state = state.slots.tolist(), state.scalars.tolist()
@@ -92,7 +92,7 @@ class DefinitionTrainer:
             rule,
             list(numbers),
             self.settings.batch_size or len(self.data.X),
-            self.shuffle,
+            shuffling.plain(self.settings.shuffle),
             self.settings.train_biases,
             *penalties_of(optimizer),
             None if dropout is None else list(dropout.rates(self.network.sizes)),
@@ -124,7 +124,7 @@ class Definition:
 
     def sum_of_weights(self, weights: FloatArray) -> tuple[int, float]:
         """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it."""
-        return values.sum_of_weights(weights.tolist())
+        return blocks.sum_of_weights(weights.tolist())
 
     def order(self, stream: Any, n: int) -> npt.NDArray[np.int64]:
         """The integers 0, ..., n - 1, shuffled by a bit generator (N9)."""
@@ -161,7 +161,7 @@ def train(
     optimizer: Optimizer | None = None,
     epochs: int = 100,
     batch_size: int | None = None,
-    shuffle: bool = True,
+    shuffle: bool | BlockShuffle = True,
     rng: Any = 0,
     train_biases: bool = True,
     sample_weight: ArrayLike | None = None,
@@ -219,13 +219,15 @@ def mean_loss(network: Network, samples: Samples, loss: str) -> tuple[float, Vec
 
 
 def overflow_of_gradient(network: Network, samples: Samples, loss: str, k: int) -> int:
-    """The row at which the gradient's sum for parameter k stops being finite; -1: none, the mean is not finite."""
-    g = [0.0] * network.n_parameters
+    """The first row at which a block's sum for parameter k is not finite; -1: each is, but not their mean."""
     layers = values.layers_of(network.parameters.tolist(), network.sizes)
-    for s, row in enumerate(zip(*dataset(samples, network.sizes[-1]), strict=True)):
-        passes.add_gradient(g, layers, network.activations, loss, *row)
-        if not math.isfinite(g[k]):
-            return s
+    rows = list(zip(*dataset(samples, network.sizes[-1]), strict=True))
+    for block in blocks.blocks(range(len(rows))):
+        g = [0.0] * network.n_parameters
+        for s in block:
+            passes.add_gradient(g, layers, network.activations, loss, *rows[s])
+            if not math.isfinite(g[k]):
+                return s
     return -1
 
 

@@ -21,6 +21,7 @@ from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
 from .samples import Samples
+from .shuffling import BlockShuffle
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping, split
 from .text_file import File
@@ -274,7 +275,7 @@ def fast_train(
     optimizer: Optimizer | None = None,
     epochs: int = 100,
     batch_size: int | None = None,
-    shuffle: bool = True,
+    shuffle: bool | BlockShuffle = True,
     rng: Any = 0,
     train_biases: bool = True,
     sample_weight: npt.ArrayLike | None = None,
@@ -310,8 +311,10 @@ def fast_train(
     batch_size : int >= 1 or None
         Rows per step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which accept only None. The
         last batch of an epoch may be shorter.
-    shuffle : bool
-        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt keep the given order.
+    shuffle : bool or BlockShuffle
+        True visits the rows in a new random order in each epoch, a `BlockShuffle` in one that needs few blocks of
+        consecutive rows at a time. A batch that holds all rows keeps their order, as LBFGS and LevenbergMarquardt do,
+        and draws no random number.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         The random stream that shuffles the rows; None takes fresh entropy. A generator is advanced if the call
         succeeds, and must not be used by another thread or a callback meanwhile.

@@ -7,7 +7,7 @@ import numpy as np
 from . import _kernel
 
 __version__ = "0.1.0"
-contract_version = 1
+contract_version = 2
 
 
 def show_config() -> None:
@@ -17,7 +17,7 @@ def show_config() -> None:
     --------
     >>> import backprop
     >>> backprop.show_config()  # doctest: +ELLIPSIS
-    backprop ..., arithmetic contract 1
+    backprop ..., arithmetic contract 2
     ...
     """
     lines = {

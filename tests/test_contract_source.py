@@ -150,14 +150,14 @@ def test_signature_of_fast_train():
 
 def test_public_names():
     public = {"Network", "fast_train", "Training", "EpochState", "loss_and_gradient", "DivergenceError"}
-    public |= {"Checkpoint", "CheckpointError", "Dropout", "EarlyStopping"}
+    public |= {"BlockShuffle", "Checkpoint", "CheckpointError", "Dropout", "EarlyStopping"}
     public |= {kind.__name__ for kind in (*typing.get_args(Optimizer), *typing.get_args(Schedule))}
     known = {"LBFGS", "SGD", "Adam", "AdamW", "RMSprop", "Rprop", "LevenbergMarquardt", "StepDecay", "ExponentialDecay"}
     assert known | {"InverseScaling", "CosineDecay", "ReduceOnPlateau"} <= public
     assert set(backprop.__all__) == public | {"__version__", "contract_version", "show_config"}
     for name in backprop.__all__:
         assert hasattr(backprop, name)
-    assert backprop.contract_version == 1
+    assert backprop.contract_version == 2
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", backprop.__version__)
 
 

@@ -113,6 +113,8 @@ SETTINGS = [
     *RULES.values(),
     backprop.Adam(np.float32(0.125), l1=0.01, l2=np.float64(0.1), clip_norm=np.longdouble(0.5)),
     *SCHEDULES,
+    backprop.BlockShuffle(),
+    backprop.BlockShuffle(np.int64(5), window=2**100),
     backprop.Dropout(0.5),
     backprop.Dropout(np.array([0.0, 0.25]), rng=2**100),
     backprop.EarlyStopping(validation_fraction=np.float64(0.25), patience=np.int64(3), target_loss=0.1),
@@ -122,7 +124,8 @@ SETTINGS = [
 
 def test_no_setting_is_left_out():
     assert {type(one) for one in SCHEDULES} == set(typing.get_args(Schedule))
-    assert {type(one) for one in SETTINGS} >= {*typing.get_args(Optimizer), backprop.EarlyStopping, backprop.Dropout}
+    others = {backprop.EarlyStopping, backprop.Dropout, backprop.BlockShuffle, backprop.Checkpoint}
+    assert {type(one) for one in SETTINGS} == {*typing.get_args(Optimizer), *typing.get_args(Schedule), *others}
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=repr)
@@ -200,7 +203,7 @@ def test_runs_of_every_state(engine, again, given):
 
 
 def test_a_copy_shares_nothing_that_changes():
-    run = backprop.fast_train(NETWORK, X, Y, epochs=3)
+    run = backprop.fast_train(NETWORK, X, Y, epochs=3, batch_size=5)
     other = copy.copy(run)
     assert not np.shares_memory(other._state.slots, run._state.slots)
     assert other._state.stream is not run._state.stream

@@ -7,6 +7,7 @@ symmetric: only j >= i is stored. b = J^T e is A's last column, so that every op
 
 import math
 
+from .blocks import blocks, sum_of_rows, tree_sum
 from .losses import squared_error
 from .passes import derivatives, forward, hidden_deltas
 from .sums import dot
@@ -38,7 +39,7 @@ def jacobian_rows(
 
 
 def normal_equations(J: Matrix) -> Matrix:
-    """A and b: the sums over the rows of J, in their order, of row[i]*row[j]."""
+    """A and b of a block: the sums over the rows of J, in their order, of row[i]*row[j]."""
     n = len(J[0]) - 1
     A = [[0.0] * (n + 1) for _ in range(n)]
     for i in range(n):
@@ -88,12 +89,11 @@ def gradient_norm(A: Matrix, total_weight: float) -> float:
 
 def squared_loss(network: Architecture, w: Vector, data: Dataset) -> float:
     """The mean squared_error of all rows (N8) with the parameters w."""
-    layers, total, total_weight = layers_of(w, network.sizes), 0.0, 0.0
-    for s in range(len(data.X)):
-        a, z = forward(layers, network.activations, data.X[s])
-        total = total + data.sample_weight[s] * squared_error(z[-1], a[-1], data.y[s])
-        total_weight = total_weight + data.sample_weight[s]
-    return total / total_weight
+    layers, losses = layers_of(w, network.sizes), []
+    for x, t, weight in zip(*data, strict=True):
+        a, z = forward(layers, network.activations, x)
+        losses.append(weight * squared_error(z[-1], a[-1], t))
+    return sum_of_rows(losses) / sum_of_rows(data.sample_weight)
 
 
 def levenberg_marquardt(
@@ -114,12 +114,15 @@ def levenberg_marquardt(
     loss = squared_loss(network, w, data)
     if not math.isfinite(loss):
         return loss, ""
-    layers, total_weight, mu = layers_of(w, network.sizes), 0.0, scalars[0]
-    J = []
-    for x, t, weight in zip(*data, strict=True):
-        J += jacobian_rows(layers, network.activations, x, t, weight, settings.train_biases)
-        total_weight = total_weight + weight
-    A = normal_equations(J)
+    layers, total_weight, mu = layers_of(w, network.sizes), sum_of_rows(data.sample_weight), scalars[0]
+    parts = []
+    for block in blocks(range(len(data.X))):
+        J = []
+        for s in block:
+            x, t, weight = data.X[s], data.y[s], data.sample_weight[s]
+            J += jacobian_rows(layers, network.activations, x, t, weight, settings.train_biases)
+        parts.append(normal_equations(J))
+    A = [tree_sum([part[i] for part in parts]) for i in range(len(w))]
     if gradient_norm(A, total_weight) <= min_gradient:
         return loss, "gradient"
     while mu <= highest:

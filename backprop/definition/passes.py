@@ -3,6 +3,7 @@
 import math
 
 from .activations import ACTIVATIONS, softmax_sum
+from .blocks import blocks, sum_of_rows, tree_sum
 from .dropout import masked
 from .losses import LOSSES
 from .values import Architecture, Dataset, Layer, Matrix, Vector, first_not_finite, layers_of
@@ -118,12 +119,20 @@ def predict(network: Architecture, w: Vector, X: Matrix) -> tuple[Matrix, int]:
 
 
 def mean_loss(network: Architecture, w: Vector, loss: str, data: Dataset) -> tuple[float, Vector, int]:
-    """The mean loss of all rows in their order, its gradient, and the row at which the sum overflows, or -1."""
-    layers, g, total, total_weight = layers_of(w, network.sizes), [0.0 for _ in w], 0.0, 0.0
-    for s in range(len(data.X)):
-        weight = data.sample_weight[s]
-        total = total + add_gradient(g, layers, network.activations, loss, data.X[s], data.y[s], weight)
-        total_weight = total_weight + weight
-        if not math.isfinite(total):
-            return total, g, s
-    return total / total_weight, [g_k / total_weight for g_k in g], -1
+    """The mean loss of all rows in their order, its gradient, and the row at which a block's sum overflows, or -1.
+
+    The first sum that overflows is returned instead of the mean.
+    """
+    layers = layers_of(w, network.sizes)
+    totals, gradients = [], []
+    for block in blocks(range(len(data.X))):
+        total, g = 0.0, [0.0 for _ in w]
+        for s in block:
+            x, t, weight = data.X[s], data.y[s], data.sample_weight[s]
+            total = total + add_gradient(g, layers, network.activations, loss, x, t, weight)
+            if not math.isfinite(total):
+                return total, g, s
+        totals.append([total])
+        gradients.append(g)
+    total_weight = sum_of_rows(data.sample_weight)
+    return tree_sum(totals)[0] / total_weight, [g_k / total_weight for g_k in tree_sum(gradients)], -1

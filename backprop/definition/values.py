@@ -36,7 +36,7 @@ class Hyperparameters(NamedTuple):
     rule: str  # the name of an update rule (N7) or of a full-batch method (N13, N14)
     settings: Vector  # the numbers that the rule takes, in its order
     batch_size: int
-    shuffle: bool
+    shuffle: bool | tuple[int, int]  # in each epoch; (rows, window): by windows of blocks of rows (N9)
     train_biases: bool
     l1: float = 0.0
     l2: float = 0.0
@@ -50,16 +50,6 @@ def first_not_finite(values: Vector) -> int:
         if not math.isfinite(values[k]):
             return k
     return -1
-
-
-def sum_of_weights(weights: Vector) -> tuple[int, float]:
-    """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it (N17)."""
-    total = 0.0
-    for s in range(len(weights)):
-        if not 0.0 <= weights[s] < math.inf:
-            return s, total
-        total = total + weights[s]
-    return -1, total
 
 
 def layers_of(parameters: Vector, sizes: tuple[int, ...]) -> list[Layer]:

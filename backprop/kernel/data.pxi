@@ -84,18 +84,18 @@ cdef const double *sample_weights_of(Shared *shared, Py_ssize_t first, Span rows
 
 
 cdef void add_weights(Shared *shared, ThreadState *own, Py_ssize_t first, Py_ssize_t rows,
-                      bint first_of_batch) noexcept nogil:
-    """Add the sample weights of a whole block, row after row, to those of its batch and of its epoch.
+                      Py_ssize_t in_batch) noexcept nogil:
+    """Add the sample weights of a piece of rows to those of its batch, from row in_batch of it on, and of its epoch.
 
     Each thread does so for itself: no barrier then stands between the sum and the step that divides by it.
     """
-    cdef Py_ssize_t s
     cdef const double *sample_weight = shared.samples.sample_weight + first
-    cdef double batch_weight = 0.0 if first_of_batch else own.batch_weight
-    cdef double epoch_weight = 0.0 if first == 0 else own.epoch_weight
     if shared.samples.order != NULL:
         sample_weight = shared.block.sample_weight
-    for s in range(rows):
-        batch_weight = batch_weight + sample_weight[s]
-        epoch_weight = epoch_weight + sample_weight[s]
-    own.batch_weight, own.epoch_weight = batch_weight, epoch_weight
+    add_rows(&own.batch_weight, sample_weight, in_batch, rows)
+    add_rows(&own.epoch_weight, sample_weight, first, rows)
+
+
+cdef inline double weight_of(Shared *shared, const RowSum *weights, Py_ssize_t rows) noexcept nogil:
+    """Sum of the sample weights of `rows` rows, as add_weights has left it; without sample weights their number."""
+    return <double>rows if shared.samples.sample_weight == NULL else tree_sum(weights, rows)

@@ -7,12 +7,9 @@ cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
 cdef void shuffle_on(Shared *shared) noexcept nogil:
     """Do up to SHUFFLE_STEPS steps of this epoch's shuffle, which starts from the order 0, 1, 2, ..."""
     cdef Epochs *epochs = &shared.epochs
-    cdef Py_ssize_t k
     if epochs.to_shuffle < 0:
-        for k in range(shared.samples.n_samples):
-            shared.samples.order[k] = k
-        epochs.to_shuffle = shared.samples.n_samples - 1
-    epochs.to_shuffle = shuffled(epochs.bitgen, shared.samples.order, epochs.to_shuffle, SHUFFLE_STEPS)
+        begin_shuffle(&epochs.shuffle)
+    epochs.to_shuffle = block_shuffled(epochs.bitgen, &epochs.shuffle, SHUFFLE_STEPS)
 
 
 cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
@@ -33,11 +30,12 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
     cdef ThreadState *own = &shared.threads[thread]
     cdef Py_ssize_t n = shared.samples.n_samples, row = shared.sums.row, batch_start = epochs.batch_start
     cdef Py_ssize_t done = epochs.done, to_shuffle = epochs.to_shuffle, rows, stop, k
-    cdef double work = 0.0, loss = 0.0, batch_weight, epoch_weight
+    cdef double work = 0.0, loss = 0.0, batch_weight
     cdef bp_fpenv saved = bp_fpenv_enter()
     for k in range(optimizer.rule.n_scalars):
         own.scalars[k] = optimizer.scalars[k]
-    own.batch_weight, own.epoch_weight = shared.sums.batch_weight, shared.sums.epoch_weight
+    if shared.samples.sample_weight != NULL:
+        own.batch_weight, own.epoch_weight = shared.sums.batch_weight, shared.sums.epoch_weight
     if thread == 0:
         begin_epoch(shared, done)
     transpose(shared, own, thread)
@@ -54,22 +52,23 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
             barrier(shared, thread)
             continue
         stop = n if n - batch_start < epochs.batch_size else batch_start + epochs.batch_size
-        rows = min(shared.block.rows, stop - row)
-        visit(shared, thread, row, rows, row == batch_start)
-        batch_weight, epoch_weight = <double>(stop - batch_start), <double>n
+        rows = min(shared.block.rows, min(stop - row, rows_to_block_end(row - batch_start)))
+        visit(shared, thread, row, rows, row - batch_start)
         if shared.samples.sample_weight != NULL:
-            add_weights(shared, own, row, rows, row == batch_start)
-            batch_weight, epoch_weight = own.batch_weight, own.epoch_weight
+            add_weights(shared, own, row, rows, row - batch_start)
         work += rows * shared.block.row_work
         row += rows
         if row == stop:
+            rows = stop - batch_start
+            batch_weight = weight_of(shared, &own.batch_weight, rows)
+            join_gradients(shared, own, thread, rows)
             if batch_weight != 0.0:  # all sample weights 0.0: no mean, hence no step
                 update(shared, own, thread, batch_weight)
             work += 8.0 * <double>shared.sizes.n_parameters
             batch_start = stop
         barrier(shared, thread)
         if row == n:
-            loss = shared.sums.total / epoch_weight
+            loss = tree_sum(&shared.sums.losses, n) / weight_of(shared, &own.epoch_weight, n)
             done += 1
             if thread == 0:  # the others may already visit rows of the next epoch, but take no step before a barrier
                 epochs.losses[done - 1] = loss
@@ -80,15 +79,49 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
         shared.sums.row, epochs.batch_start, epochs.done, epochs.to_shuffle = row, batch_start, done, to_shuffle
         for k in range(optimizer.rule.n_scalars):
             optimizer.scalars[k] = own.scalars[k]
-        shared.sums.batch_weight, shared.sums.epoch_weight = own.batch_weight, own.epoch_weight
+        if shared.samples.sample_weight != NULL:
+            shared.sums.batch_weight, shared.sums.epoch_weight = own.batch_weight, own.epoch_weight
     bp_fpenv_leave(saved)
+
+
+cdef void train_by_blocks(Shared *shared, BlockWorkers workers) noexcept nogil:
+    """About 20 ms of epochs of a single batch each, all rows in their order, of which threads take blocks."""
+    cdef Epochs *epochs = &shared.epochs
+    cdef Optimizer *optimizer = &shared.optimizer
+    cdef ThreadState *own = shared.threads
+    cdef Py_ssize_t n = shared.samples.n_samples, before, k
+    cdef int n_threads = shared.n_threads
+    cdef double work = 0.0, loss = 0.0, total_weight = shared.sums.total_weight
+    cdef bp_fpenv saved
+    begin_epoch(shared, epochs.done)
+    while epochs.done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
+        before = shared.sums.row
+        workers.run(shared, True)
+        work += (shared.sums.row - before) * shared.block.row_work / workers.n_threads
+        if shared.sums.row < n:
+            continue
+        saved = bp_fpenv_enter()
+        shared.n_threads = 1  # the step takes little beside so many rows
+        for k in range(optimizer.rule.n_scalars):
+            own.scalars[k] = optimizer.scalars[k]
+        update(shared, own, 0, total_weight)
+        for k in range(optimizer.rule.n_scalars):
+            optimizer.scalars[k] = own.scalars[k]
+        shared.n_threads = n_threads
+        loss = tree_sum(&shared.sums.losses, n) / total_weight
+        bp_fpenv_leave(saved)
+        epochs.losses[epochs.done] = loss
+        epochs.done += 1
+        begin_epoch(shared, epochs.done)
+        shared.sums.row = 0
 
 
 cdef class Trainer:
     """Training by an update rule: moves the parameters of `sums` and the state of `step`.
 
     batch_size: rows between two steps. stream: a bit generator that nothing else uses, for a new visiting order in each
-    epoch; None visits the rows in the order of X.
+    epoch, by windows of so many blocks of so many rows, rows = 0: of all rows at once; None visits the rows in the
+    order of X.
     """
 
     cdef LossPass sums
@@ -96,6 +129,7 @@ cdef class Trainer:
     cdef Shared *shared              # that of sums.work
     cdef object stream
     cdef int64_t[::1] order
+    cdef int64_t[::1] blocks
     cdef const double[::1] drop_rates
     cdef object drops
     cdef Workspace masks
@@ -104,7 +138,8 @@ cdef class Trainer:
     cdef readonly str ended          # always "", as for a method that goes on
     cdef readonly Py_ssize_t evaluations  # always 0: a method counts its evaluations of the objective
 
-    def __cinit__(self, LossPass sums not None, Step step not None, Py_ssize_t batch_size, stream):
+    def __cinit__(self, LossPass sums not None, Step step not None, Py_ssize_t batch_size, stream, Py_ssize_t rows=0,
+                  Py_ssize_t window=1):
         cdef Shared *shared = &sums.work.shared
         if step.rule not in update_names:
             raise ValueError(f"{step.rule!r} is no update rule")
@@ -114,9 +149,14 @@ cdef class Trainer:
         self.threads = Threads(shared.n_threads)
         shared.optimizer.rule = &update_rules[update_names.index(step.rule)]
         shared.epochs.batch_size = batch_size
+        if batch_size >= shared.samples.n_samples and stream is None:
+            sums.make_room()
+        else:
+            sums.work.keep_blocks(batch_size)
         if stream is not None:
             shared.epochs.bitgen, shared.epochs.to_shuffle = bitgen_of(stream), -1
             self.order = np.empty(shared.samples.n_samples, np.int64)
+            self.blocks = shuffle_into(self.order, rows or self.order.shape[0], window, &shared.epochs.shuffle)
             shared.samples.order = &self.order[0]
         suits = (batch_size == 1 and step.rule == "sgd" and shared.sums.loss.slopes == NULL
                  and shared.samples.sample_weight == NULL)
@@ -168,10 +208,11 @@ cdef class Trainer:
         shared.optimizer.learning_rates = NULL
         if learning_rates is not None:
             shared.optimizer.learning_rates = &learning_rates[0]
-        if self.online_layers is None:
-            with nogil:
-                self.threads.run(shared, train_epochs)
-        else:
-            with nogil:
+        with nogil:
+            if self.online_layers is not None:
                 online_rows(shared, self.online_layers)
+            elif self.sums.workers is not None and shared.epochs.drop_bitgen == NULL:
+                train_by_blocks(shared, self.sums.workers)
+            else:
+                self.threads.run(shared, train_epochs)
         return shared.epochs.done

@@ -38,6 +38,7 @@ cdef class LBFGS(Method):
         cdef Py_ssize_t n = self.shared.sizes.n_parameters, memory
         cdef const double *settings = self.shared.optimizer.settings
         self.needs("lbfgs")
+        self.sums.make_room()
         memory = <Py_ssize_t>settings[0]
         self.tolerance, self.l2, self.most = settings[1], settings[2], <Py_ssize_t>settings[3]
         self.room = Workspace(5 * aligned(n) + aligned(memory))

@@ -5,33 +5,6 @@
 cdef double LOWEST_MU = 1e-20
 
 
-cdef enum Stage:
-    JACOBIAN    # A and b, block of rows by block of rows
-    DAMP        # U = A + mu*total_weight*I
-    FACTOR      # U becomes its Cholesky factor, BP_PIVOTS rows at a time
-    TRIAL       # the loss at w - d
-    ENDED       # this iteration is over
-
-
-cdef struct Damped:
-    Stage stage
-    Py_ssize_t columns      # n_parameters + 1, rounded up to full cache lines
-    Py_ssize_t stride       # doubles from row to row of the matrices; columns or a cache line more
-    double *J               # (rows*n_out, stride): Jacobian of a block of rows; column n_parameters: the residuals
-    double *A               # (n_parameters, stride): J^T J on and right of the diagonal; column n_parameters is J^T e
-    double *U               # (n_parameters, stride): the Cholesky factor; column n_parameters becomes d
-    double *minus           # (BP_PASS_PIVOTS, stride): rows of U, negated
-    double *before          # (n_parameters,): w before the step
-    const double *settings  # factors of mu after success and after failure, largest mu, smallest gradient norm
-    double mu
-    double total_weight     # sum of all sample weights
-    double loss             # the mean loss before the step
-    Py_ssize_t column       # first of the BP_PIVOTS rows that are factored next
-    bp_counter taken        # pieces of BP_PIVOTS columns that threads have taken, the last piece first
-    double work             # multiply-adds of all threads in this call
-    const char *reason      # why the method has ended; NULL: it has not
-
-
 cdef void add_products(Shared *shared, Damped *job, int thread, Py_ssize_t depth, Span rows, const double *left,
                        const double *right, bint first, double *C) noexcept nogil:
     """This thread's part of C = C + left^T right (C = left^T right if first), on and right of the diagonal of C.
@@ -88,16 +61,41 @@ cdef void jacobian_rows(Shared *shared, Damped *job, int thread, const double *t
             row[s * n_out * job.stride + column] = root * (last.a[s * n_out + k] - t[s * n_out + k])
 
 
+cdef void join_matrices(Shared *shared, Damped *job, int thread, int begin, int end, bint keep) noexcept nogil:
+    """This thread's rows of A = kept[begin] + (... + (kept[end - 1] + A)); keep: it then becomes kept[begin]."""
+    cdef Py_ssize_t n = shared.sizes.n_parameters, size = n * job.stride, i, at, columns
+    cdef Span rows = share(n, thread, shared.n_threads)
+    cdef double *kept
+    cdef int b
+    for i in range(rows.start, rows.stop):
+        at, columns = i * job.stride + i // 8 * 8, job.columns - i // 8 * 8
+        for b in range(end - 1, begin - 1, -1):
+            kept = job.U if b == 0 else job.kept + (b - 1) * size
+            kernel.axpy(columns, kept + at, 1.0, job.A + at, job.A + at)
+        if keep:
+            kept = job.U if begin == 0 else job.kept + (begin - 1) * size
+            memcpy(kept + at, job.A + at, columns * sizeof(double))
+
+
 cdef void normal_equations(Shared *shared, Damped *job, int thread, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
-    """This thread's part of what a block of rows adds to A and b, after its forward pass and its losses."""
+    """This thread's part of what a piece of rows adds to its block's A and b, after its forward pass and its losses.
+
+    Where a block begins, A and b of the block before are kept.
+    """
     cdef Span part = share(rows, thread, shared.n_threads)
+    cdef Py_ssize_t ended = first // BLOCK_ROWS - 1
     if first == 0:
         transpose(shared, &shared.threads[thread], thread)
-    visit(shared, thread, first, rows, first == 0)
+    elif first % BLOCK_ROWS == 0:
+        join_matrices(shared, job, thread, ones(ended + 1) - 1, ones(ended), True)
+    visit(shared, thread, first, rows, first)
     jacobian_rows(shared, job, thread, targets_of(shared, first, part), sample_weights_of(shared, first, part), part)
     barrier(shared, thread)
     add_products(shared, job, thread, rows * shared.sizes.n_out, Span(0, shared.sizes.n_parameters), job.J, job.J,
-                 first == 0, job.A)
+                 first % BLOCK_ROWS == 0, job.A)
+    if first + rows == shared.samples.n_samples and first + rows > BLOCK_ROWS:
+        barrier(shared, thread)
+        join_matrices(shared, job, thread, 0, ones(ended + 1), False)
 
 
 cdef void damp(Shared *shared, Damped *job, int thread) noexcept nogil:
@@ -194,7 +192,7 @@ cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogi
     shared.sums.row, job.taken.next = shared.sums.row + rows, 0
     if shared.sums.row < shared.samples.n_samples:
         return
-    loss = shared.sums.total / job.total_weight
+    loss = tree_sum(&shared.sums.losses, shared.samples.n_samples) / job.total_weight
     if job.stage == TRIAL:
         if loss < job.loss:
             job.mu = job.mu * job.settings[0]
@@ -221,7 +219,8 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
     cdef Py_ssize_t rows
     cdef bp_fpenv saved = bp_fpenv_enter()
     while job.stage != ENDED and work < shared.clock.work * shared.n_threads and not shared.clock.give_up:
-        rows = min(shared.block.rows, shared.samples.n_samples - shared.sums.row)
+        rows = min(shared.block.rows, min(shared.samples.n_samples - shared.sums.row,
+                                          rows_to_block_end(shared.sums.row)))
         if job.stage == JACOBIAN:
             normal_equations(shared, job, thread, shared.sums.row, rows)
             work += rows * shared.block.row_work
@@ -232,7 +231,7 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
             factor(shared, job, thread)
             work += 0.5 * BP_PIVOTS * (n - <double>job.column) * (n - <double>job.column)
         else:
-            visit(shared, thread, shared.sums.row, rows, False)
+            visit(shared, thread, shared.sums.row, rows, shared.sums.row)
             work += rows * n
         barrier(shared, thread)
         if thread == 0:
@@ -246,7 +245,8 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
 cdef class LevenbergMarquardt(Method):
     """Levenberg-Marquardt for squared errors. settings: as in `Damped`. No slots; scalars (1,): mu.
 
-    Jacobian and normal equations need memory for about 2*n_parameters^2 doubles.
+    Jacobian and normal equations need memory for about 2*n_parameters^2 doubles; those of more than a block of rows for
+    as many again for each doubling of the blocks beyond three.
     """
 
     cdef Damped job
@@ -255,19 +255,21 @@ cdef class LevenbergMarquardt(Method):
     def __cinit__(self, *arguments):
         cdef Shared *shared = self.shared
         cdef Damped *job = &self.job
-        cdef Py_ssize_t n = shared.sizes.n_parameters, residuals
+        cdef Py_ssize_t n = shared.sizes.n_parameters, residuals, extra
         self.needs("levenberg_marquardt")
         job.columns = aligned(n + 1)
         # An odd number of cache lines: with a power of two all rows of a column would fall into one set of the cache.
         job.stride = job.columns + (8 if job.columns // 8 % 2 == 0 else 0)
-        residuals = max(FEWEST_ROWS, min(BLOCK_ROWS, BLOCK_DOUBLES // job.stride))
+        residuals = max(FEWEST_ROWS, min(PIECE_ROWS, PIECE_DOUBLES // job.stride))
         shared.block.rows = max(1, min(shared.block.rows, residuals // shared.sizes.n_out))
         residuals = shared.block.rows * shared.sizes.n_out
-        self.matrices = np.zeros((residuals + 2 * n + BP_PASS_PIVOTS) * job.stride + 8)
+        extra = max(0, most_kept(shared.samples.n_samples) - 1)
+        self.matrices = np.zeros((residuals + (2 + extra) * n + BP_PASS_PIVOTS) * job.stride + 8)
         job.J = <double *>((<size_t>&self.matrices[0] + 63) // 64 * 64)
         job.A = job.J + residuals * job.stride
         job.U = job.A + n * job.stride
-        job.minus = job.U + n * job.stride
+        job.kept = job.U + n * job.stride
+        job.minus = job.kept + extra * n * job.stride
         job.before, job.settings, job.reason = shared.sums.g, shared.optimizer.settings, NULL
         job.total_weight = self.sums.data.total_weight
         shared.sums.g, shared.method = NULL, job

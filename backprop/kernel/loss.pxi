@@ -49,19 +49,11 @@ cdef void losses_of(Shared *shared, ThreadState *own, const double *t, const dou
             L[s] = sample_weight[s] * L[s]
 
 
-cdef double add_losses(const double *L, Py_ssize_t rows, double total) noexcept nogil:
-    """total + L[0] + ... + L[rows - 1], row after row: a sum over all rows that blocks do not interrupt."""
-    cdef Py_ssize_t s
-    for s in range(rows):
-        total = total + L[s]
-    return total
+cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t in_batch) noexcept nogil:
+    """Forward pass of a piece of rows, its losses and, where there is a gradient, its backward pass.
 
-
-cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, bint first_of_batch) noexcept nogil:
-    """Forward pass of a block of rows, its losses and, where there is a gradient, its backward pass.
-
-    All threads call it, and meet at a barrier before they read each other's results. Row 0 of the block is row `first`
-    in visiting order.
+    All threads call it, and meet at a barrier before they read each other's results. Row 0 of the piece is row `first`
+    in visiting order and row in_batch of its batch, of which the piece lies in one block (N19).
     """
     cdef ThreadState *own = &shared.threads[thread]
     cdef Sums *sums = &shared.sums
@@ -80,44 +72,57 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, b
         backward(shared, own, t, sample_weight, part)
     barrier(shared, thread)
     if thread == 0:
-        sums.before = sums.total if first > 0 else 0.0
-        sums.total = add_losses(shared.block.L, rows, sums.before)
+        sums.before = sums.losses.block if first % BLOCK_ROWS != 0 else 0.0
+        add_rows(&sums.losses, shared.block.L, first, rows)
         shared.clock.give_up = waits_too_long(shared, 2e-3)
     if sums.g != NULL:
-        add_gradient(shared, own, thread, first_of_batch, rows)
+        add_gradient(shared, own, thread, in_batch, rows)
+
+
+cdef Py_ssize_t overflow_in(Shared *shared, Py_ssize_t row) noexcept nogil:
+    """The row at which the block's sum of losses stopped being finite, in the piece that begins at `row`.
+
+    The sum becomes that up to this row.
+    """
+    cdef double *block = &shared.sums.losses.block
+    cdef const double *L = shared.block.L
+    block[0] = shared.sums.before + L[0]
+    while fabs(block[0]) <= DBL_MAX:
+        row += 1
+        L += 1
+        block[0] = block[0] + L[0]
+    return row
 
 
 cdef void visit_all(void *argument, int thread) noexcept nogil:
-    """One thread's part of a call of LossPass.run: visit rows from sums.row on, while no sum of losses overflows.
+    """One thread's part of a call of LossPass.run: visit rows from sums.row on, while no block's sum overflows.
 
-    After an overflow sums.row is the row at which the sum stopped being finite.
+    After an overflow sums.row is the row at which the block's sum of losses stopped being finite.
     """
     cdef Shared *shared = <Shared *>argument
     cdef Sums *sums = &shared.sums
+    cdef ThreadState *own = &shared.threads[thread]
     cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples
     cdef double work = 0.0
     cdef bp_fpenv saved = bp_fpenv_enter()
     if sums.g != NULL and row == 0:
-        transpose(shared, &shared.threads[thread], thread)
+        transpose(shared, own, thread)
         barrier(shared, thread)
     while row < n and work < PAUSE_WORK * shared.n_threads:
-        rows = min(shared.block.rows, n - row)
-        visit(shared, thread, row, rows, row == 0)
+        rows = min(shared.block.rows, min(n - row, rows_to_block_end(row)))
+        visit(shared, thread, row, rows, row)
         barrier(shared, thread)
         work += rows * shared.block.row_work
-        row += rows
-        if not fabs(sums.total) <= DBL_MAX:
-            row -= rows
-            rows = 1
-            while fabs(add_losses(shared.block.L, rows, sums.before)) <= DBL_MAX:
-                rows += 1
-            row += rows - 1
+        if not fabs(sums.losses.block) <= DBL_MAX:
             barrier(shared, thread)
             if thread == 0:
-                sums.total = add_losses(shared.block.L, rows, sums.before)
+                sums.row = overflow_in(shared, row)
             break
-    if thread == 0:
+        row += rows
+    if thread == 0 and fabs(sums.losses.block) <= DBL_MAX:
         sums.row = row
+    if sums.g != NULL and row == n:
+        join_gradients(shared, own, thread, n)
     bp_fpenv_leave(saved)
 
 
@@ -129,9 +134,10 @@ cdef class LossPass:
 
     cdef Pass work
     cdef Data data
+    cdef BlockWorkers workers          # threads that take blocks of their own; None: they share pieces of rows
     cdef bint taken                    # a Trainer or Method uses it
     cdef readonly double total         # the mean loss, once run() has returned True
-    cdef readonly Py_ssize_t overflow  # row at which the sum of losses stopped being finite; -1: none
+    cdef readonly Py_ssize_t overflow  # row at which a block's sum of losses stopped being finite; -1: none
 
     def __cinit__(self, Pass work not None, Data data not None, str loss not None):
         cdef Shared *shared = &work.shared
@@ -143,6 +149,7 @@ cdef class LossPass:
         self.work, self.data, self.total, self.overflow = work, data, 0.0, -1
         shared.samples = data.samples
         shared.sums.loss = &losses[loss_names.index(loss)]
+        shared.sums.total_weight = data.total_weight
         shared.sums.g = &work.gradient[0] if work.gradient is not None else NULL
         work.taken = True
 
@@ -153,22 +160,34 @@ cdef class LossPass:
         cdef bint complete
         if self.taken:
             raise ValueError("a trainer uses this LossPass")
+        self.make_room()
         with nogil:
-            bp_run(&shared.n_threads, visit_all, shared)
+            if self.workers is not None:
+                self.workers.run(shared, False)
+            else:
+                bp_run(&shared.n_threads, visit_all, shared)
             saved = bp_fpenv_enter()
             complete = self.mean()
             bp_fpenv_leave(saved)
         return complete
 
+    cdef int make_room(self) except -1:
+        """Allocate what the sums over all rows need; let threads take blocks of their own, where that pays."""
+        cdef Py_ssize_t rows = self.data.n_samples
+        self.work.keep_blocks(rows)
+        if self.workers is None and blocks_pay(self.work, rows):
+            self.workers = BlockWorkers(self.work, rows)
+        return 0
+
     cdef bint mean(self) noexcept nogil:
-        """Whether all rows are done or the sum has overflowed; in the first case sums become means."""
+        """Whether all rows are done or a block's sum has overflowed; in the first case sums become means."""
         cdef Shared *shared = &self.work.shared
-        cdef bint complete = shared.sums.row == shared.samples.n_samples
-        self.total = shared.sums.total
-        if not fabs(self.total) <= DBL_MAX:
-            self.overflow = shared.sums.row
+        cdef Py_ssize_t n = shared.samples.n_samples
+        cdef bint complete = shared.sums.row == n
+        if not fabs(shared.sums.losses.block) <= DBL_MAX:
+            self.total, self.overflow = shared.sums.losses.block, shared.sums.row
         elif complete:
-            self.total = self.total / self.data.total_weight
+            self.total = tree_sum(&shared.sums.losses, n) / shared.sums.total_weight
             if shared.sums.g != NULL:
-                kernel.mean_gradient(shared.sizes.n_parameters, self.data.total_weight, shared.sums.g)
+                kernel.mean_gradient(shared.sizes.n_parameters, shared.sums.total_weight, shared.sums.g)
         return self.overflow >= 0 or complete

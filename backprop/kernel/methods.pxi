@@ -72,7 +72,10 @@ cdef class Method:
         self.evaluations = self.evaluations + 1
         while not complete:
             before = shared.sums.row
-            self.threads.run(shared, visit_all)
+            if self.sums.workers is not None:
+                self.sums.workers.run(shared, False)
+            else:
+                self.threads.run(shared, visit_all)
             self.check_signals((shared.sums.row - before) * shared.block.row_work / <double>shared.n_threads)
             complete = self.sums.mean()
         return 0

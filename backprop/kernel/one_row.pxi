@@ -129,7 +129,7 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
     cdef const Samples *samples = &shared.samples
     cdef Epochs *epochs = &shared.epochs
     cdef Py_ssize_t n = samples.n_samples, row = shared.sums.row, done = epochs.done, s
-    cdef double work = 0.0, loss = 0.0, total = shared.sums.total, lr
+    cdef double work = 0.0, loss = 0.0, block = shared.sums.losses.block, lr
     cdef const double *x
     cdef const double *t
     cdef bp_fpenv saved = bp_fpenv_enter()
@@ -150,13 +150,17 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
                 if samples.X.doubles == NULL:
                     x = rows_of(shared, row, Span(0, 1))
                 t = targets_of(shared, row, Span(0, 1))
-            total = (total if row > 0 else 0.0) + online_row(online.layers, online.n_layers, online.narrow,
-                                                             shared.sums.loss, online.softmax_stats, x, t, lr,
-                                                             shared.optimizer.train_biases)
+            if row % BLOCK_ROWS == 0:
+                shared.sums.losses.block = block
+                next_block(&shared.sums.losses, row)
+                block = 0.0
+            block = block + online_row(online.layers, online.n_layers, online.narrow, shared.sums.loss,
+                                       online.softmax_stats, x, t, lr, shared.optimizer.train_biases)
             work += shared.block.row_work
             row += 1
         if row == n:
-            loss = total / <double>n
+            shared.sums.losses.block = block
+            loss = tree_sum(&shared.sums.losses, n) / <double>n
             epochs.losses[done] = loss
             done += 1
             if shared.optimizer.learning_rates != NULL:
@@ -165,5 +169,5 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
             row = 0
             epochs.to_shuffle = 0 if epochs.bitgen == NULL else -1
     online.save(shared.optimizer.w)
-    shared.sums.row, epochs.done, shared.sums.total = row, done, total
+    shared.sums.row, epochs.done, shared.sums.losses.block = row, done, block
     bp_fpenv_leave(saved)

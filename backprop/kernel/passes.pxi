@@ -1,18 +1,22 @@
-# Passes of blocks of rows through a network. Threads share the rows of a block in the forward pass and in the deltas,
+# Passes of pieces of rows through a network. Threads share the rows of a piece in the forward pass and in the deltas,
 # the inputs of each layer in the gradient.
 
-# Most rows in one block. A packed panel of weights is used once per row of the block, so many rows are better; its work
+# Most rows in one piece. A packed panel of weights is used once per row of the piece, so many rows are better; its work
 # space (2^21 doubles, 16 MB) bounds them, but for wide layers there are 128 all the same.
-cdef Py_ssize_t BLOCK_ROWS = 512
-cdef Py_ssize_t BLOCK_DOUBLES = 1 << 21
+cdef Py_ssize_t PIECE_ROWS = 512
+cdef Py_ssize_t PIECE_DOUBLES = 1 << 21
 cdef Py_ssize_t FEWEST_ROWS = 128
 
 
-cdef Py_ssize_t block_rows(Py_ssize_t rows, Py_ssize_t width) noexcept nogil:
-    """Rows in one block, for `rows` in all of `width` doubles each: blocks of equal size, as few as there may be."""
-    cdef Py_ssize_t most = max(1, min(BLOCK_ROWS, max(FEWEST_ROWS, BLOCK_DOUBLES // width)))
-    cdef Py_ssize_t blocks = max(1, (rows + most - 1) // most)
-    return max(1, (rows + blocks - 1) // blocks)
+cdef Py_ssize_t piece_rows(Py_ssize_t rows, Py_ssize_t width) noexcept nogil:
+    """Rows in one piece, for `rows` in all of `width` doubles each: pieces of equal size, as few as there may be.
+
+    No piece reaches beyond a block (N19): of more rows than a block's, the pieces are those of a block.
+    """
+    cdef Py_ssize_t most = max(1, min(PIECE_ROWS, max(FEWEST_ROWS, PIECE_DOUBLES // width))), pieces
+    rows = min(rows, BLOCK_ROWS)
+    pieces = max(1, (rows + most - 1) // most)
+    return max(1, (rows + pieces - 1) // pieces)
 
 
 cdef class Pass:
@@ -31,7 +35,9 @@ cdef class Pass:
     cdef const double[::1] w     # view of parameters
     cdef double[::1] gradient
     cdef Workspace space
+    cdef Workspace kept          # of Sums.kept; None: sums of one block
     cdef bytearray states        # (n_threads,) of ThreadState, then (n_threads, n_layers) of bp_layer
+    cdef int allowed             # the threads that may work, before it is asked whether their shares would be too small
     cdef bint taken              # a LossPass uses it
 
     def __cinit__(self, tuple sizes not None, tuple names not None, parameters not None, gradient, Py_ssize_t rows,
@@ -56,9 +62,10 @@ cdef class Pass:
         if backward:
             must_be("the gradients", sizes, n_parameters, self.gradient.shape[0])
         shared.sizes = Sizes(n_layers, sizes[0], sizes[n_layers], n_parameters)
-        block.rows = rows = block_rows(rows, width)
+        block.rows = rows = piece_rows(rows, width)
         block.row_work = <double>n_parameters * (3 if backward else 1) + 16.0 * width
         block.row_work += more_work
+        self.allowed = n_threads
         worth = <Py_ssize_t>min(1e6, rows * block.row_work / thread_work)
         n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
@@ -69,6 +76,14 @@ cdef class Pass:
         shared.n_threads, shared.threads = n_threads, <ThreadState *>PyByteArray_AS_STRING(self.states)
         self.bind_threads(own)
         self.bind_layers()
+
+    cdef int keep_blocks(self, Py_ssize_t rows) except -1:
+        """Make room for the gradients of blocks (N19) that are kept while `rows` rows are summed."""
+        cdef Sums *sums = &self.shared.sums
+        if self.kept is None and sums.g != NULL and rows > BLOCK_ROWS:
+            self.kept = Workspace(most_kept(rows) * self.shared.sizes.n_parameters)
+            sums.kept = self.kept.take(0)
+        return 0
 
     cdef int bind_threads(self, Py_ssize_t own) except -1:
         """Give the block its work space, and each thread `own` doubles: rates, scalars and scratch."""
@@ -169,14 +184,47 @@ cdef void backward(Shared *shared, ThreadState *own, const double *t, const doub
         hidden_deltas(&own.layers[l], &own.layers[l + 1], rows)
 
 
-cdef void add_gradient(Shared *shared, ThreadState *own, int thread, bint first, Py_ssize_t rows) noexcept nogil:
-    """Add this thread's part of a block's gradient to the batch's; first: the batch's first block, sums start at 0.0.
+cdef void join_kept(Shared *shared, ThreadState *own, int thread, int begin, int end, bint keep) noexcept nogil:
+    """This thread's part of g = kept[begin] + (... + (kept[end - 1] + g)); keep: it then becomes kept[begin]."""
+    cdef Py_ssize_t l, k = 0, start, size, n = shared.sizes.n_parameters
+    cdef double *g = shared.sums.g
+    cdef double *kept = shared.sums.kept
+    cdef Span inputs
+    cdef int b
+    for l in range(shared.sizes.n_layers):
+        inputs = share(own.layers[l].n_in + 1, thread, shared.n_threads)
+        start, size = k + inputs.start * own.layers[l].n, (inputs.stop - inputs.start) * own.layers[l].n
+        for b in range(end - 1, begin - 1, -1):
+            kernel.axpy(size, kept + b * n + start, 1.0, g + start, g + start)
+        if keep:
+            memcpy(kept + begin * n + start, g + start, size * sizeof(double))
+        k += (own.layers[l].n_in + 1) * own.layers[l].n
+
+
+cdef void keep_gradient(Shared *shared, ThreadState *own, int thread, Py_ssize_t row) noexcept nogil:
+    """Keep this thread's part of the gradient of the block before that which begins at this row of the batch."""
+    cdef Py_ssize_t ended = row // BLOCK_ROWS - 1
+    join_kept(shared, own, thread, ones(ended + 1) - 1, ones(ended), True)
+
+
+cdef void join_gradients(Shared *shared, ThreadState *own, int thread, Py_ssize_t rows) noexcept nogil:
+    """This thread's part of a batch's gradient, from the gradients of its blocks; it has `rows` rows."""
+    if rows > BLOCK_ROWS:
+        join_kept(shared, own, thread, 0, ones((rows - 1) // BLOCK_ROWS), False)
+
+
+cdef void add_gradient(Shared *shared, ThreadState *own, int thread, Py_ssize_t in_batch,
+                       Py_ssize_t rows) noexcept nogil:
+    """Add this thread's part of a piece's gradient to that of its block; in_batch: the piece's first row in the batch.
 
     Each thread takes some inputs of each layer (the bias counts as input n_in) and all rows: to divide the rows would
-    reorder the sums.
+    reorder the sums. Where a block begins, sums start at 0.0, and the gradient of the block before is kept.
     """
     cdef Py_ssize_t l
     cdef Span inputs
+    cdef bint first = in_batch % BLOCK_ROWS == 0
+    if first and in_batch > 0:
+        keep_gradient(shared, own, thread, in_batch)
     for l in range(shared.sizes.n_layers):
         inputs = share(own.layers[l].n_in + 1, thread, shared.n_threads)
         kernel.gradient(&own.layers[l], first, rows, inputs.start, inputs.stop)

@@ -11,8 +11,8 @@ cdef struct ThreadState:
     bp_layer *layers        # (n_layers,): the layers in `Block`'s work space, with this thread's scratch
     double *rates           # (BP_RATES,): constants of one step, which the update rule's begin() derives
     double *scalars         # (2,): this thread's copy of the update rule's scalars
-    double batch_weight     # sum of the sample weights of the batch so far; unset without sample weights
-    double epoch_weight     # sum of the sample weights of the epoch so far; unset without sample weights
+    RowSum batch_weight     # sum of the sample weights of the batch so far; unset without sample weights
+    RowSum epoch_weight     # sum of the sample weights of the epoch so far; unset without sample weights
 
 
 cdef struct Sizes:
@@ -45,11 +45,13 @@ cdef struct Samples:
 cdef struct Sums:           # sums over the rows visited so far
     const bp_loss *loss
     Py_ssize_t row          # the next row, in visiting order
-    double total            # sum of the losses of the epoch
-    double before           # total before the last block
-    double *g               # (n_parameters,): sum of the gradients of the batch; NULL: no backward pass
-    double batch_weight     # as in ThreadState, kept from call to call
-    double epoch_weight
+    RowSum losses           # sum of the losses of the epoch so far
+    double before           # losses.block before the last piece of rows
+    double *g               # (n_parameters,): sum of the gradients of the batch's block; NULL: no backward pass
+    double *kept            # (most_kept, n_parameters): such sums of blocks before it, as in RowSum; NULL: one block
+    double total_weight     # sum of the sample weights of all rows, or their number
+    RowSum batch_weight     # as in ThreadState, kept from call to call
+    RowSum epoch_weight
 
 
 cdef struct Optimizer:
@@ -67,6 +69,20 @@ cdef struct Optimizer:
     double norm                   # of the mean gradient, where it is clipped
 
 
+cdef struct Shuffle:        # a visiting order in the making, see `block_shuffled`
+    Py_ssize_t n            # rows
+    Py_ssize_t rows         # rows of a block; the last block may be short
+    Py_ssize_t window       # blocks of a window; the last window may have fewer
+    Py_ssize_t n_blocks
+    int64_t *order          # (n,): the visiting order
+    int64_t *blocks         # (n_blocks,): the order of the blocks
+    Py_ssize_t block_swaps  # steps left of the shuffle of the blocks
+    Py_ssize_t next_block   # the first block, in their order, that has been in no window yet
+    Py_ssize_t start        # the window's rows are order[start:stop]
+    Py_ssize_t stop
+    Py_ssize_t swaps        # steps left of the shuffle of the window's rows
+
+
 cdef struct Epochs:
     Py_ssize_t done               # index of the next loss to fill
     Py_ssize_t until              # index of the loss to stop before
@@ -74,7 +90,8 @@ cdef struct Epochs:
     Py_ssize_t batch_size
     Py_ssize_t batch_start        # first row of the batch, in visiting order
     bitgen_t *bitgen              # draws the visiting order; NULL: rows are not shuffled
-    Py_ssize_t to_shuffle         # steps left of this epoch's shuffle; -1: not begun; 0: done
+    Shuffle shuffle               # unset where rows are not shuffled
+    Py_ssize_t to_shuffle         # whether rows are left of this epoch's shuffle; -1: it has not begun
     bitgen_t *drop_bitgen         # draws the dropout masks; NULL: no dropout
     const double *drop_rates      # (n_layers - 1,): dropout rate of each hidden layer
 
@@ -98,3 +115,31 @@ cdef struct Shared:
     Epochs epochs
     Clock clock
     void *method            # state of a method (`Damped` of Levenberg-Marquardt); NULL: it has none to share
+
+
+cdef enum Stage:       # of an iteration of Levenberg-Marquardt
+    JACOBIAN    # A and b, block of rows by block of rows
+    DAMP        # U = A + mu*total_weight*I
+    FACTOR      # U becomes its Cholesky factor, BP_PIVOTS rows at a time
+    TRIAL       # the loss at w - d
+    ENDED       # this iteration is over
+
+
+cdef struct Damped:      # the state of an iteration of Levenberg-Marquardt
+    Stage stage
+    Py_ssize_t columns      # n_parameters + 1, rounded up to full cache lines
+    Py_ssize_t stride       # doubles from row to row of the matrices; columns or a cache line more
+    double *J               # (rows*n_out, stride): Jacobian of a block of rows; column n_parameters: the residuals
+    double *A               # (n_parameters, stride): J^T J on and right of the diagonal; column n_parameters is J^T e
+    double *U               # (n_parameters, stride): the Cholesky factor; column n_parameters becomes d
+    double *kept            # (most_kept - 1, n_parameters, stride): A of earlier blocks, as in RowSum; U is the first
+    double *minus           # (BP_PASS_PIVOTS, stride): rows of U, negated
+    double *before          # (n_parameters,): w before the step
+    const double *settings  # factors of mu after success and after failure, largest mu, smallest gradient norm
+    double mu
+    double total_weight     # sum of all sample weights
+    double loss             # the mean loss before the step
+    Py_ssize_t column       # first of the BP_PIVOTS rows that are factored next
+    bp_counter taken        # pieces of BP_PIVOTS columns that threads have taken, the last piece first
+    double work             # multiply-adds of all threads in this call
+    const char *reason      # why the method has ended; NULL: it has not

@@ -23,22 +23,6 @@ def first_not_finite(values not None):
     return Matrix(values).first_not_finite()
 
 
-def sum_of_weights(const double[::1] weights not None):
-    """(s, total): the first row s whose sample weight is no finite number >= 0, or -1; the sum of those before it."""
-    cdef Py_ssize_t s, bad = -1
-    cdef double total = 0.0
-    cdef bp_fpenv saved
-    with nogil:
-        saved = bp_fpenv_enter()
-        for s in range(weights.shape[0]):
-            if not 0.0 <= weights[s] <= DBL_MAX:
-                bad = s
-                break
-            total = total + weights[s]
-        bp_fpenv_leave(saved)
-    return bad, total
-
-
 def within(double value, double low, double high, bint or_low, bint or_high):
     """Whether a finite value is in (low, high), or equals low if or_low, or high if or_high."""
     cdef bp_fpenv saved = bp_fpenv_enter()

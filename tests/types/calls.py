@@ -15,6 +15,8 @@ net = backprop.Network([2, 4, 1], activation=["relu"], output_activation="logist
 run = backprop.fast_train(net, X, y, loss="binary_cross_entropy", optimizer=backprop.Adam(backprop.StepDecay(0.1, 5)))
 more: backprop.Training = run.resume(X, y, epochs=3, callback=lambda state: state.epoch > 1)
 again: backprop.Network = reference.train(net, X, y, epochs=1).network
+backprop.fast_train(net, X, y, shuffle=backprop.BlockShuffle(rows=2, window=1))
+reference.train(net, X, y, shuffle=backprop.BlockShuffle())
 step: dict[str, float] = tutorial.walk()
 
 # Names that do not exist.
@@ -46,6 +48,8 @@ backprop.fast_train(net, X, y, optimizer="adam")  # type: ignore
 backprop.fast_train(net, X, y, dropout=0.2)  # type: ignore
 backprop.fast_train(net, X, y, epochs=1.5)  # type: ignore
 backprop.fast_train(net, X, y, shuffle="no")  # type: ignore
+backprop.fast_train(net, X, y, shuffle=(1024, 64))  # type: ignore
+backprop.BlockShuffle(rows=0.5)  # type: ignore
 backprop.fast_train(net, X, y, callback="print")  # type: ignore
 backprop.Adam("cosine")  # type: ignore
 backprop.Checkpoint(3.5, every=10)  # type: ignore
@@ -54,5 +58,6 @@ backprop.loss_and_gradient(net, X, y, loss=0)  # type: ignore
 # Values that do not change, and results of another type.
 net.sizes = (2, 1)  # type: ignore
 backprop.Adam().beta_1 = 0.5  # type: ignore
+backprop.BlockShuffle().rows = 3  # type: ignore
 count: int = net.loss(X, y)  # type: ignore
 trained: backprop.Network = backprop.fast_train(net, X, y)  # type: ignore
