@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _kernel
+from .sources import Source
 
 
 def is_sparse(value: Any) -> bool:
@@ -79,4 +80,4 @@ class Sparse:
         return out
 
 
-Matrix = npt.NDArray[Any] | Sparse  # rows that the kernel reads where they lie
+Matrix = npt.NDArray[Any] | Sparse | Source  # rows that the kernel reads where they lie, or window by window

@@ -25,6 +25,7 @@ from ..optimizers import Optimizer
 from ..passes import loss_of_samples, predictions
 from ..run import Callback
 from ..samples import Samples
+from ..sources import is_source
 from .environment import exact
 from .fit import Curves, Fit, Progress, Rule
 from .plain import packed_state, unpacked_state
@@ -478,7 +479,9 @@ class Perceptron(BaseEstimator):
 
     @exact
     def _checked_output(self, X: Any, network: Network) -> FloatArray:
-        """The network's output for rows that scikit-learn checks first."""
+        """The network's output for rows that scikit-learn checks first; a source's are read block by block."""
+        if is_source(X):
+            return predictions(network, X, None, threads.POLICY)
         checked = validate_data(self, X, accept_sparse="csr", dtype=KINDS, reset=False)
         return predictions(network, matrix_of(X, checked), None, threads.POLICY)
 
