@@ -86,7 +86,12 @@ class Threads:
 @disjoint_base
 class Data:
     def __new__(
-        cls, X: _Rows, y: _Rows | _Labels, sample_weight: _Vector | None = None, total_weight: float = 0.0
+        cls,
+        X: _Rows,
+        y: _Rows | _Labels,
+        sample_weight: _Vector | None = None,
+        total_weight: float = 0.0,
+        chosen: _Labels | None = None,
     ) -> Self: ...
     @property
     def n_samples(self) -> int: ...

@@ -144,7 +144,7 @@ class Kernel:
         work = _kernel.Pass(
             network.sizes, network.activations, w, gradient, batch_size, count, policy.thread_work, more_work
         )
-        sums = _kernel.LossPass(work, _kernel.Data(*samples[:4]), settings.loss)
+        sums = _kernel.LossPass(work, _kernel.Data(*samples[:4], samples.chosen), settings.loss)
         step = _kernel.Step(plan.rule, np.array(plan.settings), state.slots, state.scalars, settings.train_biases)
         if method is not None:
             return KernelTrainer(method(sums, step), w, state.slots, state.scalars)

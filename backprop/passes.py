@@ -92,7 +92,7 @@ def loss_pass(
         policy.threads_for(n_threads, samples.n_samples * network.n_parameters),
         policy.thread_work,
     )
-    sums = _kernel.LossPass(work, _kernel.Data(*samples[:4]), loss)
+    sums = _kernel.LossPass(work, _kernel.Data(*samples[:4], samples.chosen), loss)
     while not sums.run():
         pass
     return sums.total, sums.overflow

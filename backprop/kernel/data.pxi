@@ -5,21 +5,30 @@ cdef class Data:
     """X (n_samples, n_in) and its targets: y (n_samples, n_out), or classes y (n_samples,) of int64.
 
     X and y (n_samples, n_out) are read where they lie; each is what `Matrix` takes. sample_weight (n_samples,) has the
-    sum total_weight; without it each weight is 1.0 and total_weight is n_samples.
+    sum total_weight; without it each weight is 1.0 and total_weight is n_samples. chosen (n_chosen,): only these rows
+    of all four, in this order, which are then the n_samples rows; total_weight is their sum.
     """
 
     cdef Matrix X
     cdef Matrix y            # None: targets are labels
     cdef const int64_t[::1] labels
     cdef const double[::1] sample_weight
+    cdef int64_t[::1] chosen
     cdef readonly Py_ssize_t n_samples
     cdef readonly double total_weight
     cdef Samples samples     # pointers to the four
 
-    def __cinit__(self, X not None, y not None, const double[::1] sample_weight=None, double total_weight=0.0):
-        self.X = Matrix(X)
-        self.n_samples, self.total_weight = self.X.n_rows, total_weight
+    def __cinit__(self, X not None, y not None, const double[::1] sample_weight=None, double total_weight=0.0,
+                  int64_t[::1] chosen=None):
+        cdef Py_ssize_t k
+        self.X, self.chosen = Matrix(X), chosen
+        self.n_samples, self.total_weight = self.X.n_rows if chosen is None else chosen.shape[0], total_weight
         self.samples.X, self.samples.n_samples = self.X.rows, self.n_samples
+        if chosen is not None:
+            self.samples.order = &self.chosen[0]
+            for k in range(self.n_samples):
+                if not 0 <= chosen[k] < self.X.n_rows:
+                    raise ValueError(f"chosen must be rows of X, got {chosen[k]} of {self.X.n_rows}")
         if sample_weight is None:
             self.total_weight = <double>self.n_samples
         else:
