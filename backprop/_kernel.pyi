@@ -92,6 +92,7 @@ class Data:
         sample_weight: _Vector | None = None,
         total_weight: float = 0.0,
         windows: Any = None,
+        chosen: _Labels | None = None,
     ) -> Self: ...
     @property
     def n_samples(self) -> int: ...

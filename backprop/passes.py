@@ -11,7 +11,7 @@ from . import _kernel, arguments
 from .arguments import FloatArray
 from .matrices import Sparse
 from .samples import Samples, finite, windows_of
-from .sources import Windows
+from .sources import Source, Windows
 from .threads import ThreadPolicy
 
 
@@ -107,7 +107,11 @@ def loss_pass(
 def data_of(samples: Samples, stream: Any = None, block_rows: int = 1, window: int = 1) -> _kernel.Data:
     """The samples for the kernel: in memory, or window by window; a stream shuffles those (see `sources.Windows`)."""
     X, y, sample_weight, total_weight = samples[:4]
+    chosen = samples.chosen
     if not samples.from_source:
-        return _kernel.Data(X, y, sample_weight, total_weight)
+        return _kernel.Data(X, y, sample_weight, total_weight, None, chosen)
+    if chosen is not None:
+        X, y = (part.take(chosen) if isinstance(part, Source) else part[chosen] for part in (X, y))
+        sample_weight = None if sample_weight is None else sample_weight[chosen]
     windows = Windows(X, y, sample_weight, stream, block_rows, window)
     return _kernel.Data(None, None, sample_weight, total_weight, windows)

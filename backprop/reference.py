@@ -42,12 +42,15 @@ from .training import train as train_by
 
 def dataset(samples: Samples, n_out: int) -> Dataset:
     """The samples as lists of rows; a class k becomes the row with 1.0 in column k and 0.0 elsewhere."""
-    if samples.y.ndim == 1:
-        y = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in samples.y.tolist()]
+    X, y, weights = samples.X, samples.y, samples.sample_weight
+    if samples.chosen is not None:
+        X, y, weights = X[samples.chosen], y[samples.chosen], None if weights is None else weights[samples.chosen]
+    if y.ndim == 1:
+        targets = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y.tolist()]
     else:
-        y = arguments.doubles(samples.y).tolist()
-    weights = [1.0] * samples.n_samples if samples.sample_weight is None else samples.sample_weight.tolist()
-    return Dataset(arguments.doubles(samples.X).tolist(), y, weights)
+        targets = arguments.doubles(y).tolist()
+    given = [1.0] * samples.n_samples if weights is None else weights.tolist()
+    return Dataset(arguments.doubles(X).tolist(), targets, given)
 
 
 class DefinitionTrainer:

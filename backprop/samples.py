@@ -33,7 +33,7 @@ class Samples(NamedTuple):
     sample_weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
     total_weight: float  # the sum of the weights (N17)
     watched: str = ""  # the kind of watched rows, such as "validation row"; "": rows that are trained on
-    given: npt.NDArray[np.intp] | None = None  # (n_samples,): the rows' numbers where they were given; None: 0, 1, ...
+    chosen: npt.NDArray[np.int64] | None = None  # (n_samples,): these are only these rows of the three; None: all
 
     @classmethod
     def checked(
@@ -59,7 +59,7 @@ class Samples(NamedTuple):
     @property
     def n_samples(self) -> int:
         """The number of rows."""
-        n_samples: int = self.X.shape[0]
+        n_samples: int = self.X.shape[0] if self.chosen is None else self.chosen.shape[0]
         return n_samples
 
     @property
@@ -67,16 +67,14 @@ class Samples(NamedTuple):
         """Whether X or y is read window by window."""
         return isinstance(self.X, Source) or isinstance(self.y, Source)
 
-    def take(self, checks: Checks, rows: npt.NDArray[np.intp]) -> "Samples":
-        """A copy of the rows with these indices, which errors name as before."""
-        weights = None if self.sample_weight is None else self.sample_weight[rows]
-        total = float(len(rows)) if weights is None else total_weight(checks, weights)
-        X, y = (part.take(rows) if isinstance(part, Source) else part[rows] for part in (self.X, self.y))
-        return Samples(X, y, weights, total, self.watched, rows)
+    def take(self, checks: Checks, rows: npt.NDArray[np.int64]) -> "Samples":
+        """The rows with these indices, without a copy of X; errors name them as before."""
+        total = float(len(rows)) if self.sample_weight is None else total_weight(checks, self.sample_weight[rows])
+        return self._replace(total_weight=total, chosen=rows)
 
     def loss_not_finite(self, s: int) -> OverflowError:
         """The error about the sum of losses, which stops being finite at row s; -1: at none, but their mean is not."""
-        number = s if self.given is None or s < 0 else int(self.given[s])
+        number = s if self.chosen is None or s < 0 else int(self.chosen[s])
         what = "the watched loss" if self.watched else "the loss"
         return arguments.result_not_finite(what, number, self.watched or "row")
 

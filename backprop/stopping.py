@@ -184,8 +184,9 @@ def split(
     n_watched = math.ceil(n * stopping.validation_fraction)
     if n_watched == n:
         raise ValueError(f"validation_fraction {stopping.validation_fraction!r} leaves none of {n} rows to train on")
-    order = engine.order(np.random.PCG64(stopping.rng), n)
-    trained, watched = np.sort(order[: n - n_watched]), np.sort(order[n - n_watched :])
+    is_watched = np.zeros(n, bool)
+    is_watched[engine.order(np.random.PCG64(stopping.rng), n)[n - n_watched :]] = True
+    trained, watched = (np.flatnonzero(part).astype(np.int64, copy=False) for part in (~is_watched, is_watched))
     return samples.take(engine, trained), samples.take(engine, watched)._replace(watched="row")
 
 

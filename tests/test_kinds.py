@@ -168,6 +168,40 @@ def test_threads(form, count):
         assert network.loss(form(X), y, n_threads=count) == network.loss(X, y)
 
 
+@pytest.mark.parametrize("form", [np.asarray, lambda a: a.astype(np.float32), scipy.sparse.csr_array])
+def test_rows_that_are_held_back_are_not_there(form):
+    """With a validation_fraction, the run is that of the rows that are left, whatever the method and the threads."""
+    X, y = rows("float32", 70_000)
+    weights = np.arange(70_000) % 3 + 0.5
+    order = backprop._kernel.order(np.random.PCG64(2), len(X))
+    left, watched = np.sort(order[: len(X) // 2]), np.sort(order[len(X) // 2 :])
+    half = backprop.EarlyStopping(validation_fraction=0.5, **STOPPING)
+    data = X[watched], y[watched], weights[watched]
+    same = backprop.EarlyStopping(validation_data=data, **STOPPING)
+    for settings in (
+        {"batch_size": 30_000},
+        {"batch_size": 64, "shuffle": False},
+        {"optimizer": backprop.LBFGS()},
+        {"optimizer": backprop.Rprop()},
+    ):
+        ways = [
+            trained(epochs=1, n_threads=count, stopping=stopping, sample_weight=weight, **settings)(X, y)
+            for X, y, weight, stopping, count in (
+                (form(X), y, weights, half, 1),
+                (form(X), y, weights, half, 2),
+                (X[left], y[left], weights[left], same, 1),
+            )
+        ]
+        assert ways[0] == ways[1] == ways[2]
+
+
+def test_chosen_rows_are_rows_of_X():
+    X, y = rows("float64")
+    for bad in (-1, N):
+        with pytest.raises(ValueError, match=f"chosen must be rows of X, got {bad} of {N}"):
+            backprop._kernel.Data(X, y, None, 0.0, np.array([0, bad]))
+
+
 def test_classes_and_sparse_rows(engine):
     X, _ = rows("float64")
     network, y = backprop.Network([4, 3], output_activation="softmax"), np.arange(N) % 3

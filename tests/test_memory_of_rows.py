@@ -45,6 +45,12 @@ def big(request):
 CALLS = {
     "L-BFGS": (0, lambda X, y: backprop.fast_train(NETWORK, X, y, epochs=1, optimizer=backprop.LBFGS())),
     "Adam": (8, lambda X, y: backprop.fast_train(NETWORK, X, y, epochs=1, batch_size=512)),
+    "fraction": (
+        30,  # the shuffled rows, those that are left, and their visiting order
+        lambda X, y: backprop.fast_train(
+            NETWORK, X, y, epochs=1, batch_size=512, stopping=backprop.EarlyStopping(validation_fraction=0.1)
+        ),
+    ),
     "loss": (0, lambda X, y: NETWORK.loss(X, y)),
     "gradient": (0, lambda X, y: backprop.loss_and_gradient(NETWORK, X, y)),
     "predict": (8, lambda X, y: NETWORK.predict(X)),

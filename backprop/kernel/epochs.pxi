@@ -158,7 +158,7 @@ cdef class Trainer:
             shared.epochs.bitgen, shared.epochs.to_shuffle = bitgen_of(stream), -1
             self.order = np.empty(shared.samples.n_samples, np.int64)
             self.blocks = shuffle_into(self.order, rows or self.order.shape[0], window, &shared.epochs.shuffle)
-            shared.samples.order = &self.order[0]
+            shared.epochs.shuffle.chosen, shared.samples.order = shared.samples.order, &self.order[0]
         suits = (batch_size == 1 and step.rule == "sgd" and shared.sums.loss.slopes == NULL
                  and shared.samples.sample_weight == NULL)
         self.online_layers = OnlineLayers(sums.work.sizes, sums.work.names) if suits else None

@@ -40,7 +40,7 @@ cdef int64_t[::1] shuffle_into(int64_t[::1] order, Py_ssize_t rows, Py_ssize_t w
         raise ValueError(f"rows and window must be at least 1, got {rows} and {window}")
     blocks = np.empty((order.shape[0] - 1) // rows + 1, np.int64)
     shuffle.n, shuffle.n_blocks, shuffle.rows, shuffle.window = order.shape[0], blocks.shape[0], rows, window
-    shuffle.order, shuffle.blocks = &order[0], &blocks[0]
+    shuffle.order, shuffle.blocks, shuffle.chosen = &order[0], &blocks[0], NULL
     return blocks
 
 
@@ -60,7 +60,7 @@ cdef void list_window(Shuffle *shuffle) noexcept nogil:
     for k in range(shuffle.next_block, end):
         first = shuffle.blocks[k] * shuffle.rows
         for s in range(first, first + min(shuffle.rows, shuffle.n - first)):
-            shuffle.order[shuffle.stop] = s
+            shuffle.order[shuffle.stop] = s if shuffle.chosen == NULL else shuffle.chosen[s]
             shuffle.stop += 1
     shuffle.next_block, shuffle.swaps = end, shuffle.stop - shuffle.start - 1
 

@@ -41,7 +41,7 @@ cdef struct Samples:             # all rows, or a window of them: rows [start, s
     bint in_place                # X and y are doubles without a gap
     const int64_t *labels        # (stop - start,): classes; NULL: targets are y
     const double *sample_weight  # (stop - start,); NULL: each weight is 1.0
-    int64_t *order               # (stop - start,): the visiting order; NULL: the order of X
+    int64_t *order               # (stop - start,): the visiting order, as rows of X; NULL: the order of X
 
 
 cdef struct Sums:           # sums over the rows visited so far
@@ -77,6 +77,7 @@ cdef struct Shuffle:        # a visiting order in the making, see `block_shuffle
     Py_ssize_t window       # blocks of a window; the last window may have fewer
     Py_ssize_t n_blocks
     int64_t *order          # (n,): the visiting order
+    const int64_t *chosen   # (n,): the rows of X that are visited, in their order; NULL: 0, 1, 2, ...
     int64_t *blocks         # (n_blocks,): the order of the blocks
     Py_ssize_t block_swaps  # steps left of the shuffle of the blocks
     Py_ssize_t next_block   # the first block, in their order, that has been in no window yet
