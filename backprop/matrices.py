@@ -80,4 +80,5 @@ class Sparse:
         return out
 
 
-Matrix = npt.NDArray[Any] | Sparse | Source  # rows that the kernel reads where they lie, or window by window
+InMemory = npt.NDArray[Any] | Sparse  # rows that the kernel reads where they lie
+Matrix = InMemory | Source  # rows of these kinds, or on a disk

@@ -94,10 +94,10 @@ class Source:
         array = self.read(first, max(first, last))
         k = _kernel.first_not_finite(array if array.ndim == 2 else array.reshape(1, -1))
         if k >= 0:
-            s, column = divmod(k, max(1, array.size // len(array)))
+            s, column = divmod(k, array.size // len(array))
             raise ValueError(
-                f"{self.argument} has changed while it was in use: {array.reshape(len(array), -1)[s, column]} is now in "
-                f"row {first + s}, column {column}; nothing else may write to it meanwhile"
+                f"{self.argument} has changed while it was in use: {array.reshape(-1)[k]} is now in row {first + s}, "
+                f"column {column}; nothing else may write to it meanwhile"
             )
         return array
 
@@ -156,7 +156,7 @@ class Subset(Source):
     def read(self, first: int, last: int) -> Array:
         """Chosen rows first, ..., last - 1: all rows between them are read, and the others dropped."""
         if first == last:
-            return self.value.read(0, 0)
+            return np.empty((0, *self.shape[1:]))
         rows = self.rows[first:last]
         low, step = int(rows[0]), self.value.rows_at_once
         pieces = []
@@ -206,7 +206,7 @@ class Windows:
         first = chosen * self.block_rows
         last = np.minimum(first + self.block_rows, self.n_samples)
         X, y, weights = (None if part is None else gathered(part, first, last) for part in self.parts)
-        order = np.arange(len(X))
+        order = np.arange(int(np.sum(last - first)))
         _kernel.shuffle(self.stream, order)
         return X, y, weights, order
 

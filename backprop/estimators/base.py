@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _kernel, arguments, threads
 from ..arguments import FloatArray, shown
-from ..matrices import Matrix
+from ..matrices import InMemory
 from ..network import Network
 from ..optimizers import Optimizer
 from ..passes import loss_of_samples, predictions
@@ -277,7 +277,7 @@ class Perceptron(BaseEstimator):
         random_state.set_state(self._split_state)  # it draws the same validation rows again
         return start, training, self._progress, self._curves, random_state
 
-    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Matrix, Any]:
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[InMemory, Any]:
         """X as the kernel takes it, and y, after scikit-learn's checks; reset: there may be other features."""
         kinds = {"accept_sparse": "csr", "multi_output": True, "dtype": KINDS}
         try:

@@ -66,6 +66,7 @@ cdef class Data:
             return 0
         X, y, sample_weight, order = self.windows.load(row)
         self.bind(row, X, y, sample_weight, order)
+        self.samples.one_epoch = order is not None
         must_be("the columns", "X", columns, self.X.n_columns)
         must_be("the rows", "y", self.X.n_rows, y.shape[0])
         if self.y is not None:

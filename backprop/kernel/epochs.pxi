@@ -74,6 +74,8 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
                 epochs.losses[done - 1] = loss
                 begin_epoch(shared, done)
             row, batch_start = 0, 0
+            if shared.samples.one_epoch:
+                break
             to_shuffle = 0 if epochs.bitgen == NULL else -1
     if thread == 0:
         shared.sums.row, epochs.batch_start, epochs.done, epochs.to_shuffle = row, batch_start, done, to_shuffle
@@ -217,4 +219,6 @@ cdef class Trainer:
                 train_by_blocks(shared, self.sums.workers)
             else:
                 self.threads.run(shared, train_epochs)
+        if shared.samples.one_epoch and shared.epochs.done > done:
+            shared.samples.stop = shared.samples.start  # no row is here
         return shared.epochs.done

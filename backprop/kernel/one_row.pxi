@@ -169,6 +169,8 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
                 begin_epoch(shared, done)
                 lr = shared.optimizer.settings[0]
             row = 0
+            if samples.one_epoch:
+                break
             epochs.to_shuffle = 0 if epochs.bitgen == NULL else -1
     online.save(shared.optimizer.w)
     shared.sums.row, epochs.done, shared.sums.losses.block = row, done, block

@@ -39,6 +39,7 @@ cdef struct Samples:             # all rows, or a window of them: rows [start, s
     bp_matrix X                  # (stop - start, n_in)
     bp_matrix y                  # (stop - start, n_out); unset: targets are labels
     bint in_place                # X and y are doubles without a gap
+    bint one_epoch               # the window is of a shuffled order: the next epoch has another
     const int64_t *labels        # (stop - start,): classes; NULL: targets are y
     const double *sample_weight  # (stop - start,); NULL: each weight is 1.0
     int64_t *order               # (stop - start,): the visiting order, as rows of X; NULL: the order of X
