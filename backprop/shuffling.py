@@ -1,7 +1,6 @@
 """Block shuffle: its settings, checked once. The computation is in definition/randomness.py."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 from . import arguments, hints
@@ -60,8 +59,8 @@ def checked(shuffle: Any) -> bool | BlockShuffle:
         return shuffle
     if isinstance(shuffle, arguments.BOOLEANS):
         return bool(shuffle)
-    number = isinstance(shuffle, Integral) and int(shuffle) > 1  # 0 and 1 rather stand for False and True
-    calls = ((Integral, "BlockShuffle(rows={})"),) if number else ()
+    # 0 and 1 rather stand for False and True.
+    calls = ((int, "BlockShuffle(rows={})"),) if type(shuffle) is int and shuffle > 1 else ()
     allowed = "a backprop.BlockShuffle(...)"
     raise hints.instance("shuffle", shuffle, BlockShuffle, allowed, *calls, otherwise="True, False")
 
