@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from . import arguments
 from .arguments import FloatArray
-from .matrices import Matrix, Sparse
+from .matrices import Matrix, RowsLike
 
 
 class Checks(Protocol):
@@ -38,7 +38,7 @@ class Samples(NamedTuple):
         cls,
         checks: Checks,
         sizes: tuple[int, ...],
-        X: npt.ArrayLike | Sparse,
+        X: RowsLike,
         y: npt.ArrayLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
@@ -78,7 +78,7 @@ def loss_and_samples(
     checks: Checks,
     sizes: tuple[int, ...],
     activations: tuple[str, ...],
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     loss: str | None,
     sample_weight: npt.ArrayLike | None,

@@ -17,6 +17,7 @@ from .engine import KERNEL, Engine
 from .epochs import Epochs
 from .errors import CheckpointError
 from .hints import hinted
+from .matrices import RowsLike
 from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
@@ -98,7 +99,7 @@ class Training:
     @hinted
     def resume(
         self,
-        X: npt.ArrayLike,
+        X: RowsLike,
         y: npt.ArrayLike,
         *,
         epochs: int,
@@ -251,7 +252,7 @@ def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, r
 def train(
     engine: Engine,
     begin: Result,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None,
     run: Run,
@@ -268,7 +269,7 @@ def train(
 @hinted
 def fast_train(
     network: Network,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     *,
     loss: str | None = None,
