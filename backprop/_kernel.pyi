@@ -87,10 +87,11 @@ class Threads:
 class Data:
     def __new__(
         cls,
-        X: _Rows,
-        y: _Rows | _Labels,
+        X: _Rows | None,
+        y: _Rows | _Labels | None,
         sample_weight: _Vector | None = None,
         total_weight: float = 0.0,
+        windows: Any = None,
         chosen: _Labels | None = None,
     ) -> Self: ...
     @property

@@ -72,7 +72,7 @@ INSIDE = {
     "l2": "optimizer=backprop.Adam(l2=1e-4)",
     "clip_norm": "optimizer=backprop.Adam(clip_norm=1.0)",
     "schedule": "optimizer=backprop.Adam(backprop.CosineDecay(1e-3, epochs=100))",
-    "window": "shuffle=backprop.BlockShuffle(window=64)",
+    "window": "shuffle=backprop.BlockShuffle(window=256)",
     "rate": "dropout=backprop.Dropout(0.2)",
     "path": "checkpoint=backprop.Checkpoint('run.txt')",
 }

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _kernel
+from .sources import Source
 
 
 class SparseLike(Protocol):
@@ -93,4 +94,5 @@ class Sparse:
         return out
 
 
-Matrix = npt.NDArray[Any] | Sparse  # rows that the kernel reads where they lie
+InMemory = npt.NDArray[Any] | Sparse  # rows that the kernel reads where they lie
+Matrix = InMemory | Source  # rows of these kinds, or on a disk

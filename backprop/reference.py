@@ -42,15 +42,12 @@ from .training import train as train_by
 
 def dataset(samples: Samples, n_out: int) -> Dataset:
     """The samples as lists of rows; a class k becomes the row with 1.0 in column k and 0.0 elsewhere."""
-    X, y, weights = samples.X, samples.y, samples.sample_weight
+    X, y, weights = arguments.doubles(samples.X), samples.y, samples.sample_weight
+    y = y if y.ndim == 1 else arguments.doubles(y)
     if samples.chosen is not None:
         X, y, weights = X[samples.chosen], y[samples.chosen], None if weights is None else weights[samples.chosen]
-    if y.ndim == 1:
-        targets = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y.tolist()]
-    else:
-        targets = arguments.doubles(y).tolist()
-    given = [1.0] * samples.n_samples if weights is None else weights.tolist()
-    return Dataset(arguments.doubles(X).tolist(), targets, given)
+    targets = y.tolist() if y.ndim == 2 else [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y.tolist()]
+    return Dataset(X.tolist(), targets, [1.0] * samples.n_samples if weights is None else weights.tolist())
 
 
 class DefinitionTrainer:

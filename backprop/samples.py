@@ -1,5 +1,6 @@
 """Samples: the rows that a call was given, converted and checked once, at the door of the call."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from . import arguments
 from .arguments import FloatArray
 from .matrices import Matrix, RowsLike
+from .sources import Source
 
 
 class Checks(Protocol):
@@ -24,10 +26,10 @@ class Checks(Protocol):
 
 
 class Samples(NamedTuple):
-    """Checked rows with their targets and sample weights. X and y are of any kind that the kernel reads."""
+    """Checked rows with their targets and sample weights. X and y are of any kind that the kernel reads, or sources."""
 
     X: Matrix  # (n_samples, n_features), finite
-    y: npt.NDArray[Any]  # (n_samples, n_outputs), finite, or the classes of a softmax output (n_samples,) as int64
+    y: Any  # (n_samples, n_outputs), finite, or the classes of a softmax output (n_samples,) as int64
     sample_weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
     total_weight: float  # the sum of the weights (N17)
     watched: str = ""  # the kind of watched rows, such as "validation row"; "": rows that are trained on
@@ -38,29 +40,32 @@ class Samples(NamedTuple):
         cls,
         checks: Checks,
         sizes: tuple[int, ...],
-        X: RowsLike,
+        X: RowsLike | Source,
         y: npt.ArrayLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
     ) -> "Samples":
         """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number."""
         rows = finite(checks, "X", arguments.rows(X, sizes[0]))
-        y = arguments.targets(y, rows.shape[0], sizes[-1], loss)
-        if y.ndim == 2:
-            finite(checks, "y", y)
-            bad = checks.bad_target(loss, y)
-            if bad is not None:
-                raise arguments.bad_target(loss, *bad)
+        targets = arguments.targets(y, rows.shape[0], sizes[-1], loss)
+        if targets.ndim == 2:
+            finite(checks, "y", targets)
+            in_range(checks, loss, targets)
         if sample_weight is None:
-            return cls(rows, y, None, float(rows.shape[0]))
+            return cls(rows, targets, None, float(rows.shape[0]))
         weights = arguments.sample_weight(sample_weight, rows.shape[0])
-        return cls(rows, y, weights, total_weight(checks, weights))
+        return cls(rows, targets, weights, total_weight(checks, weights))
 
     @property
     def n_samples(self) -> int:
         """The number of rows."""
         n_samples: int = self.X.shape[0] if self.chosen is None else self.chosen.shape[0]
         return n_samples
+
+    @property
+    def from_source(self) -> bool:
+        """Whether X or y is read window by window."""
+        return isinstance(self.X, Source) or isinstance(self.y, Source)
 
     def take(self, checks: Checks, rows: npt.NDArray[np.int64]) -> "Samples":
         """The rows with these indices, without a copy of X; errors name them as before."""
@@ -90,11 +95,27 @@ def loss_and_samples(
 
 def finite(checks: Checks, argument: str, matrix: Matrix) -> Matrix:
     """The matrix itself, or an error that names its first number that is not finite."""
-    k = checks.first_not_finite(matrix)
-    if k >= 0:
-        s, column = divmod(k, matrix.shape[1])
-        raise arguments.not_finite(argument, s, column, arguments.doubles(matrix[s : s + 1])[0, column])
+    for first, rows in windows_of(matrix):
+        k = checks.first_not_finite(rows)
+        if k >= 0:
+            s, column = divmod(k, matrix.shape[1])
+            number = arguments.doubles(rows[s : s + 1])[0, column]
+            raise arguments.not_finite(argument, first + s, column, number)
     return matrix
+
+
+def in_range(checks: Checks, loss: str, y: Matrix) -> None:
+    """Raise the error about the first target that is out of the loss's range."""
+    for first, rows in windows_of(y):
+        bad = checks.bad_target(loss, rows)
+        if bad is not None:
+            s, column, number = bad
+            raise arguments.bad_target(loss, first + s, column, number)
+
+
+def windows_of(matrix: Matrix) -> Iterable[tuple[int, Any]]:
+    """A matrix in pieces that are in memory, each after the number of its first row."""
+    return matrix.windows() if isinstance(matrix, Source) else ((0, matrix),)
 
 
 def total_weight(checks: Checks, weights: FloatArray) -> float:

@@ -1,7 +1,6 @@
 """Block shuffle: its settings, checked once. The computation is in definition/randomness.py."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 from . import arguments, hints
@@ -19,10 +18,10 @@ class BlockShuffle:
 
     Parameters
     ----------
-    rows : int >= 1, default 1024
+    rows : int >= 1, default 256
         Rows of a block; the last block may be shorter. If there are no more rows than this, the order is that of
         ``shuffle=True``.
-    window : int >= 1, default 64
+    window : int >= 1, default 256
         Blocks whose rows are shuffled together.
 
     Raises
@@ -32,8 +31,9 @@ class BlockShuffle:
 
     Notes
     -----
-    Rows that are sorted, such as by their targets, train well if a window has blocks from everywhere: with many rows,
-    take smaller blocks and more of them in a window rather than larger blocks.
+    A window of the defaults has 65,536 rows. Rows that are sorted, such as by their targets, train about as well as
+    with ``shuffle=True`` if each window has many blocks. The last window of an epoch may have few: they are visited
+    last, and should be small. ``window=1`` is only for rows that are in a random order already.
 
     Examples
     --------
@@ -45,8 +45,8 @@ class BlockShuffle:
     BlockShuffle(rows=1, window=2)
     """
 
-    rows: int = 1024
-    window: int = 64
+    rows: int = 256
+    window: int = 256
 
     def __post_init__(self) -> None:
         for name in ("rows", "window"):
@@ -59,8 +59,8 @@ def checked(shuffle: Any) -> bool | BlockShuffle:
         return shuffle
     if isinstance(shuffle, arguments.BOOLEANS):
         return bool(shuffle)
-    number = isinstance(shuffle, Integral) and int(shuffle) > 1  # 0 and 1 rather stand for False and True
-    calls = ((Integral, "BlockShuffle(rows={})"),) if number else ()
+    # 0 and 1 rather stand for False and True.
+    calls = ((int, "BlockShuffle(rows={})"),) if type(shuffle) is int and shuffle > 1 else ()
     allowed = "a backprop.BlockShuffle(...)"
     raise hints.instance("shuffle", shuffle, BlockShuffle, allowed, *calls, otherwise="True, False")
 

@@ -3,18 +3,19 @@
 One flow serves both engines: `fast_train` runs it with the compiled kernel, `backprop.reference` with the definition.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import plain, streams
+from . import arguments, plain, sources, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint, CheckpointWriter
 from .dropout import Dropout
 from .engine import KERNEL, Engine
-from .epochs import Epochs
+from .epochs import Epochs, draws_order
 from .errors import CheckpointError
 from .hints import hinted
 from .matrices import RowsLike
@@ -249,6 +250,18 @@ def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, r
     return Training(result, engine)
 
 
+def _check_order(settings: Settings, X: Any) -> None:
+    """Raise ValueError for rows on disk that would be visited in a random order, before they are read."""
+    n = X.shape[0] if sources.on_disk(X) else 0
+    if settings.stopping is not None and settings.stopping.validation_fraction is not None:
+        n -= math.ceil(n * settings.stopping.validation_fraction)
+    if settings.shuffle is True and draws_order(settings, n):
+        raise ValueError(
+            f"X is a {arguments.type_name(X)} of {X.shape[0]} rows, which are read block by block and not one by one: "
+            "shuffle=True would visit them in any order; give shuffle=backprop.BlockShuffle(), or False"
+        )
+
+
 def train(
     engine: Engine,
     begin: Result,
@@ -260,6 +273,7 @@ def train(
 ) -> Training:
     """Check the rows once and train from the result `begin`; a generator given as rng is advanced at the end."""
     before = streams.mark(rng, begin.state.stream)
+    _check_order(begin.settings, X)
     samples = Samples.checked(engine, begin.network.sizes, X, y, begin.settings.loss, sample_weight)
     training = train_or_resume(engine, begin, samples, run, rng)
     streams.advance(rng, training._state.stream, before)

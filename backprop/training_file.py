@@ -22,6 +22,7 @@ from .network import Network
 from .optimizers import could_leave
 from .plain import KINDS, names_of
 from .samples import Samples
+from .sources import Source
 from .state import Result, RunState, Settings
 from .stopping import Watch
 from .text_file import File, Line, Text
@@ -93,9 +94,9 @@ def lines_of(label: str, value: Any, numbers: Callable[[Matrix], list[str]]) -> 
         kind, words = "int", [str(value)]
     elif isinstance(value, float):
         kind, words = "float", text_file.hexadecimal([value])
-    elif isinstance(value, np.ndarray | Sparse):
+    elif isinstance(value, np.ndarray | Sparse | Source):
         # The numbers of a matrix are used as doubles, whatever their kind.
-        kind = "float64" if isinstance(value, Sparse) or value.ndim == 2 else value.dtype.name
+        kind = value.dtype.name if isinstance(value, np.ndarray) and value.ndim != 2 else "float64"
         words = [",".join(map(str, value.shape)), *numbers(value)]
     elif kind in STREAMS:
         words = _words_of_stream(kind, streams.to_plain(value))
@@ -123,7 +124,9 @@ def _words_of_stream(kind: str, state: dict[str, Any]) -> list[str]:
 
 def _written(array: Matrix) -> npt.NDArray[Any]:
     """The numbers of an array, flat, as they are written: those of a matrix as float64."""
-    return (arguments.doubles(array) if isinstance(array, Sparse) or array.ndim == 2 else array).reshape(-1)
+    if isinstance(array, Sparse | Source) or array.ndim == 2:
+        array = arguments.doubles(array)
+    return array.reshape(-1)
 
 
 def _numbers(array: Matrix) -> list[str]:
@@ -132,13 +135,18 @@ def _numbers(array: Matrix) -> list[str]:
 
 
 def _digest(array: Matrix) -> list[str]:
-    """The SHA-256 of an array's numbers in little-endian order, as one word; they are converted piece by piece."""
-    digest = hashlib.sha256()
-    step = max(1, PIECE // max(1, math.prod(array.shape[1:])))
-    for first in range(0, array.shape[0], step):
-        piece = _written(array[first : first + step])
-        digest.update(np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).data)
-    return [digest.hexdigest()]
+    """A SHA-256 as one word: that of the SHA-256s of the array's blocks of rows (N19), which can be found anywhere.
+
+    Numbers are in little-endian order; they are converted block by block.
+    """
+    whole, step = hashlib.sha256(), _kernel.BLOCK
+    at_once = array.rows_at_once if isinstance(array, Source) else step
+    for first in range(0, array.shape[0], at_once):
+        rows = array[first : first + at_once]
+        for begin in range(0, rows.shape[0], step):
+            piece = _written(rows[begin : begin + step])
+            whole.update(hashlib.sha256(np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).data).digest())
+    return [whole.hexdigest()]
 
 
 def _settings(network: Network, settings: Settings) -> Settings:
@@ -147,7 +155,7 @@ def _settings(network: Network, settings: Settings) -> Settings:
     if stopping is None or stopping.validation_data is None:
         return settings
     X: Any = arguments.rows(stopping.validation_data[0], network.sizes[0])
-    y = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
+    y: Any = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
     given = [one for one in stopping.validation_data[2:] if one is not None]
     weights = [arguments.sample_weight(one, X.shape[0]) for one in given]
     return settings._replace(stopping=replace(stopping, validation_data=(X, y, *weights)))

@@ -260,5 +260,5 @@ def test_what_is_no_shuffle(engine, bad, hint):
 
 
 def test_an_argument_that_belongs_inside():
-    with pytest.raises(TypeError, match=r"give shuffle=backprop\.BlockShuffle\(window=64\)"):
+    with pytest.raises(TypeError, match=r"give shuffle=backprop\.BlockShuffle\(window=256\)"):
         reference.train(NETWORK, X, Y, window=64)

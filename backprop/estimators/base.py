@@ -19,12 +19,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _kernel, arguments, threads
 from ..arguments import FloatArray, shown
-from ..matrices import Matrix
+from ..matrices import InMemory
 from ..network import Network
 from ..optimizers import Optimizer
 from ..passes import loss_of_samples, predictions
 from ..run import Callback
 from ..samples import Samples
+from ..sources import is_source
 from .environment import exact
 from .fit import Curves, Fit, Progress, Rule
 from .plain import packed_state, unpacked_state
@@ -276,7 +277,7 @@ class Perceptron(BaseEstimator):
         random_state.set_state(self._split_state)  # it draws the same validation rows again
         return start, training, self._progress, self._curves, random_state
 
-    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Matrix, Any]:
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[InMemory, Any]:
         """X as the kernel takes it, and y, after scikit-learn's checks; reset: there may be other features."""
         kinds = {"accept_sparse": "csr", "multi_output": True, "dtype": KINDS}
         try:
@@ -478,7 +479,9 @@ class Perceptron(BaseEstimator):
 
     @exact
     def _checked_output(self, X: Any, network: Network) -> FloatArray:
-        """The network's output for rows that scikit-learn checks first."""
+        """The network's output for rows that scikit-learn checks first; a source's are read block by block."""
+        if is_source(X):
+            return predictions(network, X, None, threads.POLICY)
         checked = validate_data(self, X, accept_sparse="csr", dtype=KINDS, reset=False)
         return predictions(network, matrix_of(X, checked), None, threads.POLICY)
 

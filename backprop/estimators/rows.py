@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from .. import _kernel, arguments
 from ..arguments import FloatArray
-from ..matrices import Matrix, Sparse, is_sparse
+from ..matrices import InMemory, Sparse, is_sparse
 from ..samples import total_weight
 
 Labels = npt.NDArray[np.int64]
@@ -24,7 +24,7 @@ KINDS = [np.float64, np.float32, np.int8, np.int16, np.int32, np.int64, np.uint8
 class Rows(NamedTuple):
     """Checked rows with their targets and sample weights."""
 
-    X: Matrix  # (n_samples, n_features)
+    X: InMemory  # (n_samples, n_features)
     y: FloatArray | Labels  # (n_samples, n_outputs), or (n_samples,) for the classes of a softmax output
     weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
     numbers: npt.NDArray[Any] | None = None  # the number of each row in the rows that were given; None: 0, 1, ...
@@ -57,7 +57,7 @@ class Rows(NamedTuple):
         return self._replace(weight=in_range(weight, "class_weight, times sample_weight,"))
 
 
-def matrix_of(X: Any, checked: Any) -> Matrix:
+def matrix_of(X: Any, checked: Any) -> InMemory:
     """X after scikit-learn's check, as the kernel takes it: without a copy of an array or of a sparse matrix."""
     return Sparse.of("X", checked) if is_sparse(checked) else arguments.in_place(X, checked)
 

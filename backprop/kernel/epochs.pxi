@@ -41,7 +41,7 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
     transpose(shared, own, thread)
     barrier(shared, thread)
     while (done < epochs.until and fabs(loss) <= DBL_MAX and work < shared.clock.work * shared.n_threads
-           and not shared.clock.give_up):
+           and not shared.clock.give_up and (to_shuffle != 0 or is_here(&shared.samples, row))):
         if to_shuffle != 0:
             if thread == 0:
                 epochs.to_shuffle = to_shuffle
@@ -52,7 +52,7 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
             barrier(shared, thread)
             continue
         stop = n if n - batch_start < epochs.batch_size else batch_start + epochs.batch_size
-        rows = min(shared.block.rows, min(stop - row, rows_to_block_end(row - batch_start)))
+        rows = min(min(stop, shared.samples.stop) - row, min(shared.block.rows, rows_to_block_end(row - batch_start)))
         visit(shared, thread, row, rows, row - batch_start)
         if shared.samples.sample_weight != NULL:
             add_weights(shared, own, row, rows, row - batch_start)
@@ -74,6 +74,8 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
                 epochs.losses[done - 1] = loss
                 begin_epoch(shared, done)
             row, batch_start = 0, 0
+            if shared.samples.one_epoch:
+                break
             to_shuffle = 0 if epochs.bitgen == NULL else -1
     if thread == 0:
         shared.sums.row, epochs.batch_start, epochs.done, epochs.to_shuffle = row, batch_start, done, to_shuffle
@@ -94,7 +96,8 @@ cdef void train_by_blocks(Shared *shared, BlockWorkers workers) noexcept nogil:
     cdef double work = 0.0, loss = 0.0, total_weight = shared.sums.total_weight
     cdef bp_fpenv saved
     begin_epoch(shared, epochs.done)
-    while epochs.done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
+    while (epochs.done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK
+           and is_here(&shared.samples, shared.sums.row)):
         before = shared.sums.row
         workers.run(shared, True)
         work += (shared.sums.row - before) * shared.block.row_work / workers.n_threads
@@ -200,11 +203,12 @@ cdef class Trainer:
               const double[::1] learning_rates=None):
         """Train for about 20 ms; fill losses[done:until], one for each epoch; return how many are filled by now.
 
-        learning_rates, if given, has an epoch's rate at the index of its loss. Returns early at `until`, and after an
-        epoch whose loss is not finite.
+        learning_rates, if given, has an epoch's rate at the index of its loss. Returns early at `until`, after an epoch
+        whose loss is not finite, and at the end of a window.
         """
         cdef Shared *shared = self.shared
         shared.epochs.losses, shared.epochs.done, shared.epochs.until = &losses[0], done, until
+        self.sums.data.provide(shared)
         shared.optimizer.learning_rates = NULL
         if learning_rates is not None:
             shared.optimizer.learning_rates = &learning_rates[0]
@@ -215,4 +219,6 @@ cdef class Trainer:
                 train_by_blocks(shared, self.sums.workers)
             else:
                 self.threads.run(shared, train_epochs)
+        if shared.samples.one_epoch and shared.epochs.done > done:
+            shared.samples.stop = shared.samples.start  # no row is here
         return shared.epochs.done

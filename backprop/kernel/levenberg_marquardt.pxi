@@ -211,6 +211,10 @@ cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogi
         attempt(job)
 
 
+cdef inline bint visits_rows(const Damped *job) noexcept nogil:
+    return job.stage == JACOBIAN or job.stage == TRIAL
+
+
 cdef void damped_step(void *argument, int thread) noexcept nogil:
     """One thread's part of about 20 ms of an iteration: all threads go through the same stages together."""
     cdef Shared *shared = <Shared *>argument
@@ -219,8 +223,9 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
     cdef Py_ssize_t rows
     cdef bp_fpenv saved = bp_fpenv_enter()
     while job.stage != ENDED and work < shared.clock.work * shared.n_threads and not shared.clock.give_up:
-        rows = min(shared.block.rows, min(shared.samples.n_samples - shared.sums.row,
-                                          rows_to_block_end(shared.sums.row)))
+        rows = min(shared.block.rows, min(shared.samples.stop - shared.sums.row, rows_to_block_end(shared.sums.row)))
+        if visits_rows(job) and not is_here(&shared.samples, shared.sums.row):
+            break
         if job.stage == JACOBIAN:
             normal_equations(shared, job, thread, shared.sums.row, rows)
             work += rows * shared.block.row_work
@@ -279,6 +284,8 @@ cdef class LevenbergMarquardt(Method):
         job.stage, job.mu, job.taken.next = JACOBIAN, self.shared.optimizer.scalars[0], 0
         self.shared.sums.row = 0
         while job.stage != ENDED:
+            if visits_rows(job):
+                self.provide()
             self.threads.run(self.shared, damped_step)
             self.check_signals(job.work / <double>self.shared.n_threads)
         loss[0], self.reason = job.loss, job.reason

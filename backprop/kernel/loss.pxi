@@ -102,14 +102,14 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
     cdef Shared *shared = <Shared *>argument
     cdef Sums *sums = &shared.sums
     cdef ThreadState *own = &shared.threads[thread]
-    cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples
+    cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples, stop = shared.samples.stop
     cdef double work = 0.0
     cdef bp_fpenv saved = bp_fpenv_enter()
     if sums.g != NULL and row == 0:
         transpose(shared, own, thread)
         barrier(shared, thread)
-    while row < n and work < PAUSE_WORK * shared.n_threads:
-        rows = min(shared.block.rows, min(n - row, rows_to_block_end(row)))
+    while row < stop and work < PAUSE_WORK * shared.n_threads:
+        rows = min(shared.block.rows, min(stop - row, rows_to_block_end(row)))
         visit(shared, thread, row, rows, row)
         barrier(shared, thread)
         work += rows * shared.block.row_work
@@ -143,7 +143,8 @@ cdef class LossPass:
         cdef Shared *shared = &work.shared
         if work.taken:
             raise ValueError("another LossPass uses this Pass")
-        must_be("the columns", "X", shared.sizes.n_in, data.X.n_columns)
+        if data.windows is None:
+            must_be("the columns", "X", shared.sizes.n_in, data.X.n_columns)
         if data.y is not None:
             must_be("the columns", "y", shared.sizes.n_out, data.y.n_columns)
         self.work, self.data, self.total, self.overflow = work, data, 0.0, -1
@@ -161,6 +162,7 @@ cdef class LossPass:
         if self.taken:
             raise ValueError("a trainer uses this LossPass")
         self.make_room()
+        self.data.provide(shared)
         with nogil:
             if self.workers is not None:
                 self.workers.run(shared, False)

@@ -72,12 +72,23 @@ cdef class Method:
         self.evaluations = self.evaluations + 1
         while not complete:
             before = shared.sums.row
+            self.provide()
             if self.sums.workers is not None:
                 self.sums.workers.run(shared, False)
             else:
                 self.threads.run(shared, visit_all)
             self.check_signals((shared.sums.row - before) * shared.block.row_work / <double>shared.n_threads)
             complete = self.sums.mean()
+        return 0
+
+    cdef int provide(self) except -1 nogil:
+        """Load the window of the next row, if it is not here; reading runs in the caller's environment."""
+        if is_here(&self.shared.samples, self.shared.sums.row):
+            return 0
+        bp_fpenv_leave(self.outside)
+        with gil:
+            self.sums.data.provide(self.shared)
+        bp_fpenv_enter()
         return 0
 
     cdef int check_signals(self, double work) except -1 nogil:

@@ -136,13 +136,15 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
     online.load(shared.optimizer.w)
     begin_epoch(shared, done)
     lr = shared.optimizer.settings[0]
-    while done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
+    while (done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK
+           and (epochs.to_shuffle != 0 or is_here(samples, row))):
         if epochs.to_shuffle != 0:
             shuffle_on(shared)
             work += 16.0 * min(n, SHUFFLE_STEPS)
             continue
-        while row < n and work < PAUSE_WORK:
-            s = row if samples.order == NULL else samples.order[row]
+        while row < samples.stop and work < PAUSE_WORK:
+            s = row - samples.start
+            s = s if samples.order == NULL else samples.order[s]
             if samples.in_place:
                 x, t = samples.X.doubles + s * shared.sizes.n_in, samples.y.doubles + s * shared.sizes.n_out
             else:
@@ -168,6 +170,8 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
                 begin_epoch(shared, done)
                 lr = shared.optimizer.settings[0]
             row = 0
+            if samples.one_epoch:
+                break
             epochs.to_shuffle = 0 if epochs.bitgen == NULL else -1
     online.save(shared.optimizer.w)
     shared.sums.row, epochs.done, shared.sums.losses.block = row, done, block

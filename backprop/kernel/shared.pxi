@@ -32,14 +32,17 @@ cdef struct Block:          # work space of one block of rows
     double *sample_weight   # (rows,): sample weights gathered in visiting order
 
 
-cdef struct Samples:
-    Py_ssize_t n_samples
-    bp_matrix X                  # (n_samples, n_in)
-    bp_matrix y                  # (n_samples, n_out); unset: targets are labels
+cdef struct Samples:             # all rows, or a window of them: rows [start, stop) in visiting order
+    Py_ssize_t n_samples         # all rows
+    Py_ssize_t start
+    Py_ssize_t stop
+    bp_matrix X                  # (stop - start, n_in)
+    bp_matrix y                  # (stop - start, n_out); unset: targets are labels
     bint in_place                # X and y are doubles without a gap
-    const int64_t *labels        # (n_samples,): classes; NULL: targets are y
-    const double *sample_weight  # (n_samples,); NULL: each weight is 1.0
-    int64_t *order               # (n_samples,): the visiting order, as rows of X; NULL: the order of X
+    bint one_epoch               # the window is of a shuffled order: the next epoch has another
+    const int64_t *labels        # (stop - start,): classes; NULL: targets are y
+    const double *sample_weight  # (stop - start,); NULL: each weight is 1.0
+    int64_t *order               # (stop - start,): the visiting order, as rows of X; NULL: the order of X
 
 
 cdef struct Sums:           # sums over the rows visited so far
