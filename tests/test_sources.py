@@ -190,7 +190,7 @@ def test_saved_runs_with_watched_sources(tmp_path):
 
 def test_estimators_predict():
     X, y, _ = rows()
-    model = MLPRegressor([4], max_iter=2).fit(X, y)
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(X, y)
     assert bits(model.predict(Rows(X))) == bits(model.predict(X))
 
 
