@@ -2,13 +2,27 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _kernel
 from .sources import Source
+
+
+class SparseLike(Protocol):
+    """A sparse matrix or array of SciPy, or one that looks the same."""
+
+    @property
+    def format(self) -> str:
+        """The name of its form, such as "csr"."""
+
+    def tocsr(self) -> Any:
+        """The matrix in the form CSR, with data, indices, indptr and shape."""
+
+
+RowsLike = npt.ArrayLike | SparseLike  # X of the public functions
 
 
 def is_sparse(value: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
 from .hints import hinted
+from .matrices import RowsLike
 from .passes import loss_of_samples, predictions
 from .samples import loss_and_samples
 from .text_file import File
@@ -255,7 +256,7 @@ class Network:
             yield self._parameters[k:end].reshape(n_in, n_out), self._parameters[end : end + n_out]
             k = end + n_out
 
-    def predict(self, X: npt.ArrayLike, n_threads: int | None = None) -> FloatArray:
+    def predict(self, X: RowsLike, n_threads: int | None = None) -> FloatArray:
         """The network's output for each row.
 
         Parameters
@@ -296,7 +297,7 @@ class Network:
 
     def loss(
         self,
-        X: npt.ArrayLike,
+        X: RowsLike,
         y: npt.ArrayLike,
         loss: str | None = None,
         n_threads: int | None = None,

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _kernel, arguments
 from .arguments import FloatArray
-from .matrices import Sparse
+from .matrices import RowsLike
 from .samples import Samples, finite, windows_of
 from .sources import Source, Windows
 from .threads import ThreadPolicy
@@ -37,7 +36,7 @@ class Parametrized(Protocol):
 
 def predictions(
     network: Parametrized,
-    X: npt.ArrayLike | Sparse,
+    X: RowsLike,
     n_threads: int | None,
     policy: ThreadPolicy,
     error: Callable[[int], Exception] | None = None,

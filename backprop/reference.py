@@ -27,7 +27,7 @@ from .definition.updates import UPDATE_RULES as UPDATE_RULES
 from .definition.values import Architecture, Dataset, Hyperparameters, Vector
 from .dropout import Dropout
 from .hints import hinted
-from .matrices import Matrix
+from .matrices import Matrix, RowsLike
 from .network import INITIALIZERS, Network, checked
 from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
@@ -154,7 +154,7 @@ DEFINITION = Definition()
 @hinted
 def train(
     network: Network,
-    X: ArrayLike,
+    X: RowsLike,
     y: ArrayLike,
     *,
     loss: str | None = None,
@@ -178,7 +178,7 @@ def train(
     return train_by(DEFINITION, begin, X, y, sample_weight, run, rng)
 
 
-def predict(network: Network, X: ArrayLike) -> FloatArray:
+def predict(network: Network, X: RowsLike) -> FloatArray:
     """`Network.predict` in plain Python."""
     rows = arguments.doubles(finite(DEFINITION, "X", arguments.rows(X, checked(network).sizes[0]))).tolist()
     out, bad = passes.predict(Architecture(network.sizes, network.activations), network.parameters.tolist(), rows)
@@ -188,7 +188,7 @@ def predict(network: Network, X: ArrayLike) -> FloatArray:
 
 
 def loss(
-    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+    network: Network, X: RowsLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
     """`Network.loss` in plain Python."""
     sizes, activations = checked(network).sizes, network.activations
@@ -197,7 +197,7 @@ def loss(
 
 
 def loss_and_gradient(
-    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+    network: Network, X: RowsLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> tuple[float, FloatArray]:
     """`backprop.loss_and_gradient` in plain Python."""
     sizes, activations = checked(network).sizes, network.activations

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from . import arguments
 from .arguments import FloatArray
-from .matrices import Matrix, Sparse
+from .matrices import Matrix, RowsLike
 from .sources import Source
 
 
@@ -40,7 +40,7 @@ class Samples(NamedTuple):
         cls,
         checks: Checks,
         sizes: tuple[int, ...],
-        X: npt.ArrayLike | Sparse | Source,
+        X: RowsLike | Source,
         y: npt.ArrayLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
@@ -83,7 +83,7 @@ def loss_and_samples(
     checks: Checks,
     sizes: tuple[int, ...],
     activations: tuple[str, ...],
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     loss: str | None,
     sample_weight: npt.ArrayLike | None,

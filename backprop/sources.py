@@ -22,6 +22,8 @@ def is_source(value: Any) -> bool:
         return True
     if isinstance(value, np.ndarray | list | tuple) or not isinstance(getattr(value, "shape", None), tuple):
         return False
+    if callable(getattr(value, "tocsr", None)):  # a sparse matrix
+        return False
     if not hasattr(value, "__getitem__") or hasattr(value, "iloc") or hasattr(value, "to_numpy"):
         return False
     return hasattr(value, "chunks") or not (hasattr(value, "__array__") or hasattr(value, "__array_interface__"))

@@ -18,6 +18,7 @@ from .engine import KERNEL, Engine
 from .epochs import Epochs, draws_order
 from .errors import CheckpointError
 from .hints import hinted
+from .matrices import RowsLike
 from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
@@ -99,7 +100,7 @@ class Training:
     @hinted
     def resume(
         self,
-        X: npt.ArrayLike,
+        X: RowsLike,
         y: npt.ArrayLike,
         *,
         epochs: int,
@@ -264,7 +265,7 @@ def _check_order(settings: Settings, X: Any) -> None:
 def train(
     engine: Engine,
     begin: Result,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None,
     run: Run,
@@ -282,7 +283,7 @@ def train(
 @hinted
 def fast_train(
     network: Network,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     *,
     loss: str | None = None,

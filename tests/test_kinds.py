@@ -198,8 +198,8 @@ def test_rows_that_are_held_back_are_not_there(form):
 def test_chosen_rows_are_rows_of_X():
     X, y = rows("float64")
     for bad in (-1, N):
-        with pytest.raises(ValueError, match=f"chosen must be rows of X, got {bad} of {N}"):
-            backprop._kernel.Data(X, y, None, 0.0, np.array([0, bad]))
+        with pytest.raises(ValueError, match=f"must be of rows of X, got {bad} of {N}"):
+            backprop._kernel.Data(X, y, None, 0.0, None, np.array([0, bad]))
 
 
 def test_classes_and_sparse_rows(engine):

@@ -148,8 +148,9 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
             if samples.in_place:
                 x, t = samples.X.doubles + s * shared.sizes.n_in, samples.y.doubles + s * shared.sizes.n_out
             else:
-                x = samples.X.doubles + s * shared.sizes.n_in  # no copy, though the order is another
-                if samples.X.doubles == NULL:
+                if samples.X.doubles != NULL:
+                    x = samples.X.doubles + s * shared.sizes.n_in  # no copy, though the order is another
+                else:
                     x = rows_of(shared, row, Span(0, 1))
                 t = targets_of(shared, row, Span(0, 1))
             if row % BLOCK_ROWS == 0:

@@ -26,10 +26,11 @@ cdef void predict_rows(void *argument, int thread) noexcept nogil:
         if row >= job.stop:
             break
         rows = min(most, job.stop - row)
-        x = job.X.doubles + row * n_in
-        if job.X.doubles == NULL:
-            bp_read_rows(job.X, NULL, row, rows, shared.block.x + start * n_in)
+        if job.X.doubles != NULL:
+            x = job.X.doubles + row * n_in
+        else:
             x = shared.block.x + start * n_in
+            bp_read_rows(job.X, NULL, row, rows, shared.block.x + start * n_in)
         k = kernel.first_not_finite(rows * n_in, x)
         if k >= 0:
             job.bad[thread] = row + k // n_in

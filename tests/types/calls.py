@@ -8,6 +8,7 @@ import numpy as np
 
 import backprop
 from backprop import reference, tutorial
+from backprop.matrices import SparseLike
 
 X = np.zeros((4, 2))
 y = [0.0, 1.0, 1.0, 0.0]
@@ -18,6 +19,14 @@ again: backprop.Network = reference.train(net, X, y, epochs=1).network
 backprop.fast_train(net, X, y, shuffle=backprop.BlockShuffle(rows=2, window=1))
 reference.train(net, X, y, shuffle=backprop.BlockShuffle())
 step: dict[str, float] = tutorial.walk()
+
+
+def sparse(rows: SparseLike) -> float:
+    """A sparse matrix may be X, but not y."""
+    backprop.fast_train(net, rows, y).resume(rows, y, epochs=1).network.predict(rows)
+    net.loss(X, rows)  # type: ignore
+    return net.loss(rows, y)
+
 
 # Names that do not exist.
 backprop.Adm(1e-2)  # type: ignore
