@@ -14,6 +14,7 @@ from .dropout import Dropout
 from .errors import CheckpointError, DivergenceError
 from .network import Network
 from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rprop
+from .partial import PartialSums, partial_sums
 from .run import EpochState
 from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
 from .stopping import EarlyStopping
@@ -36,6 +37,7 @@ __all__ = [
     "InverseScaling",
     "LevenbergMarquardt",
     "Network",
+    "PartialSums",
     "RMSprop",
     "ReduceOnPlateau",
     "Rprop",
@@ -45,6 +47,7 @@ __all__ = [
     "contract_version",
     "fast_train",
     "loss_and_gradient",
+    "partial_sums",
     "show_config",
 ]
 

@@ -359,8 +359,11 @@ def rows(X: Any, n_in: int) -> FloatArray:
     return float64(X)
 
 
-def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
-    """y as a float64 array (n_samples, n_out), or the classes of a softmax output as int64 (n_samples,)."""
+def targets(y: Any, n_samples: int, n_out: int, loss: str, first_row: int = 0) -> npt.NDArray[Any]:
+    """y as a float64 array (n_samples, n_out), or the classes of a softmax output as int64 (n_samples,).
+
+    first_row is the number that an error gives row 0.
+    """
     labels = _kernel.LOSSES[loss] == "softmax"
     shape = f"({n_samples}, {n_out})" + (f" or ({n_samples},)" if labels or n_out == 1 else "")
     y = array("y", y, (1, 2), shape)
@@ -382,7 +385,7 @@ def targets(y: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any]:
         classes = np.ascontiguousarray(y, np.int64)
     if s >= 0:
         raise ValueError(
-            f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {s}"
+            f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {first_row + s}"
             f"{_how_to_number(y, n_out)}"
         )
     return classes

@@ -41,18 +41,27 @@ class Samples(NamedTuple):
         y: npt.ArrayLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
+        *,
+        part_from: int | None = None,
     ) -> "Samples":
-        """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number."""
-        X = finite(checks, "X", arguments.rows(X, sizes[0]))
-        y = arguments.targets(y, X.shape[0], sizes[-1], loss)
+        """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number.
+
+        part_from: the rows are a part of others, the first of which has this number; weights may then sum to 0.0, and
+        total_weight is 1.0, with which a mean is the sum. None: all rows.
+        """
+        first = part_from or 0
+        X = finite(checks, "X", arguments.rows(X, sizes[0]), first)
+        y = arguments.targets(y, X.shape[0], sizes[-1], loss, first)
         if y.ndim == 2:
-            bad = checks.bad_target(loss, finite(checks, "y", y))
+            bad = checks.bad_target(loss, finite(checks, "y", y, first))
             if bad is not None:
-                raise arguments.bad_target(loss, *bad)
-        if sample_weight is None:
-            return cls(X, y, None, float(X.shape[0]))
-        weights = arguments.sample_weight(sample_weight, X.shape[0])
-        return cls(X, y, weights, total_weight(checks, weights))
+                raise arguments.bad_target(loss, first + bad[0], *bad[1:])
+        weights = None if sample_weight is None else arguments.sample_weight(sample_weight, X.shape[0])
+        if part_from is not None:
+            if weights is not None:
+                sum_of_weights(checks, weights, first)
+            return cls(X, y, weights, 1.0)
+        return cls(X, y, weights, float(X.shape[0]) if weights is None else total_weight(checks, weights))
 
     @property
     def n_samples(self) -> int:
@@ -86,20 +95,26 @@ def loss_and_samples(
     return name, Samples.checked(checks, sizes, X, y, name, sample_weight)
 
 
-def finite(checks: Checks, argument: str, matrix: FloatArray) -> FloatArray:
-    """The matrix itself, or an error that names its first number that is not finite."""
+def finite(checks: Checks, argument: str, matrix: FloatArray, first_row: int = 0) -> FloatArray:
+    """The matrix itself, or an error that names its first number that is not finite; row 0 is called first_row."""
     k = checks.first_not_finite(matrix.reshape(-1))
     if k >= 0:
         s, column = divmod(k, matrix.shape[1])
-        raise arguments.not_finite(argument, s, column, matrix[s, column])
+        raise arguments.not_finite(argument, first_row + s, column, matrix[s, column])
     return matrix
+
+
+def sum_of_weights(checks: Checks, weights: FloatArray, first_row: int = 0) -> float:
+    """The sum of the sample weights, which may be 0.0; or an error that names the first invalid weight."""
+    s, total = checks.sum_of_weights(weights)
+    if s >= 0:
+        raise arguments.bad_weight(first_row + s, weights[s].item())
+    return total
 
 
 def total_weight(checks: Checks, weights: FloatArray) -> float:
     """The sum of the sample weights, or an error that names the first invalid weight."""
-    s, total = checks.sum_of_weights(weights)
-    if s >= 0:
-        raise arguments.bad_weight(s, weights[s].item())
+    total = sum_of_weights(checks, weights)
     if not arguments.within(total, "(0, 1e300]"):
         raise arguments.bad_weights(weights.shape[0], total)
     return total

@@ -4,7 +4,8 @@
 cdef class Data:
     """X (n_samples, n_in) and its targets: y (n_samples, n_out), or classes y (n_samples,) of int64.
 
-    sample_weight (n_samples,) has the sum total_weight; without it each weight is 1.0 and total_weight is n_samples.
+    sample_weight (n_samples,) has the sum total_weight; without it each weight is 1.0, and -1.0 stands for n_samples.
+    With a total_weight of 1.0 a mean is the sum.
     """
 
     cdef const double[:, ::1] X
@@ -16,12 +17,12 @@ cdef class Data:
     cdef Samples samples     # pointers to the four arrays
 
     def __cinit__(self, const double[:, ::1] X not None, y, const double[::1] sample_weight=None,
-                  double total_weight=0.0):
+                  double total_weight=-1.0):
         self.X, self.n_samples, self.total_weight = X, X.shape[0], total_weight
         self.samples.X, self.samples.n_samples = &self.X[0, 0], X.shape[0]
-        if sample_weight is None:
+        if total_weight < 0.0:
             self.total_weight = <double>self.n_samples
-        else:
+        if sample_weight is not None:
             self.sample_weight = sample_weight
             self.samples.sample_weight = &self.sample_weight[0]
         if y.ndim == 1:

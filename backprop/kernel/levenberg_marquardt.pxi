@@ -274,6 +274,15 @@ cdef class LevenbergMarquardt(Method):
         job.total_weight = self.sums.data.total_weight
         shared.sums.g, shared.method = NULL, job
 
+    def equations(self):
+        """A and b of the last iteration, row after row: A[i][i:], then b[i]."""
+        cdef Py_ssize_t n = self.shared.sizes.n_parameters, i, at = 0
+        cdef double[::1] packed = np.empty(n * (n + 3) // 2)
+        for i in range(n):
+            memcpy(&packed[at], self.job.A + i * self.job.stride + i, (n + 1 - i) * sizeof(double))
+            at += n + 1 - i
+        return np.asarray(packed)
+
     cdef int iterate(self, double *loss) except -1 nogil:
         cdef Damped *job = &self.job
         job.stage, job.mu, job.taken.next = JACOBIAN, self.shared.optimizer.scalars[0], 0
