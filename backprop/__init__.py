@@ -13,6 +13,7 @@ from .derivatives import loss_and_gradient
 from .dropout import Dropout
 from .errors import CheckpointError, DivergenceError
 from .network import Network
+from .on_sums import train_on_sums
 from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rprop
 from .partial import PartialSums, partial_sums
 from .run import EpochState
@@ -49,6 +50,7 @@ __all__ = [
     "loss_and_gradient",
     "partial_sums",
     "show_config",
+    "train_on_sums",
 ]
 
 if TYPE_CHECKING:

@@ -257,9 +257,10 @@ def _distinct(parts: Iterable[PartialSums]) -> dict[tuple[range, ...], PartialSu
     """The parts by their rows, each once; an error if one does not belong to the others."""
     distinct: dict[tuple[range, ...], PartialSums] = {}
     try:
-        given = list(parts)
+        each = iter(parts)
     except TypeError:
         raise TypeError(f"parts must be an iterable of PartialSums, got {arguments.shown(parts)}") from None
+    given = list(each)
     for k, part in enumerate(given):
         if not isinstance(part, PartialSums):
             hint = "; PartialSums.from_bytes reads bytes" if isinstance(part, bytes | bytearray | memoryview) else ""
@@ -445,7 +446,7 @@ def _normal_equations(network: Network, part: Samples, n_threads: int | None) ->
         method = _kernel.LevenbergMarquardt(sums, step)
         total = np.empty(1)
         method.train(total, 0, 1)
-        return float(total[0]), method.equations()
+        return float(total[0]), _kernel.equations(method)
     except MemoryError:
         raise too_much_memory(LevenbergMarquardt(), n, part.n_samples) from None
 

@@ -182,7 +182,6 @@ cdef void pivots(Shared *shared, Damped *job, Py_ssize_t column) noexcept nogil:
 
 cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogil:
     """Decide what all threads do next: thread 0 alone, between two barriers, after `rows` rows or a part of U."""
-    cdef double loss
     if job.stage == DAMP:
         pivots(shared, job, 0)
         return
@@ -192,7 +191,11 @@ cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogi
     shared.sums.row, job.taken.next = shared.sums.row + rows, 0
     if shared.sums.row < shared.samples.n_samples:
         return
-    loss = tree_sum(&shared.sums.losses, shared.samples.n_samples) / job.total_weight
+    after_rows(shared, job, tree_sum(&shared.sums.losses, shared.samples.n_samples) / job.total_weight)
+
+
+cdef void after_rows(Shared *shared, Damped *job, double loss) noexcept nogil:
+    """Decide what comes after the sums over all rows, with the mean loss: steps, another mu, or the end."""
     if job.stage == TRIAL:
         if loss < job.loss:
             job.mu = job.mu * job.settings[0]
@@ -218,7 +221,8 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
     cdef double work = 0.0, n = <double>shared.sizes.n_parameters
     cdef Py_ssize_t rows
     cdef bp_fpenv saved = bp_fpenv_enter()
-    while job.stage != ENDED and work < shared.clock.work * shared.n_threads and not shared.clock.give_up:
+    while (job.stage != ENDED and not (job.elsewhere and job.stage == TRIAL)
+           and work < shared.clock.work * shared.n_threads and not shared.clock.give_up):
         rows = min(shared.block.rows, min(shared.samples.n_samples - shared.sums.row,
                                           rows_to_block_end(shared.sums.row)))
         if job.stage == JACOBIAN:
@@ -271,24 +275,22 @@ cdef class LevenbergMarquardt(Method):
         job.kept = job.U + n * job.stride
         job.minus = job.kept + extra * n * job.stride
         job.before, job.settings, job.reason = shared.sums.g, shared.optimizer.settings, NULL
-        job.total_weight = self.sums.data.total_weight
+        job.total_weight, job.elsewhere = self.sums.data.total_weight, self.sums.source is not None
         shared.sums.g, shared.method = NULL, job
-
-    def equations(self):
-        """A and b of the last iteration, row after row: A[i][i:], then b[i]."""
-        cdef Py_ssize_t n = self.shared.sizes.n_parameters, i, at = 0
-        cdef double[::1] packed = np.empty(n * (n + 3) // 2)
-        for i in range(n):
-            memcpy(&packed[at], self.job.A + i * self.job.stride + i, (n + 1 - i) * sizeof(double))
-            at += n + 1 - i
-        return np.asarray(packed)
 
     cdef int iterate(self, double *loss) except -1 nogil:
         cdef Damped *job = &self.job
         job.stage, job.mu, job.taken.next = JACOBIAN, self.shared.optimizer.scalars[0], 0
         self.shared.sums.row = 0
         while job.stage != ENDED:
-            self.threads.run(self.shared, damped_step)
-            self.check_signals(job.work / <double>self.shared.n_threads)
+            if job.elsewhere and job.stage == JACOBIAN:
+                self.ask("normal_equations", &job.total_weight)
+                after_rows(self.shared, job, self.sums.total)
+            elif job.elsewhere and job.stage == TRIAL:
+                self.ask("loss", NULL)
+                after_rows(self.shared, job, self.sums.total)
+            else:
+                self.threads.run(self.shared, damped_step)
+                self.check_signals(job.work / <double>self.shared.n_threads)
         loss[0], self.reason = job.loss, job.reason
         return 0

@@ -1,4 +1,4 @@
-# Partial sums: sums over some of the blocks (N19), joined elsewhere.
+# Partial sums: sums over some of the blocks (N19), joined elsewhere. A LossPass with a source gets its sums so.
 
 
 def joined(const double[::1] left not None, const double[::1] right not None):
@@ -24,3 +24,24 @@ def divide_sums(const double[::1] sums not None, double total_weight, double[::1
             memcpy(&out[0], &sums[0], sums.shape[0] * sizeof(double))
             kernel.mean_gradient(sums.shape[0], total_weight, &out[0])
             bp_fpenv_leave(saved)
+
+
+def equations(LevenbergMarquardt method not None):
+    """A and b of the method's last iteration, row after row: A[i][i:], then b[i]."""
+    cdef Damped *job = &method.job
+    cdef Py_ssize_t n = method.shared.sizes.n_parameters, i, at = 0
+    cdef double[::1] packed = np.empty(n * (n + 3) // 2)
+    for i in range(n):
+        memcpy(&packed[at], job.A + i * job.stride + i, (n + 1 - i) * sizeof(double))
+        at += n + 1 - i
+    return np.asarray(packed)
+
+
+def take_equations(LevenbergMarquardt method not None, const double[::1] packed not None):
+    """Give the method A and b, as `equations` has them; a source of sums calls it."""
+    cdef Damped *job = &method.job
+    cdef Py_ssize_t n = method.shared.sizes.n_parameters, i, at = 0
+    must_be("the sums", "the normal equations", n * (n + 3) // 2, packed.shape[0])
+    for i in range(n):
+        memcpy(job.A + i * job.stride + i, &packed[at], (n + 1 - i) * sizeof(double))
+        at += n + 1 - i
