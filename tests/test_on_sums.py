@@ -1,11 +1,17 @@
 """Training on partial sums: the bits of fast_train on all rows, and from there on in one process, and back."""
 
 import functools
+import hashlib
 import math
+import pathlib
+import re
+import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from problems import bits, outcome, run_bits
+from problems import bits, child_environment, outcome, run_bits
 
 import backprop
 from backprop import PartialSums, partial_sums, train_on_sums
@@ -342,3 +348,68 @@ def test_the_function_may_train_networks_itself():
     run = train_on_sums(NETWORK, nested, epochs=3)
     assert bits(run.network.parameters) == bits(train_on_sums(NETWORK, sums, epochs=3).network.parameters)
     assert math.isfinite(run.losses[-1])
+
+
+# The programs of docs/partial-sums.md.
+
+TEXT = (pathlib.Path(__file__).parents[1] / "docs" / "partial-sums.md").read_text(encoding="utf-8")
+
+
+def run_program(text, folder, **environment):
+    """What a program of the text prints, run as a file of its own."""
+    path = folder / "program.py"
+    path.write_text(text, encoding="utf-8")
+    program = [sys.executable, str(path)]
+    environment = child_environment(**environment)
+    shown = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    return shown.stdout
+
+
+def test_program_with_a_process_pool(tmp_path):
+    (program,) = [one for one in re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE) if "Pool" in one]
+    assert run_program(program, tmp_path) == "True\n"
+
+
+STAND_IN = """
+class World:
+    rank, size = 0, 1
+
+    def allgather(self, one):
+        return [one]
+
+
+class MPI:
+    COMM_WORLD = World()
+"""
+
+
+def test_program_under_mpi(tmp_path):
+    """With a stand-in for mpi4py, as one rank; .ci/stages/mpi runs it with several."""
+    (tmp_path / "mpi4py.py").write_text(STAND_IN, encoding="utf-8")
+    (program,) = re.findall(r"^```py\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    x = np.arange(50_000)[:, None] * [7, 11, 13] % 1009 / 1009.0
+    y = x[:, 0] * x[:, 1] - x[:, 2]
+    alone = backprop.fast_train(backprop.Network([3, 8, 1], rng=0), x, y, optimizer=backprop.LBFGS(), epochs=10)
+    digest = hashlib.sha256(alone.network.parameters.tobytes()).hexdigest()
+    assert run_program(program, tmp_path) == f"{digest}\n"
+
+
+def test_bytes_are_those_of_the_text():
+    """The table's fields, read by a few lines of its own."""
+    data = memoryview(partial_sums(NETWORK, X, Y, None, C, first_row=0, n_rows=N).to_bytes())
+    text = repr((NETWORK.sizes, NETWORK.activations)).encode("ascii")
+    size = NETWORK.n_parameters
+    head = struct.unpack_from("<8sII24s24sQQ32sQ", data)
+    assert head[:3] == (b"BPSUMS\r\n", 1, backprop.contract_version)
+    assert [one.rstrip(b"\0") for one in head[3:5]] == [b"gradient", b"squared_error"]
+    assert head[5:7] == (N, size)
+    assert head[7] == hashlib.sha256(text + NETWORK.parameters.astype("<f8").tobytes()).digest()
+    assert head[8] == 1
+    first, blocks, loss, weight, *others = struct.unpack_from("<QQddqdqq", data, 120)
+    assert (first, blocks, others) == (0, 4, [-1, 0.0, -1, -1])
+    sums = struct.unpack_from(f"<{size}d", data, 184)
+    value, gradient = backprop.loss_and_gradient(NETWORK, X, Y, sample_weight=C)
+    assert loss / weight == value
+    assert [one / weight for one in sums] == gradient.tolist()
+    assert data[184 + 8 * size :] == hashlib.sha256(data[: 184 + 8 * size]).digest()
