@@ -42,7 +42,7 @@ def train_on_sums(
         LevenbergMarquardt, "normal_equations". The network has the current parameters, which need not be finite; it can
         be pickled.
     optimizer : LBFGS, LevenbergMarquardt, Rprop, SGD, Adam, AdamW or RMSprop
-        With the update rules an epoch is one step.
+        With the update rules an epoch is one step, as in `fast_train` with ``batch_size=n_rows, shuffle=False``.
     epochs, loss, train_biases, callback, progress
         As for `fast_train`. `loss` must be that of the parts.
     stopping : EarlyStopping or None

@@ -87,6 +87,14 @@ def test_biases_that_are_not_trained(optimizer):
     assert run_bits(run) == run_bits(backprop.fast_train(network, X, Y, **settings, **all_rows(optimizer)))
 
 
+@pytest.mark.parametrize("optimizer", [backprop.LBFGS(), backprop.LevenbergMarquardt(), backprop.Rprop()], ids=str)
+def test_steps_by_several_threads(threads_for_small_work, optimizer):
+    """Levenberg-Marquardt factors its matrix by as many threads as there are."""
+    network = backprop.Network([2, 25, 2, 1], rng=4)
+    promised = backprop.fast_train(network, X, Y, epochs=3, n_threads=1, **all_rows(optimizer))
+    assert run_bits(train_on_sums(network, given_by(X, Y), optimizer=optimizer, epochs=3)) == run_bits(promised)
+
+
 @pytest.mark.parametrize(("output", "loss"), [("softmax", "cross_entropy"), ("logistic", "binary_cross_entropy")])
 def test_other_losses(output, loss):
     y = (X[:, 0] > 0.0).astype(np.int64) if loss == "cross_entropy" else (X[:, :1] > 0.0) * 1.0

@@ -408,6 +408,28 @@ def test_wrong_contents_with_a_right_checksum():
             PartialSums.from_bytes(with_number(data, "8s", at, b"\xffmoments"))
 
 
+@hypothesis.given(
+    st.sampled_from(partial_bytes.KINDS),
+    st.lists(st.tuples(st.integers(0, 50), st.sampled_from((0, 1, 2, 4, 5, 2**52, 2**63, 0x7FF0 << 48, 2**64 - 1))),
+             min_size=1, max_size=4),
+)  # fmt: skip
+def test_bytes_with_any_contents(of, changes):
+    """Numbers of eight bytes anywhere, and a right checksum: sums that can be joined and written, or a ValueError."""
+    changed = bytearray(EXAMPLE[of].to_bytes())
+    for place, value in changes:
+        struct.pack_into("<Q", changed, min(8 * place, len(changed) - 40), value)
+    try:
+        part = PartialSums.from_bytes(signed(changed))
+    except ValueError:
+        return
+    assert PartialSums.from_bytes(part.to_bytes()) == part
+    assert PartialSums.merge([part, part]) == part
+    assert repr(part)
+    if of != "normal_equations":
+        with pytest.raises(ValueError, match=r"are missing|sum above 0"):
+            part.mean()
+
+
 def test_bytes_take_no_more_memory_than_they_are():
     X, y, _ = rows(4096)
     network = backprop.Network([1, 30_000, 1])
