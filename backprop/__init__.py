@@ -18,6 +18,7 @@ from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rp
 from .partial import PartialSums, partial_sums
 from .run import EpochState
 from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
+from .shuffling import BlockShuffle
 from .stopping import EarlyStopping
 from .training import Training, fast_train
 from .version import __version__, contract_version, show_config
@@ -27,6 +28,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "BlockShuffle",
     "Checkpoint",
     "CheckpointError",
     "CosineDecay",

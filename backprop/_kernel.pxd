@@ -1,6 +1,6 @@
 """Declarations of what NumPy, <fenv.h> and src_c/ offer to the kernel."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:
@@ -144,6 +144,23 @@ cdef extern from "kernel.h":
                                double *U, double *minus) noexcept nogil
     const bp_kernel **bp_kernels
     bint bp_runs_here(const bp_kernel *kernel)
+
+cdef extern from "rows.h":
+    ctypedef struct bp_matrix:
+        const double *doubles
+        const char *data
+        Py_ssize_t n_columns
+        Py_ssize_t row_stride
+        Py_ssize_t column_stride
+        const void *indptr
+        const void *indices
+        void (*read)(const bp_matrix *matrix, Py_ssize_t row, double *x) noexcept nogil
+    ctypedef void bp_read_row(const bp_matrix *matrix, Py_ssize_t row, double *x) noexcept nogil
+    bp_read_row *bp_reader(char kind, Py_ssize_t size, Py_ssize_t index_size) noexcept nogil
+    void bp_read_rows(const bp_matrix *matrix, const int64_t *order, Py_ssize_t first, Py_ssize_t rows,
+                      double *x) noexcept nogil
+    int bp_check_csr(const bp_matrix *matrix, Py_ssize_t n_rows, Py_ssize_t n_stored,
+                     Py_ssize_t index_size) noexcept nogil
 
 cdef extern from "threads.h":
     int bp_max_threads() nogil

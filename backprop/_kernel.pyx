@@ -6,7 +6,8 @@ a pass and of training; the loops over vectors (products, activations, losses, u
 once for each instruction set, behind the table of functions `kernel`. Threads share the rows of a block, then the
 parameters.
 
-Matrices are C-contiguous float64. NumPy allocates all memory, and nothing is allocated without the GIL. Every entry
+X and y are read where they lie, whatever their kind, as doubles and piece by piece (matrices.pxi); all other matrices
+are C-contiguous float64. NumPy allocates all memory, and nothing is allocated without the GIL. Every entry
 point sets the floating-point environment, in every thread, and restores the caller's (fpenv.h).
 
 Letters: sample `s`, input `i`, output `j`, layer `l`, parameter `k`; net input `z`, activation `a`, target `t`, loss
@@ -31,6 +32,7 @@ cnp.import_array()
 
 include "kernel/build.pxi"
 include "kernel/tables.pxi"
+include "kernel/matrices.pxi"
 include "kernel/values.pxi"
 include "kernel/elementary.pxi"
 include "kernel/blocks.pxi"

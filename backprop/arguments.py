@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _kernel
+from .matrices import Matrix, Sparse, is_sparse
+from .sources import Source, check_file, is_source
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -349,33 +351,67 @@ def float64(value: npt.NDArray[Any]) -> FloatArray:
         return _kernel.in_contract(value.astype, np.float64, "C")
 
 
-def rows(X: Any, n_in: int) -> FloatArray:
-    """X as a float64 array (n_samples, n_in)."""
-    X = array("X", X, (2,), f"(n_samples, {n_in})")
+def doubles(matrix: Matrix) -> FloatArray:
+    """The numbers of a matrix as C-contiguous float64; the array itself if they are so already."""
+    if isinstance(matrix, Source):
+        return matrix.doubles()
+    return matrix.dense() if isinstance(matrix, Sparse) else float64(matrix)
+
+
+def in_place(value: Any, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array itself if the value was an array that the kernel reads where it lies; else C-contiguous float64."""
+    return array if isinstance(value, np.ndarray) and _kernel.readable(array) else float64(array)
+
+
+def rows(value: Any, n_in: int) -> Matrix:
+    """X (n_samples, n_in) as it is, if the kernel reads its kind; else as a float64 array."""
+    X: Matrix
+    shape = f"(n_samples, {n_in})"
+    if is_sparse(value):
+        X = Sparse.of("X", value)
+    elif is_source(value):
+        X = source("X", value, (2,), shape)
+    else:
+        X = array("X", value, (2,), shape)
+        check_file("X", value)
     if X.shape[1] != n_in:
         raise ValueError(f"X must have {n_in} columns, the width of the network's input, got shape {X.shape}")
     if not 0 < X.shape[0] < 2**32:
         raise ValueError(f"X must have at least one row and fewer than 2**32, got shape {X.shape}")
-    return float64(X)
+    return in_place(value, X) if isinstance(X, np.ndarray) else X
 
 
-def targets(y: Any, n_samples: int, n_out: int, loss: str, first_row: int = 0) -> npt.NDArray[Any]:
-    """y as a float64 array (n_samples, n_out), or the classes of a softmax output as int64 (n_samples,).
+def source(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> Source:
+    """A source of rows whose number of dimensions is in ndim."""
+    found = Source.of(argument, value)
+    if found.ndim not in ndim:
+        raise ValueError(f"{argument} must have shape {shape}, got a source of shape {found.shape}")
+    return found
 
-    first_row is the number that an error gives row 0.
+
+def targets(value: Any, n_samples: int, n_out: int, loss: str, first_row: int = 0) -> npt.NDArray[Any] | Source:
+    """y (n_samples, n_out) as X in `rows`, or the classes of a softmax output as int64 (n_samples,).
+
+    A source with one number for each row is read into memory. first_row is the number that an error gives row 0.
     """
     labels = _kernel.LOSSES[loss] == "softmax"
     shape = f"({n_samples}, {n_out})" + (f" or ({n_samples},)" if labels or n_out == 1 else "")
-    y = array("y", y, (1, 2), shape)
+    y: npt.NDArray[Any] | Source
+    y = source("y", value, (1, 2), shape) if is_source(value) else array("y", value, (1, 2), shape)
     if y.shape[0] != n_samples:
         raise ValueError(f"y must have as many rows as X, {n_samples}, got shape {y.shape}")
+    if isinstance(y, Source):
+        if y.shape == (n_samples, n_out):
+            return y
+        value = y = np.concatenate([rows for _, rows in y.windows()])
+    check_file("y", value)
     if y.ndim == 2 or not labels:
         if y.ndim == 1 and n_out == 1:
             y = y.reshape(n_samples, 1)
         if y.shape != (n_samples, n_out):
             hint = "; y.ravel() has one class for each row" if labels and y.shape == (n_samples, 1) else ""
             raise ValueError(f"y must have shape {shape}, got shape {y.shape}{hint}")
-        return float64(y)
+        return in_place(value, y)
     if y.dtype.kind == "f":
         classes = np.empty(n_samples, np.int64)
         s = _kernel.to_classes(float64(y), n_out, classes)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from . import _kernel, arguments, threads
 from .arguments import FloatArray
+from .matrices import RowsLike
 from .network import Network, checked
 from .passes import loss_of_samples, loss_pass
 from .samples import Samples, loss_and_samples
@@ -14,7 +15,7 @@ from .samples import Samples, loss_and_samples
 
 def loss_and_gradient(
     network: Network,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     loss: str | None = None,
     sample_weight: npt.ArrayLike | None = None,
@@ -24,7 +25,7 @@ def loss_and_gradient(
     Parameters
     ----------
     network : Network
-    X : array_like of shape (n_samples, n_features)
+    X : array_like or sparse matrix of shape (n_samples, n_features)
     y : array_like of shape (n_samples, n_outputs), or (n_samples,)
     loss : str or None
     sample_weight : array_like of shape (n_samples,), or None

@@ -24,14 +24,14 @@ BYTES = (bytes, bytearray, memoryview)
 
 
 class Elsewhere(Samples):
-    """Rows that are elsewhere: X (1,) is their number, y (32,) the SHA-256 of the first sums over them."""
+    """Rows that are elsewhere: X (32,) is the SHA-256 of the first sums over them, y (1,) their number."""
 
     __slots__ = ()
 
     @property
     def n_samples(self) -> int:
         """The number of rows."""
-        return int(self.X[0])
+        return int(self.y[0])
 
 
 def checked(sums: Any) -> Sums:
@@ -107,7 +107,7 @@ class OnSums:
         """The rows, known by their first sums: those at the network with which the run begins."""
         sums = self.merged(network, self.first)
         digest = np.frombuffer(sha256(sums.to_bytes()).digest(), np.uint8)
-        return Elsewhere(np.array([float(sums.n_rows)]), digest, None, sums.nodes[0].weight)
+        return Elsewhere(digest, np.array([sums.n_rows]), None, sums.nodes[0].weight)
 
     def loss(self, network: Network, samples: Samples, loss: str, n_threads: int | None) -> float:
         """The mean loss of all rows, or of validation rows in this process."""

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from . import _kernel, threads
+from . import _kernel, shuffling, threads
 from .arguments import FloatArray
 from .network import Network
 from .optimizers import penalties_of
-from .passes import loss_of_samples
+from .passes import data_of, loss_of_samples
 from .plans import Plan
 from .samples import Checks, Samples
 from .state import RunState, Settings
@@ -144,11 +144,12 @@ class Kernel:
         work = _kernel.Pass(
             network.sizes, network.activations, w, gradient, batch_size, count, policy.thread_work, more_work
         )
-        sums = _kernel.LossPass(work, _kernel.Data(*samples[:4]), settings.loss)
+        blocks = shuffling.within(settings.shuffle, n_samples)
+        sums = _kernel.LossPass(work, data_of(samples, stream, *blocks), settings.loss)
         step = _kernel.Step(plan.rule, np.array(plan.settings), state.slots, state.scalars, settings.train_biases)
         if method is not None:
             return KernelTrainer(method(sums, step), w, state.slots, state.scalars)
-        trainer = _kernel.Trainer(sums, step, batch_size, stream)
+        trainer = _kernel.Trainer(sums, step, batch_size, None if samples.from_source else stream, *blocks)
         trainer.penalize(*penalties_of(settings.optimizer))
         if settings.dropout is not None and state.dropout is not None:
             trainer.drop(np.array(settings.dropout.rates(network.sizes)), state.dropout)

@@ -17,7 +17,7 @@ from .optimizers import plan_of, schedule_of, too_much_memory
 from .run import EpochState, Run, progress_bar
 from .samples import Samples
 from .schedules import Rates
-from .state import Result, RunState
+from .state import Result, RunState, Settings
 from .stopping import Watcher
 
 RATES_AT_ONCE = 1024  # most epochs whose learning rates are computed in advance
@@ -57,6 +57,15 @@ class Curve:
         return np.concatenate(self.pieces())
 
 
+def draws_order(settings: Settings, n: int) -> bool:
+    """Whether each epoch visits n rows in a random order.
+
+    A batch that holds all rows, and a full-batch method, visit them in their order (N8, N13).
+    """
+    several = (settings.batch_size or n) < n
+    return bool(settings.shuffle) and several and plan_of(settings.optimizer).rule not in _kernel.METHODS
+
+
 class Epochs:
     """The epochs of one run: an engine trains them; EarlyStopping, schedule, callback and checkpoint follow."""
 
@@ -71,7 +80,7 @@ class Epochs:
     ) -> None:
         network, _, settings, state = begin
         plan, stopping = plan_of(settings.optimizer), settings.stopping
-        shuffles = settings.shuffle and samples.n_samples > 1 and plan.rule not in _kernel.METHODS
+        shuffles = draws_order(settings, samples.n_samples)
         self.engine, self.begin, self.samples, self.run, self.writer = engine, begin, samples, run, writer
         self.stream = streams.started(state.stream) if shuffles else state.stream
         stream = self.stream if shuffles else None

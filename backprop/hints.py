@@ -72,6 +72,7 @@ INSIDE = {
     "l2": "optimizer=backprop.Adam(l2=1e-4)",
     "clip_norm": "optimizer=backprop.Adam(clip_norm=1.0)",
     "schedule": "optimizer=backprop.Adam(backprop.CosineDecay(1e-3, epochs=100))",
+    "window": "shuffle=backprop.BlockShuffle(window=256)",
     "rate": "dropout=backprop.Dropout(0.2)",
     "path": "checkpoint=backprop.Checkpoint('run.txt')",
 }
@@ -116,8 +117,10 @@ def _about_unknown(function: str, name: str, known: tuple[str, ...]) -> str:
     return f"{function}() has no argument {shown(name)}; {hint}"
 
 
-def instance(argument: str, value: Any, union: Any, allowed: str, *calls: tuple[Any, str]) -> TypeError:
-    """The error about a value that is neither None nor an instance of the classes of a union.
+def instance(
+    argument: str, value: Any, union: Any, allowed: str, *calls: tuple[Any, str], otherwise: str = "None"
+) -> TypeError:
+    """The error about a value that is neither None, or what `otherwise` says, nor an instance of a union's classes.
 
     `allowed` says what is. Each of `calls` has a class, and the call that an instance of it stands for, with {} where
     the value belongs.
@@ -131,8 +134,8 @@ def instance(argument: str, value: Any, union: Any, allowed: str, *calls: tuple[
     )
     meant = meant.replace("{}", shown(value))
     hint = f"; did you mean backprop.{meant}?" if meant and len(meant) < 60 else ""
-    return TypeError(f"{argument} must be None or {allowed}, got {shown(value)}{hint}")
+    return TypeError(f"{argument} must be {otherwise} or {allowed}, got {shown(value)}{hint}")
 
 
-SHORT_NAMES = {"lm": "levenbergmarquardt", "momentum": "sgd"}  # of optimizers in lower case
+SHORT_NAMES = {"lm": "levenbergmarquardt", "momentum": "sgd", "block": "blockshuffle"}  # names in lower case
 NEEDED = {"SGD": "learning_rate=0.1", "Dropout": "0.2", "Checkpoint": "'run.txt'"}  # arguments without a default

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
 from .hints import hinted
+from .matrices import RowsLike
 from .passes import loss_of_samples, predictions
 from .samples import loss_and_samples
 from .text_file import File
@@ -255,13 +256,13 @@ class Network:
             yield self._parameters[k:end].reshape(n_in, n_out), self._parameters[end : end + n_out]
             k = end + n_out
 
-    def predict(self, X: npt.ArrayLike, n_threads: int | None = None) -> FloatArray:
+    def predict(self, X: RowsLike, n_threads: int | None = None) -> FloatArray:
         """The network's output for each row.
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
-            Finite numbers.
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers, used without a copy as by `fast_train`.
         n_threads : int >= 1 or None
             Most threads to use; None: as many as OpenMP would use. Small work uses one. No bit depends on it.
 
@@ -296,7 +297,7 @@ class Network:
 
     def loss(
         self,
-        X: npt.ArrayLike,
+        X: RowsLike,
         y: npt.ArrayLike,
         loss: str | None = None,
         n_threads: int | None = None,
@@ -306,7 +307,8 @@ class Network:
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers, used without a copy as by `fast_train`.
         y : array_like of shape (n_samples, n_outputs), or (n_samples,)
             Targets; 1-D for one output, or integer classes of a softmax output.
         loss : str or None

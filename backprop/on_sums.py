@@ -42,7 +42,7 @@ def train_on_sums(
         LevenbergMarquardt, "normal_equations". The network has the current parameters, which need not be finite; it can
         be pickled.
     optimizer : LBFGS, LevenbergMarquardt, Rprop, SGD, Adam, AdamW or RMSprop
-        With the update rules an epoch is one step, as in `fast_train` with ``batch_size=n_rows, shuffle=False``.
+        With the update rules an epoch is one step, as in `fast_train` with ``batch_size=n_rows``.
     epochs, loss, train_biases, callback, progress
         As for `fast_train`. `loss` must be that of the parts.
     stopping : EarlyStopping or None
@@ -54,8 +54,7 @@ def train_on_sums(
     Returns
     -------
     Training
-        Its ``resume`` goes on in one process, its ``resume_on_sums`` on rows elsewhere, both with the same bits. Its
-        settings have the number of rows as batch_size, and do not shuffle.
+        Its ``resume`` goes on in one process, its ``resume_on_sums`` on rows elsewhere, both with the same bits.
 
     Raises
     ------
@@ -85,7 +84,7 @@ def train_on_sums(
     True
     """
     optimizer = DEFAULT_OPTIMIZER if optimizer is None else optimizer
-    settings = Settings.checked(network, loss, optimizer, None, False, train_biases, stopping)
+    settings = Settings.checked(network, loss, optimizer, None, True, train_biases, stopping)
     run = Run.checked(epochs, callback, progress, checkpoint)
     engine = OnSums(sums, settings)
     rows = engine.rows(network)

@@ -14,6 +14,7 @@ from . import _kernel, arguments, partial_bytes, threads
 from .arguments import FloatArray
 from .derivatives import overflow_of_gradient
 from .hints import hinted
+from .matrices import RowsLike
 from .network import Network, checked
 from .nodes import NOTHING, ROWS, Node, canonical, canonical_number, join, n_blocks, runs, within
 from .optimizers import LevenbergMarquardt, too_much_memory
@@ -300,7 +301,7 @@ def _check_alike(first: PartialSums, part: PartialSums) -> None:
 @hinted
 def partial_sums(
     network: Network,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     loss: str | None = None,
     sample_weight: npt.ArrayLike | None = None,
@@ -317,7 +318,7 @@ def partial_sums(
     Parameters
     ----------
     network : Network
-    X : array_like of shape (n, n_features)
+    X : array_like or sparse matrix of shape (n, n_features)
     y : array_like of shape (n, n_outputs), or (n,)
     loss : str or None
     sample_weight : array_like of shape (n,), or None
@@ -364,11 +365,11 @@ def partial_sums(
     if of == "normal_equations" and name != "squared_error":
         raise ValueError(f"of='normal_equations' needs the loss 'squared_error', got {name!r}; give of='gradient'")
     n_threads = threads.checked(n_threads)
-    X = arguments.rows(X, sizes[0])
-    begin, n_rows = _extent(first_row, n_rows, len(X))
-    samples = Samples.checked(_kernel, sizes, X, y, name, sample_weight, part_from=begin * ROWS)
+    given = arguments.rows(X, sizes[0])
+    begin, n_rows = _extent(first_row, n_rows, given.shape[0])
+    samples = Samples.checked(_kernel, sizes, given, y, name, sample_weight, part_from=begin * ROWS)
     nodes = []
-    for first, count in within(begin, begin + n_blocks(len(X)), 0, n_blocks(n_rows)):
+    for first, count in within(begin, begin + n_blocks(given.shape[0]), 0, n_blocks(n_rows)):
         rows = slice((first - begin) * ROWS, (first + count - begin) * ROWS)
         weights = None if samples.sample_weight is None else samples.sample_weight[rows]
         part = samples._replace(X=samples.X[rows], y=samples.y[rows], sample_weight=weights)

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _kernel, arguments
 from .arguments import FloatArray
-from .samples import Samples, finite
+from .matrices import RowsLike
+from .samples import Samples, finite, windows_of
+from .sources import Source, Windows
 from .threads import ThreadPolicy
 
 
@@ -35,7 +36,7 @@ class Parametrized(Protocol):
 
 def predictions(
     network: Parametrized,
-    X: npt.ArrayLike,
+    X: RowsLike,
     n_threads: int | None,
     policy: ThreadPolicy,
     error: Callable[[int], Exception] | None = None,
@@ -44,13 +45,18 @@ def predictions(
 
     error(s) makes the exception for the first row s whose output is not finite.
     """
-    X = arguments.rows(X, network.sizes[0])
-    out = np.empty((X.shape[0], network.sizes[-1]))
-    count = policy.threads_for(n_threads, X.shape[0] * network.n_parameters)
-    row = _kernel.predict(network.sizes, network.activations, network.parameters, X, out, count, policy.thread_work)
-    if row >= 0:
-        finite(_kernel, "X", X)
-        raise error(row) if error else arguments.result_not_finite("the prediction", row)
+    rows = arguments.rows(X, network.sizes[0])
+    out = np.empty((rows.shape[0], network.sizes[-1]))
+    count = policy.threads_for(n_threads, rows.shape[0] * network.n_parameters)
+    for first, part in windows_of(rows):
+        part_of_out = out[first : first + part.shape[0]]
+        row = _kernel.predict(
+            network.sizes, network.activations, network.parameters, part, part_of_out, count, policy.thread_work
+        )
+        if row >= 0:
+            finite(_kernel, "X", rows)
+            row += first
+            raise error(row) if error else arguments.result_not_finite("the prediction", row)
     return out
 
 
@@ -91,7 +97,20 @@ def loss_pass(
         policy.threads_for(n_threads, samples.n_samples * network.n_parameters),
         policy.thread_work,
     )
-    sums = _kernel.LossPass(work, _kernel.Data(*samples[:4]), loss)
+    sums = _kernel.LossPass(work, data_of(samples), loss)
     while not sums.run():
         pass
     return sums.total, sums.overflow
+
+
+def data_of(samples: Samples, stream: Any = None, block_rows: int = 1, window: int = 1) -> _kernel.Data:
+    """The samples for the kernel: in memory, or window by window; a stream shuffles those (see `sources.Windows`)."""
+    X, y, sample_weight, total_weight = samples[:4]
+    chosen = samples.chosen
+    if not samples.from_source:
+        return _kernel.Data(X, y, sample_weight, total_weight, None, chosen)
+    if chosen is not None:
+        X, y = (part.take(chosen) if isinstance(part, Source) else part[chosen] for part in (X, y))
+        sample_weight = None if sample_weight is None else sample_weight[chosen]
+    windows = Windows(X, y, sample_weight, stream, block_rows, window)
+    return _kernel.Data(None, None, sample_weight, total_weight, windows)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from . import arguments, streams
+from . import arguments, shuffling, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint
 from .definition import blocks, losses, passes, randomness, values
@@ -27,11 +27,13 @@ from .definition.updates import UPDATE_RULES as UPDATE_RULES
 from .definition.values import Architecture, Dataset, Hyperparameters, Vector
 from .dropout import Dropout
 from .hints import hinted
+from .matrices import Matrix, RowsLike
 from .network import INITIALIZERS, Network, checked
 from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
 from .run import Callback, Run
 from .samples import Samples, finite, loss_and_samples
+from .shuffling import BlockShuffle
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping
 from .training import Training
@@ -40,11 +42,12 @@ from .training import train as train_by
 
 def dataset(samples: Samples, n_out: int) -> Dataset:
     """The samples as lists of rows; a class k becomes the row with 1.0 in column k and 0.0 elsewhere."""
-    y = samples.y.tolist()
-    if samples.y.ndim == 1:
-        y = [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y]
-    weights = [1.0] * samples.n_samples if samples.sample_weight is None else samples.sample_weight.tolist()
-    return Dataset(samples.X.tolist(), y, weights)
+    X, y, weights = arguments.doubles(samples.X), samples.y, samples.sample_weight
+    y = y if y.ndim == 1 else arguments.doubles(y)
+    if samples.chosen is not None:
+        X, y, weights = X[samples.chosen], y[samples.chosen], None if weights is None else weights[samples.chosen]
+    targets = y.tolist() if y.ndim == 2 else [[1.0 if j == k else 0.0 for j in range(n_out)] for k in y.tolist()]
+    return Dataset(X.tolist(), targets, [1.0] * samples.n_samples if weights is None else weights.tolist())
 
 
 class DefinitionTrainer:
@@ -57,7 +60,6 @@ class DefinitionTrainer:
     ) -> None:
         self.network, self.data, self.settings, self.plan = network, data, settings, plan
         self.next_words = streams.next_word(stream), streams.next_word(state.dropout)
-        self.shuffle = stream is not None
         self.slots_shape = state.slots.shape
         self.w = network.parameters.tolist()
         self.state = state.slots.tolist(), state.scalars.tolist()
@@ -90,7 +92,7 @@ class DefinitionTrainer:
             rule,
             list(numbers),
             self.settings.batch_size or len(self.data.X),
-            self.shuffle,
+            shuffling.plain(self.settings.shuffle),
             self.settings.train_biases,
             *penalties_of(optimizer),
             None if dropout is None else list(dropout.rates(self.network.sizes)),
@@ -112,13 +114,13 @@ class Definition:
         """The correctly rounded logarithm, for schedules."""
         return log(x)
 
-    def first_not_finite(self, array: FloatArray) -> int:
-        """The index of the first NaN or infinity of a flat array, or -1."""
-        return values.first_not_finite(array.tolist())
+    def first_not_finite(self, matrix: Matrix) -> int:
+        """The index of the first NaN or infinity of a matrix, row by row, or -1."""
+        return values.first_not_finite(arguments.doubles(matrix).reshape(-1).tolist())
 
-    def bad_target(self, loss: str, y: FloatArray) -> tuple[int, int, float] | None:
+    def bad_target(self, loss: str, y: npt.NDArray[Any]) -> tuple[int, int, float] | None:
         """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong."""
-        return losses.bad_target(loss, y.tolist())
+        return losses.bad_target(loss, arguments.doubles(y).tolist())
 
     def sum_of_weights(self, weights: FloatArray) -> tuple[int, float]:
         """The first row whose sample weight is not finite and >= 0, or -1; and the sum of the weights before it."""
@@ -152,14 +154,14 @@ DEFINITION = Definition()
 @hinted
 def train(
     network: Network,
-    X: ArrayLike,
+    X: RowsLike,
     y: ArrayLike,
     *,
     loss: str | None = None,
     optimizer: Optimizer | None = None,
     epochs: int = 100,
     batch_size: int | None = None,
-    shuffle: bool = True,
+    shuffle: bool | BlockShuffle = True,
     rng: Any = 0,
     train_biases: bool = True,
     sample_weight: ArrayLike | None = None,
@@ -176,9 +178,9 @@ def train(
     return train_by(DEFINITION, begin, X, y, sample_weight, run, rng)
 
 
-def predict(network: Network, X: ArrayLike) -> FloatArray:
+def predict(network: Network, X: RowsLike) -> FloatArray:
     """`Network.predict` in plain Python."""
-    rows = finite(DEFINITION, "X", arguments.rows(X, checked(network).sizes[0])).tolist()
+    rows = arguments.doubles(finite(DEFINITION, "X", arguments.rows(X, checked(network).sizes[0]))).tolist()
     out, bad = passes.predict(Architecture(network.sizes, network.activations), network.parameters.tolist(), rows)
     if bad >= 0:
         raise arguments.result_not_finite("the prediction", bad)
@@ -186,7 +188,7 @@ def predict(network: Network, X: ArrayLike) -> FloatArray:
 
 
 def loss(
-    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+    network: Network, X: RowsLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
     """`Network.loss` in plain Python."""
     sizes, activations = checked(network).sizes, network.activations
@@ -195,7 +197,7 @@ def loss(
 
 
 def loss_and_gradient(
-    network: Network, X: ArrayLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+    network: Network, X: RowsLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> tuple[float, FloatArray]:
     """`backprop.loss_and_gradient` in plain Python."""
     sizes, activations = checked(network).sizes, network.activations

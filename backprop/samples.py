@@ -1,5 +1,6 @@
 """Samples: the rows that a call was given, converted and checked once, at the door of the call."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -7,15 +8,17 @@ import numpy.typing as npt
 
 from . import arguments
 from .arguments import FloatArray
+from .matrices import Matrix, RowsLike
+from .sources import Source
 
 
 class Checks(Protocol):
     """The searches for invalid numbers in rows (N12); both engines have functions of these names."""
 
-    def first_not_finite(self, values: FloatArray, /) -> int:
-        """The index of the first NaN or infinity of a flat array, or -1."""
+    def first_not_finite(self, matrix: Matrix, /) -> int:
+        """The index of the first NaN or infinity of a matrix, row by row, or -1."""
 
-    def bad_target(self, loss: str, y: FloatArray, /) -> tuple[int, int, float] | None:
+    def bad_target(self, loss: str, y: npt.NDArray[Any], /) -> tuple[int, int, float] | None:
         """The first target out of its range: (s, j, target), or (s, -1, sum) where a row's sum is wrong."""
 
     def sum_of_weights(self, weights: FloatArray, /) -> tuple[int, float]:
@@ -23,21 +26,21 @@ class Checks(Protocol):
 
 
 class Samples(NamedTuple):
-    """Checked rows with their targets and sample weights."""
+    """Checked rows with their targets and sample weights. X and y are of any kind that the kernel reads, or sources."""
 
-    X: FloatArray  # (n_samples, n_features), C-contiguous and finite
-    y: npt.NDArray[Any]  # (n_samples, n_outputs), or the classes of a softmax output (n_samples,) as int64
+    X: Matrix  # (n_samples, n_features), finite
+    y: Any  # (n_samples, n_outputs), finite, or the classes of a softmax output (n_samples,) as int64
     sample_weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
     total_weight: float  # the sum of the weights (N17)
     watched: str = ""  # the kind of watched rows, such as "validation row"; "": rows that are trained on
-    given: npt.NDArray[np.intp] | None = None  # (n_samples,): the rows' numbers where they were given; None: 0, 1, ...
+    chosen: npt.NDArray[np.int64] | None = None  # (n_samples,): these are only these rows of the three; None: all
 
     @classmethod
     def checked(
         cls,
         checks: Checks,
         sizes: tuple[int, ...],
-        X: npt.ArrayLike,
+        X: RowsLike | Source,
         y: npt.ArrayLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
@@ -50,33 +53,37 @@ class Samples(NamedTuple):
         total_weight is 1.0, with which a mean is the sum. None: all rows.
         """
         first = part_from or 0
-        X = finite(checks, "X", arguments.rows(X, sizes[0]), first)
-        y = arguments.targets(y, X.shape[0], sizes[-1], loss, first)
-        if y.ndim == 2:
-            bad = checks.bad_target(loss, finite(checks, "y", y, first))
-            if bad is not None:
-                raise arguments.bad_target(loss, first + bad[0], *bad[1:])
-        weights = None if sample_weight is None else arguments.sample_weight(sample_weight, X.shape[0])
+        rows = finite(checks, "X", arguments.rows(X, sizes[0]), first)
+        targets = arguments.targets(y, rows.shape[0], sizes[-1], loss, first)
+        if targets.ndim == 2:
+            finite(checks, "y", targets, first)
+            in_range(checks, loss, targets, first)
+        weights = None if sample_weight is None else arguments.sample_weight(sample_weight, rows.shape[0])
         if part_from is not None:
             if weights is not None:
                 sum_of_weights(checks, weights, first)
-            return cls(X, y, weights, 1.0)
-        return cls(X, y, weights, float(X.shape[0]) if weights is None else total_weight(checks, weights))
+            return cls(rows, targets, weights, 1.0)
+        return cls(rows, targets, weights, float(rows.shape[0]) if weights is None else total_weight(checks, weights))
 
     @property
     def n_samples(self) -> int:
         """The number of rows."""
-        return len(self.X)
+        n_samples: int = self.X.shape[0] if self.chosen is None else self.chosen.shape[0]
+        return n_samples
 
-    def take(self, checks: Checks, rows: npt.NDArray[np.intp]) -> "Samples":
-        """A copy of the rows with these indices, which errors name as before."""
-        weights = None if self.sample_weight is None else self.sample_weight[rows]
-        total = float(len(rows)) if weights is None else total_weight(checks, weights)
-        return Samples(self.X[rows], self.y[rows], weights, total, self.watched, rows)
+    @property
+    def from_source(self) -> bool:
+        """Whether X or y is read window by window."""
+        return isinstance(self.X, Source) or isinstance(self.y, Source)
+
+    def take(self, checks: Checks, rows: npt.NDArray[np.int64]) -> "Samples":
+        """The rows with these indices, without a copy of X; errors name them as before."""
+        total = float(len(rows)) if self.sample_weight is None else total_weight(checks, self.sample_weight[rows])
+        return self._replace(total_weight=total, chosen=rows)
 
     def loss_not_finite(self, s: int) -> OverflowError:
         """The error about the sum of losses, which stops being finite at row s; -1: at none, but their mean is not."""
-        number = s if self.given is None or s < 0 else int(self.given[s])
+        number = s if self.chosen is None or s < 0 else int(self.chosen[s])
         what = "the watched loss" if self.watched else "the loss"
         return arguments.result_not_finite(what, number, self.watched or "row")
 
@@ -85,7 +92,7 @@ def loss_and_samples(
     checks: Checks,
     sizes: tuple[int, ...],
     activations: tuple[str, ...],
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     loss: str | None,
     sample_weight: npt.ArrayLike | None,
@@ -95,13 +102,29 @@ def loss_and_samples(
     return name, Samples.checked(checks, sizes, X, y, name, sample_weight)
 
 
-def finite(checks: Checks, argument: str, matrix: FloatArray, first_row: int = 0) -> FloatArray:
+def finite(checks: Checks, argument: str, matrix: Matrix, first_row: int = 0) -> Matrix:
     """The matrix itself, or an error that names its first number that is not finite; row 0 is called first_row."""
-    k = checks.first_not_finite(matrix.reshape(-1))
-    if k >= 0:
-        s, column = divmod(k, matrix.shape[1])
-        raise arguments.not_finite(argument, first_row + s, column, matrix[s, column])
+    for first, rows in windows_of(matrix):
+        k = checks.first_not_finite(rows)
+        if k >= 0:
+            s, column = divmod(k, matrix.shape[1])
+            number = arguments.doubles(rows[s : s + 1])[0, column]
+            raise arguments.not_finite(argument, first_row + first + s, column, number)
     return matrix
+
+
+def in_range(checks: Checks, loss: str, y: Matrix, first_row: int = 0) -> None:
+    """Raise the error about the first target that is out of the loss's range; row 0 is called first_row."""
+    for first, rows in windows_of(y):
+        bad = checks.bad_target(loss, rows)
+        if bad is not None:
+            s, column, number = bad
+            raise arguments.bad_target(loss, first_row + first + s, column, number)
+
+
+def windows_of(matrix: Matrix) -> Iterable[tuple[int, Any]]:
+    """A matrix in pieces that are in memory, each after the number of its first row."""
+    return matrix.windows() if isinstance(matrix, Source) else ((0, matrix),)
 
 
 def sum_of_weights(checks: Checks, weights: FloatArray, first_row: int = 0) -> float:

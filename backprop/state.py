@@ -5,11 +5,12 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from . import arguments, hints, streams
+from . import arguments, hints, shuffling, streams
 from .arguments import FloatArray
 from .dropout import Dropout
 from .network import Network, checked
 from .optimizers import FULL_BATCH, METHODS, Adam, LevenbergMarquardt, Optimizer, plan_of, too_much_memory
+from .shuffling import BlockShuffle
 from .stopping import EarlyStopping, Watch
 
 DEFAULT_OPTIMIZER = Adam()
@@ -21,7 +22,7 @@ class Settings(NamedTuple):
     loss: str
     optimizer: Optimizer
     batch_size: int | None  # None: all rows
-    shuffle: bool
+    shuffle: bool | BlockShuffle
     train_biases: bool
     stopping: EarlyStopping | None = None
     dropout: Dropout | None = None
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
         loss: str | None,
         optimizer: Optimizer | None,
         batch_size: int | None,
-        shuffle: bool,
+        shuffle: bool | BlockShuffle,
         train_biases: bool = True,
         stopping: EarlyStopping | None = None,
         dropout: Dropout | None = None,
@@ -66,7 +67,7 @@ class Settings(NamedTuple):
             loss,
             DEFAULT_OPTIMIZER if optimizer is None else optimizer,
             batch_size_of(optimizer, batch_size),
-            arguments.flag("shuffle", shuffle),
+            shuffling.checked(shuffle),
             arguments.flag("train_biases", train_biases),
             stopping,
             dropout,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from . import _kernel, arguments
 from .arguments import FloatArray
 from .hints import hinted_class
+from .matrices import Sparse, is_sparse
 from .network import Network
 from .samples import Checks, Samples
 
@@ -115,13 +116,18 @@ class EarlyStopping:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""
         data = self.validation_data
-        data = data and tuple(None if part is None else _listed(np.asarray(part)) for part in data)
+        data = data and tuple(None if part is None else _listed(_array(part)) for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
+
+
+def _array(part: Any) -> npt.NDArray[Any]:
+    """A part of validation data as an array; a sparse matrix is made dense."""
+    return Sparse.of("X", part).dense() if is_sparse(part) else np.asarray(part)
 
 
 def _table(part: npt.ArrayLike | None) -> npt.NDArray[Any]:
     """A part of validation data, targets (n_samples,) as (n_samples, 1), which is their shape in a saved run."""
-    array = np.asarray(part)
+    array = _array(part)
     return array[:, np.newaxis] if array.ndim == 1 else array
 
 
@@ -178,8 +184,9 @@ def split(
     n_watched = math.ceil(n * stopping.validation_fraction)
     if n_watched == n:
         raise ValueError(f"validation_fraction {stopping.validation_fraction!r} leaves none of {n} rows to train on")
-    order = engine.order(np.random.PCG64(stopping.rng), n)
-    trained, watched = np.sort(order[: n - n_watched]), np.sort(order[n - n_watched :])
+    is_watched = np.zeros(n, bool)
+    is_watched[engine.order(np.random.PCG64(stopping.rng), n)[n - n_watched :]] = True
+    trained, watched = (np.flatnonzero(part).astype(np.int64, copy=False) for part in (~is_watched, is_watched))
     return samples.take(engine, trained), samples.take(engine, watched)._replace(watched="row")
 
 

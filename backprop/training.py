@@ -3,25 +3,28 @@
 One flow serves both engines: `fast_train` runs it with the compiled kernel, `backprop.reference` with the definition.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import plain, streams
+from . import arguments, plain, sources, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint, CheckpointWriter
 from .dropout import Dropout
 from .elsewhere import Elsewhere, OnSums, Sums
 from .engine import KERNEL, Engine
-from .epochs import Epochs
+from .epochs import Epochs, draws_order
 from .errors import CheckpointError
 from .hints import hinted
+from .matrices import RowsLike
 from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
 from .samples import Samples
+from .shuffling import BlockShuffle
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping, split
 from .text_file import File
@@ -98,7 +101,7 @@ class Training:
     @hinted
     def resume(
         self,
-        X: npt.ArrayLike,
+        X: RowsLike,
         y: npt.ArrayLike,
         *,
         epochs: int,
@@ -308,10 +311,22 @@ def train_elsewhere(engine: OnSums, begin: Result, rows: Elsewhere, run: Run) ->
         raise
 
 
+def _check_order(settings: Settings, X: Any) -> None:
+    """Raise ValueError for rows on disk that would be visited in a random order, before they are read."""
+    n = X.shape[0] if sources.on_disk(X) else 0
+    if settings.stopping is not None and settings.stopping.validation_fraction is not None:
+        n -= math.ceil(n * settings.stopping.validation_fraction)
+    if settings.shuffle is True and draws_order(settings, n):
+        raise ValueError(
+            f"X is a {arguments.type_name(X)} of {X.shape[0]} rows, which are read block by block and not one by one: "
+            "shuffle=True would visit them in any order; give shuffle=backprop.BlockShuffle(), or False"
+        )
+
+
 def train(
     engine: Engine,
     begin: Result,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None,
     run: Run,
@@ -319,6 +334,7 @@ def train(
 ) -> Training:
     """Check the rows once and train from the result `begin`; a generator given as rng is advanced at the end."""
     before = streams.mark(rng, begin.state.stream)
+    _check_order(begin.settings, X)
     samples = Samples.checked(engine, begin.network.sizes, X, y, begin.settings.loss, sample_weight)
     training = train_or_resume(engine, begin, samples, run, rng)
     streams.advance(rng, training._state.stream, before)
@@ -328,14 +344,14 @@ def train(
 @hinted
 def fast_train(
     network: Network,
-    X: npt.ArrayLike,
+    X: RowsLike,
     y: npt.ArrayLike,
     *,
     loss: str | None = None,
     optimizer: Optimizer | None = None,
     epochs: int = 100,
     batch_size: int | None = None,
-    shuffle: bool = True,
+    shuffle: bool | BlockShuffle = True,
     rng: Any = 0,
     train_biases: bool = True,
     sample_weight: npt.ArrayLike | None = None,
@@ -352,11 +368,13 @@ def fast_train(
     ----------
     network : Network
         The network to start from; it does not change.
-    X : array_like of shape (n_samples, n_features)
-        Finite numbers. A C-contiguous float64 array is used without a copy and must not change during the call (in a
-        callback, or by another thread); anything else is converted once.
+    X : array_like or sparse matrix of shape (n_samples, n_features)
+        Finite numbers. An array of float64, float32, integers or booleans, in any order, and a sparse matrix of SciPy
+        are used without a copy: each row is converted to float64 when it is read, integers to the nearest. They must
+        not change during the call (in a callback, or by another thread). Anything else, such as a list or a data frame,
+        is converted once.
     y : array_like of shape (n_samples, n_outputs), or (n_samples,)
-        Targets; 1-D for one output, or the integer classes of a softmax output.
+        Targets, used as X is, but not sparse; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
         >= 0 and sum to 1), "binary_cross_entropy" (logistic; y in [0, 1]), "absolute_error" (any output but softmax),
@@ -369,8 +387,10 @@ def fast_train(
     batch_size : int >= 1 or None
         Rows per step; None is 32, or all rows for Rprop, LBFGS and LevenbergMarquardt, which accept only None. The
         last batch of an epoch may be shorter.
-    shuffle : bool
-        Visit the rows in a new random order in each epoch; LBFGS and LevenbergMarquardt keep the given order.
+    shuffle : bool or BlockShuffle
+        True visits the rows in a new random order in each epoch, a `BlockShuffle` in one that needs few blocks of
+        consecutive rows at a time. A batch that holds all rows keeps their order, as LBFGS and LevenbergMarquardt do,
+        and draws no random number.
     rng : int, SeedSequence, Generator, BitGenerator or None, default 0
         The random stream that shuffles the rows; None takes fresh entropy. A generator is advanced if the call
         succeeds, and must not be used by another thread or a callback meanwhile.

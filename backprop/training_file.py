@@ -17,10 +17,12 @@ import numpy.typing as npt
 
 from . import _kernel, arguments, streams, text_file
 from .arguments import FloatArray
+from .matrices import Matrix, Sparse
 from .network import Network
 from .optimizers import could_leave
 from .plain import KINDS, names_of
 from .samples import Samples
+from .sources import Source
 from .state import Result, RunState, Settings
 from .stopping import Watch
 from .text_file import File, Line, Text
@@ -35,6 +37,7 @@ NATURAL = re.compile("0|[1-9][0-9]*")
 COUNT = re.compile("0|[1-9][0-9]{0,14}")
 SHAPE = re.compile(f"(?:{COUNT.pattern})(?:,(?:{COUNT.pattern}))?")
 MOST_DIGITS = 640  # most digits of an integer: Python converts 640 whatever its limit is set to
+PIECE = 1 << 14  # numbers that are converted at once for a digest
 MOST_LEVELS = 8  # most levels of values within values
 # Bytes of memory that values may take: for each byte of the file, and in every file. The shortest number of six bytes
 # is one of eight in memory; a file of many short values could take much more and is none that `write` has written.
@@ -78,7 +81,7 @@ LABELS = {"slots": "moments", "scalars": "powers"}  # fields with another name i
 # Writing.
 
 
-def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[str]]) -> Iterator[str]:
+def lines_of(label: str, value: Any, numbers: Callable[[Matrix], list[str]]) -> Iterator[str]:
     """The lines of a value; `numbers` converts an array to words: all its numbers, or a digest of them."""
     kind, words = type(value).__name__, []
     if value is None or isinstance(value, bool):
@@ -91,8 +94,10 @@ def lines_of(label: str, value: Any, numbers: Callable[[npt.NDArray[Any]], list[
         kind, words = "int", [str(value)]
     elif isinstance(value, float):
         kind, words = "float", text_file.hexadecimal([value])
-    elif isinstance(value, np.ndarray):
-        kind, words = value.dtype.name, [",".join(map(str, value.shape)), *numbers(value)]
+    elif isinstance(value, np.ndarray | Sparse | Source):
+        # The numbers of a matrix are used as doubles, whatever their kind.
+        kind = value.dtype.name if isinstance(value, np.ndarray) and value.ndim != 2 else "float64"
+        words = [",".join(map(str, value.shape)), *numbers(value)]
     elif kind in STREAMS:
         words = _words_of_stream(kind, streams.to_plain(value))
     elif kind not in KINDS:
@@ -117,14 +122,31 @@ def _words_of_stream(kind: str, state: dict[str, Any]) -> list[str]:
     return words
 
 
-def _numbers(array: npt.NDArray[Any]) -> list[str]:
-    values = array.reshape(-1).tolist()
-    return text_file.hexadecimal(values) if array.dtype == np.float64 else list(map(str, values))
+def _written(array: Matrix) -> npt.NDArray[Any]:
+    """The numbers of an array, flat, as they are written: those of a matrix as float64."""
+    if isinstance(array, Sparse | Source) or array.ndim == 2:
+        array = arguments.doubles(array)
+    return array.reshape(-1)
 
 
-def _digest(array: npt.NDArray[Any]) -> list[str]:
-    """The SHA-256 of an array's numbers in little-endian order, as one word."""
-    return [hashlib.sha256(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()).hexdigest()]
+def _numbers(array: Matrix) -> list[str]:
+    values = _written(array)
+    return text_file.hexadecimal(values.tolist()) if values.dtype == np.float64 else list(map(str, values.tolist()))
+
+
+def _digest(array: Matrix) -> list[str]:
+    """A SHA-256 as one word: that of the SHA-256s of the array's blocks of rows (N19), which can be found anywhere.
+
+    Numbers are in little-endian order; they are converted block by block.
+    """
+    whole, step = hashlib.sha256(), _kernel.BLOCK
+    at_once = array.rows_at_once if isinstance(array, Source) else step
+    for first in range(0, array.shape[0], at_once):
+        rows = array[first : first + at_once]
+        for begin in range(0, rows.shape[0], step):
+            piece = _written(rows[begin : begin + step])
+            whole.update(hashlib.sha256(np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).data).digest())
+    return [whole.hexdigest()]
 
 
 def _settings(network: Network, settings: Settings) -> Settings:
@@ -132,8 +154,8 @@ def _settings(network: Network, settings: Settings) -> Settings:
     stopping = settings.stopping
     if stopping is None or stopping.validation_data is None:
         return settings
-    X = arguments.rows(stopping.validation_data[0], network.sizes[0])
-    y = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
+    X: Any = arguments.rows(stopping.validation_data[0], network.sizes[0])
+    y: Any = arguments.targets(stopping.validation_data[1], X.shape[0], network.sizes[-1], settings.loss)
     given = [one for one in stopping.validation_data[2:] if one is not None]
     weights = [arguments.sample_weight(one, X.shape[0]) for one in given]
     return settings._replace(stopping=replace(stopping, validation_data=(X, y, *weights)))

@@ -321,7 +321,7 @@ def memory() -> None:
             fast_train(network, X, y, optimizer=Adam(), epochs=1, batch_size=batch_size, shuffle=shuffle)
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
-            order = 8 * len(X) if shuffle else 0
+            order = 8 * len(X) if shuffle and batch_size < len(X) else 0
             what_all = f"memory, 10**6 rows of 30, {what}, {'shuffled' if shuffle else 'in order'}"
             figure = f"{peak / 1e6:.3f} MB, {(peak - order) / 1e3:.0f} kB beyond the order"
             show(what_all, figure, "8 bytes a row, parameters, state, one block")

@@ -111,6 +111,11 @@ def optimizers(draw):
         hypothesis.reject()
 
 
+def block_shuffles():
+    """Blocks and windows of few rows, and such as hold all rows of a problem."""
+    return st.builds(backprop.BlockShuffle, st.integers(1, 16), st.sampled_from((1, 2, 3, 5, 16)))
+
+
 def draw_numbers(draw, shape):
     """Numbers of one magnitude, with a few special ones among them; their bulk comes from a seed, which is faster."""
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -167,7 +172,7 @@ def problems(draw):
         "loss": draw(st.sampled_from((loss, None))) if loss == losses_for(output)[0] else loss,
         "optimizer": draw(st.one_of(st.none(), optimizers())),
         "batch_size": draw(st.one_of(st.none(), st.integers(1, 15))),
-        "shuffle": draw(st.booleans()),
+        "shuffle": draw(st.one_of(st.booleans(), block_shuffles())),
         "train_biases": draw(st.booleans()),
     }
     if isinstance(settings["optimizer"], FULL_BATCH):
@@ -301,6 +306,8 @@ def drawn_kinds(generator, seed):
 def drawn_settings(generator, seed, loss, optimizer, batch_sizes):
     """Settings of a run: a size of batches among those given, if the optimizer takes batches."""
     settings = {"optimizer": optimizer, "loss": loss, "shuffle": bool(generator.integers(2)), "rng": seed}
+    if settings["shuffle"] and seed % 3 == 0:
+        settings["shuffle"] = backprop.BlockShuffle(1 + seed % 7, 1 + seed % 4)
     settings["train_biases"] = bool(generator.integers(2))
     batch_size = int(generator.choice(batch_sizes))
     return settings | {"batch_size": None if isinstance(optimizer, FULL_BATCH) else batch_size}

@@ -354,6 +354,7 @@ def test_a_run_in_pieces(engines, path, rng, stop):
                 X,
                 Y,
                 epochs=10,
+                batch_size=8,
                 rng=stream,
                 stopping=stop,
                 checkpoint=backprop.Checkpoint(path, every=1),
@@ -363,7 +364,7 @@ def test_a_run_in_pieces(engines, path, rng, stop):
         left.append(backprop.Training.load(path).epochs)
     assert left == [3, 7, 10, 10, 10]
     other = rng()
-    expected = backprop.fast_train(NETWORK, X, Y, epochs=10, rng=other, stopping=stop)
+    expected = backprop.fast_train(NETWORK, X, Y, epochs=10, batch_size=8, rng=other, stopping=stop)
     assert digest(run) == digest(expected)
     if not isinstance(stream, int):
         streams = [getattr(one, "bit_generator", one).state for one in (stream, other)]
@@ -399,11 +400,12 @@ def test_a_run_that_was_stopped_stays_so(engine, path):
 
 
 def test_fresh_entropy_goes_on_in_its_own_stream(path):
-    before = begun(path, rng=None)
-    run = backprop.fast_train(NETWORK, X, Y, epochs=50, rng=None, checkpoint=backprop.Checkpoint(path))
+    given = {"rng": None, "batch_size": 8}
+    before = begun(path, **given)
+    run = backprop.fast_train(NETWORK, X, Y, epochs=50, checkpoint=backprop.Checkpoint(path), **given)
     path.write_bytes(before)
     assert digest(backprop.Training.load(path).resume(X, Y, epochs=46)) == digest(run)
-    assert digest(backprop.fast_train(NETWORK, X, Y, epochs=50, rng=None)) != digest(run)
+    assert digest(backprop.fast_train(NETWORK, X, Y, epochs=50, **given)) != digest(run)
 
 
 def test_resume_with_one(engine, path):
@@ -452,6 +454,7 @@ OTHER = {
     "dropout": {"dropout": backprop.Dropout(0.25)},
     "l2": {"optimizer": backprop.Adam(0.05, l2=5e-324)},
     "shuffle": {"shuffle": False},
+    "block shuffle": {"shuffle": backprop.BlockShuffle(30)},
     "train_biases": {"train_biases": False},
     "stopping": {"stopping": backprop.EarlyStopping(patience=11)},
 }
@@ -464,6 +467,22 @@ def test_another_run_is_refused(engine, path, change):
     with pytest.raises(ValueError, match=r"run' is the checkpoint of another run.*remove the file or give another"):
         engine.train(**given, checkpoint=backprop.Checkpoint(path))
     assert path.read_bytes() == before
+
+
+def test_block_shuffle(engines, path):
+    """A run by windows of blocks goes on, and its blocks and windows tell it from other runs."""
+    given = {**SETTINGS, "epochs": 9, "shuffle": backprop.BlockShuffle(4, 3)}
+    kept = backprop.Checkpoint(path, every=1)
+    for engine, epochs in zip(engines, (4, 7), strict=True):
+        with pytest.raises(StopError):
+            engine.train(NETWORK, X, Y, checkpoint=kept, callback=stop_after(epochs), **given)
+    for rows, window in ((3, 3), (4, 2)):
+        with pytest.raises(ValueError, match="another run"):
+            backprop.fast_train(
+                NETWORK, X, Y, checkpoint=kept, **{**given, "shuffle": backprop.BlockShuffle(rows, window)}
+            )
+    run = engines[0].train(NETWORK, X, Y, checkpoint=kept, **given)
+    assert digest(run) == digest(backprop.fast_train(NETWORK, X, Y, **given))
 
 
 def test_weights_of_rows(engine, path):

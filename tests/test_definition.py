@@ -10,6 +10,7 @@ import pytest
 
 import backprop
 from backprop.optimizers import penalties_of, plan_of
+from backprop.shuffling import plain
 from backprop.state import RunState, Settings
 
 FOLDER = pathlib.Path(backprop.__file__).parent
@@ -42,19 +43,20 @@ print(json.dumps([w, losses, predict(network, w, data.X)[0], loss, gradient, for
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "dropout"),
+    ("optimizer", "dropout", "batch_size", "shuffle"),
     [
-        (backprop.SGD(0.1, momentum=0.9, l1=1e-3, clip_norm=0.5), None),
-        (backprop.Adam(0.01), backprop.Dropout(0.5, rng=2)),
-        (backprop.Rprop(), None),
-        (backprop.LBFGS(l2=1e-3), None),
-        (backprop.LevenbergMarquardt(), None),
+        (backprop.SGD(0.1, momentum=0.9, l1=1e-3, clip_norm=0.5), None, 3, True),
+        (backprop.Adam(0.01), backprop.Dropout(0.5, rng=2), 4, True),
+        (backprop.RMSprop(0.01), None, 3, backprop.BlockShuffle(2, 3)),
+        (backprop.Rprop(), None, None, True),
+        (backprop.LBFGS(l2=1e-3), None, None, True),
+        (backprop.LevenbergMarquardt(), None, None, True),
     ],
     ids=lambda one: type(one).__name__,
 )
-def test_without_numpy(optimizer, dropout):
+def test_without_numpy(optimizer, dropout, batch_size, shuffle):
     epochs, plan = 3, plan_of(optimizer)
-    settings = Settings.checked(NETWORK, None, optimizer, None, True, dropout=dropout)
+    settings = Settings.checked(NETWORK, None, optimizer, batch_size, shuffle, dropout=dropout)
     state = RunState.first(NETWORK, settings, 1)
     l1, l2, clip_norm = penalties_of(optimizer)
     weights = [1.0, 2.0, 0.5, 1.0, 0.0, 1.0, 3.0]
@@ -73,7 +75,7 @@ def test_without_numpy(optimizer, dropout):
             "rule": plan.rule,
             "settings": plan.settings,
             "batch_size": settings.batch_size or len(X),
-            "shuffle": True,
+            "shuffle": plain(shuffle),
             "train_biases": True,
             "l1": l1,
             "l2": l2,
@@ -84,9 +86,8 @@ def test_without_numpy(optimizer, dropout):
     command = [sys.executable, "-S", "-I", "-c", PROGRAM, str(FOLDER)]
     done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
     w, losses, predictions, loss, gradient, foreign = json.loads(done.stdout)
-    run = backprop.fast_train(
-        NETWORK, X, Y, optimizer=optimizer, epochs=epochs, rng=1, sample_weight=weights, dropout=dropout
-    )
+    more = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": weights, "dropout": dropout}
+    run = backprop.fast_train(NETWORK, X, Y, optimizer=optimizer, epochs=epochs, rng=1, **more)
     assert foreign == []
     assert np.array(w).tobytes() == run.network.parameters.tobytes()
     assert np.array(losses).tobytes() == run.losses.tobytes()

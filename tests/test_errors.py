@@ -65,6 +65,13 @@ def with_value(rows, value, s, column):
     return rows
 
 
+def broken_csr(rows):
+    """A sparse matrix with a column that it has not."""
+    matrix = scipy.sparse.csr_array(rows)
+    matrix.indices[1] = 7
+    return matrix
+
+
 # Arguments of X alone, which every function takes: X, exception, words of the message.
 BAD_X = [
     ([1.0, 2.0], ValueError, ["X must have shape (n_samples, 2)", "(2,)", "X.reshape(1, -1)"]),
@@ -89,7 +96,16 @@ BAD_X = [
     (Lazy(lambda: X), ValueError, ["X must be an array of shape (n_samples, 2)", "a Lazy that gives none"]),
     (Lazy(lambda: np.array(RAGGED)), ValueError, ["X must be an array of shape", "a Lazy that gives none"]),
     (Lazy(lambda: len(1.0)), TypeError, ["X must be an array of shape", "a Lazy that gives none (object of type"]),
-    (scipy.sparse.csr_array(X), TypeError, ["X must be a dense array", "toarray"]),
+    (scipy.sparse.csr_array(np.ones((3, 2), complex)), TypeError, ["X must hold real numbers", "sparse", "complex128"]),
+    (scipy.sparse.csc_array(np.ones((3, 3))), ValueError, ["X must have 2 columns", "(3, 3)"]),
+    (scipy.sparse.coo_array(np.ones(3)), ValueError, ["X must have two dimensions", "(3,)"]),
+    (scipy.sparse.csr_array((0, 2)), ValueError, ["X must have at least one row", "(0, 2)"]),
+    (
+        scipy.sparse.csr_array(with_value(X, math.inf, 2, 0)),
+        ValueError,
+        ["X must be finite, got inf in row 2, column 0"],
+    ),
+    (broken_csr(X), ValueError, ["X must be a valid sparse matrix", "outside"]),
     ({"a": 1}, TypeError, ["X must"]),
     ([[1.0, HUGE]], (TypeError, ValueError, OverflowError), ["X must"]),
     (with_value(X, math.nan, 1, 1), ValueError, ["X must be finite, got nan in row 1, column 1"]),
@@ -208,8 +224,8 @@ BAD_SETTINGS = [
     ({"batch_size": 2.5}, TypeError, ["batch_size must be an integer >= 1, got 2.5"]),
     ({"batch_size": True}, TypeError, ["batch_size must be an integer"]),
     ({"batch_size": "all"}, TypeError, ["batch_size must be an integer"]),
-    ({"shuffle": 1}, TypeError, ["shuffle must be True or False, got 1"]),
-    ({"shuffle": None}, TypeError, ["shuffle must be True or False"]),
+    ({"shuffle": 1}, TypeError, ["shuffle must be True, False or a backprop.BlockShuffle(...), got 1"]),
+    ({"shuffle": None}, TypeError, ["shuffle must be True, False or a backprop.BlockShuffle(...), got None"]),
     ({"train_biases": "no"}, TypeError, ["train_biases must be True or False, got 'no'"]),
     ({"train_biases": 0}, TypeError, ["train_biases must be True or False"]),
     ({"progress": 1}, TypeError, ["progress must be True or False"]),

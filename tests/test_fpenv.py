@@ -10,6 +10,7 @@ from problems import child_environment
 CHILD = r'''
 import json, pickle, signal, sys, tempfile, threading
 import numpy as np
+import scipy.sparse
 import backprop
 from backprop.optimizers import plan_of
 from backprop import _kernel
@@ -28,6 +29,8 @@ ROWS = [X, SUBNORMAL, X * 400.0, X.astype(np.float32), SUBNORMAL.astype(np.longd
 CONVERTED = [np.full((1, 3), 1e-42, np.float32), np.full((1, 3), 2**53 + 1, np.int64)]
 CONVERTED.append(np.array([[5e-324, -5e-324, 1.0]]))
 CONVERTED.append(np.full((1, 3), np.longdouble(1) / 3))
+CONVERTED += [np.asfortranarray([[1e-42, 0.1, -1e-45]], np.float32), np.full((1, 3), 2**63 + 1025, np.uint64)]
+CONVERTED += [scipy.sparse.csr_array(np.asarray(one)) for one in CONVERTED[:2]]
 HUGE_X, INFINITE_X = X * 1e200, np.full((2, 3), np.inf)
 SMALL = [5e-324, -1e-310, 2.2250738585072014e-308, 1.0 / 3.0]
 SINGLE = np.array([[1e-42, 1.0]], np.float32)

@@ -50,7 +50,7 @@ def watch(*data, **settings):
 
 def moved(rng, **settings):
     """A run whose callback draws from the generator that shuffles the rows."""
-    return lambda engine: train(rng=rng, callback=lambda state: rng.random(), **settings)(engine)
+    return lambda engine: train(rng=rng, batch_size=1, callback=lambda state: rng.random(), **settings)(engine)
 
 
 TYPE, VALUE, OVERFLOW = TypeError, ValueError, OverflowError
@@ -129,7 +129,9 @@ CASES = [
     ),
     (train(epochs=0), VALUE, "epochs must be an integer >= 1, got 0"),
     (train(batch_size=2.5), TYPE, "batch_size must be an integer >= 1, got 2.5"),
-    (train(shuffle="yes"), TYPE, "shuffle must be True or False, got 'yes'"),
+    (train(shuffle="yes"), TYPE, "shuffle must be True, False or a backprop.BlockShuffle(...), got 'yes'"),
+    (train(shuffle=512), TYPE, "got 512; did you mean backprop.BlockShuffle(rows=512)?"),
+    (train(shuffle="block"), TYPE, "got 'block'; did you mean backprop.BlockShuffle()?"),
     (train(rng=-1), VALUE, "rng must be an integer >= 0, got -1"),
     (train(rng=np.random.RandomState(0)), TYPE, "rng must be an integer >= 0, None, a SeedSequence, or a Generator"),
     (moved(np.random.default_rng(0)), VALUE, "rng was drawn from during the call"),
@@ -542,7 +544,7 @@ def test_a_generator_that_moved_stays_where_others_moved_it(engine, kind, wrappe
     bitgen, other = kind(5), kind(5)
     rng = np.random.Generator(bitgen) if wrapped else bitgen
     with pytest.raises(ValueError, match="rng was drawn from during the call"):
-        train(rng=rng, callback=lambda state: bitgen.random_raw())(engine)
+        train(rng=rng, batch_size=1, callback=lambda state: bitgen.random_raw())(engine)
     other.random_raw(2)
     assert bitgen.random_raw(4).tolist() == other.random_raw(4).tolist()
 
@@ -550,16 +552,24 @@ def test_a_generator_that_moved_stays_where_others_moved_it(engine, kind, wrappe
 def test_a_run_within_a_run_by_the_same_generator(engine):
     rng = np.random.default_rng(3)
     with pytest.raises(ValueError, match="rng was drawn from during the call"):
-        train(rng=rng, callback=lambda state: bool(train(rng=rng)(engine)))(engine)
+        train(rng=rng, batch_size=1, callback=lambda state: bool(train(rng=rng, batch_size=1)(engine)))(engine)
 
 
 def test_a_network_drawn_in_a_callback_by_the_same_generator(engine):
     rng = np.random.default_rng(3)
     with pytest.raises(ValueError, match="rng was drawn from during the call"):
-        train(rng=rng, callback=lambda state: bool(backprop.Network([2, 1], rng=rng).sizes))(engine)
+        train(rng=rng, batch_size=2, callback=lambda state: bool(backprop.Network([2, 1], rng=rng).sizes))(engine)
 
 
-@pytest.mark.parametrize("settings", [{"shuffle": False}, {"optimizer": backprop.LBFGS()}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"shuffle": False, "batch_size": 1},
+        {"batch_size": len(X)},
+        {"optimizer": backprop.Rprop()},
+        {"optimizer": backprop.LBFGS()},
+    ],
+)
 def test_a_generator_that_shuffles_nothing_may_move(engine, settings):
     """No word was drawn twice, and none is taken back."""
     rng, other = np.random.default_rng(3), np.random.default_rng(3)

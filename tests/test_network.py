@@ -182,13 +182,20 @@ def test_generator_is_left_advanced_only_on_success(engine, kind, wrap):
 
 
 def test_words_are_drawn_only_when_needed(engine):
-    """No order is drawn for one row, nor without shuffle; n rows take n - 1 words if none is rejected (N9)."""
+    """No order is drawn for one batch, nor without shuffle; n rows take n - 1 words if none is rejected (N8, N9)."""
     network = backprop.Network([1, 1])
+    four = [[0.5], [1.0], [1.5], [2.0]]
     for X, settings, words in (
-        ([[0.5]], {}, 0),
-        ([[0.5], [1.0]], {"shuffle": False}, 0),
-        ([[0.5], [1.0]], {}, 1),
-        ([[0.5], [1.0], [1.5], [2.0]], {}, 3),
+        ([[0.5]], {"batch_size": 1}, 0),
+        (four[:2], {"batch_size": 1, "shuffle": False}, 0),
+        (four[:2], {"batch_size": 1}, 1),
+        (four, {"batch_size": 3}, 3),
+        (four, {"batch_size": 4}, 0),
+        (four, {"batch_size": 5}, 0),
+        (four, {}, 0),
+        (four, {"optimizer": backprop.Rprop()}, 0),
+        (four, {"batch_size": 3, "stopping": backprop.EarlyStopping(validation_fraction=0.25)}, 0),  # 3 to train on
+        (four, {"batch_size": 2, "stopping": backprop.EarlyStopping(validation_fraction=0.25)}, 2),
     ):
         rng, raw = np.random.PCG64(9), np.random.PCG64(9)
         engine.train(network, X, X, epochs=2, rng=rng, **settings)

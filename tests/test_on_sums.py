@@ -60,9 +60,9 @@ def given_by(X, y, weights=None, at=(4096, 8192), **settings):
 
 
 def all_rows(optimizer, n=N):
-    """The arguments of fast_train with which all rows are one batch, in their order."""
+    """The arguments of fast_train with which all rows are one batch."""
     batches = {} if isinstance(optimizer, (*map(type, METHODS), backprop.Rprop)) else {"batch_size": n}
-    return {"optimizer": optimizer, "shuffle": False, **batches}
+    return {"optimizer": optimizer, **batches}
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -221,7 +221,7 @@ def test_a_word_that_is_rejected(engine):
         stream, raw = stream_with_word(word), stream_with_word(word)
         assert raw.random_raw() == word
         raw.random_raw(n_words - 1)
-        engine.train(backprop.Network([1, 1]), [[0.0], [1.0], [2.0]], [0.0] * 3, epochs=1, rng=stream)
+        engine.train(backprop.Network([1, 1]), [[0.0], [1.0], [2.0]], [0.0] * 3, epochs=1, batch_size=2, rng=stream)
         assert stream.state == raw.state
 
 

@@ -12,6 +12,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import scipy.sparse
 from problems import bits, losses_for, outcome
 
 import backprop
@@ -39,7 +40,7 @@ def rows(n, loss="squared_error", n_out=1, seed=0):
 
 def cut(network, X, y, at, **settings):
     """Parts of rows that are cut at these blocks."""
-    weights, n = settings.pop("sample_weight", None), len(X)
+    weights, n = settings.pop("sample_weight", None), X.shape[0]
     edges = [0, *(4096 * block for block in sorted(at)), n]
     return [
         partial_sums(network, X[a:b], y[a:b], sample_weight=None if weights is None else weights[a:b], first_row=a,
@@ -153,6 +154,44 @@ def test_normal_equations(threads_for_small_work, weighted):
         (node,) = PartialSums.merge(parts).nodes
         assert node.sums.tolist() == packed
         assert node.loss / node.weight == network.loss(X, y, sample_weight=c if weighted else None)
+
+
+class Source:
+    """Rows that are read by slices."""
+
+    def __init__(self, array):
+        self.array, self.shape = array, array.shape
+
+    def __getitem__(self, rows):
+        return self.array[rows]
+
+
+@pytest.mark.parametrize("of", partial_bytes.KINDS)
+@pytest.mark.parametrize("kind", [np.asarray, Source, np.asfortranarray])
+def test_rows_of_other_kinds(kind, of):
+    """float32 rows and those of a source, as they lie; errors name the row of the whole data set."""
+    n = 4096 * 5 + 9
+    X, y = np.float32(np.random.default_rng(0).normal(size=(n, 3))), np.float32(np.random.default_rng(1).random((n, 1)))
+    network = backprop.Network([3, 2, 1], rng=0)
+    at = {2, 3}
+    sums = PartialSums.merge(cut(network, X, y, at, of=of))
+    assert sums == partial_sums(network, X.astype(float), y.astype(float), first_row=0, n_rows=n, of=of)
+    edges = [0, 8192, 12288, n]
+    parts = [
+        partial_sums(network, kind(X[a:b]), kind(y[a:b]), of=of, first_row=a, n_rows=n)
+        for a, b in zip(edges, edges[1:], strict=False)
+    ]
+    assert PartialSums.merge(parts) == sums
+    X[13_000, 1] = math.inf
+    with pytest.raises(ValueError, match="X must be finite, got inf in row 13000, column 1"):
+        partial_sums(network, kind(X[12288:]), kind(y[12288:]), first_row=12288, n_rows=n)
+
+
+def test_sparse_rows():
+    X = np.where(np.random.default_rng(0).random((9000, 20)) < 0.1, 1.5, 0.0)
+    y, network = X[:, :1] - X[:, 1:2], backprop.Network([20, 2, 1], rng=0)
+    promised = promised_bits(network, X, y)
+    assert mean_bits(PartialSums.merge(cut(network, scipy.sparse.csr_matrix(X), y, {1, 2}))) == promised
 
 
 def test_nodes_are_the_largest_of_the_tree():

@@ -10,6 +10,7 @@ import pytest
 import backprop
 from backprop import _kernel
 from backprop.epochs import Epochs
+from backprop.shuffling import within
 
 SHUFFLED_AT_ONCE = 1 << 20  # rows, SHUFFLE_STEPS of the kernel
 
@@ -31,7 +32,7 @@ def losses_of_epochs(network, X, y, weights, shuffle, epochs):
     """The loss of the network for the rows in the order of each epoch."""
     stream, found = np.random.PCG64(3), []
     for _ in range(epochs):
-        order = _kernel.order(stream, len(X)) if shuffle else slice(None)
+        order = _kernel.order(stream, len(X), *within(shuffle, len(X))) if shuffle else slice(None)
         found.append(network.loss(X[order], y[order], sample_weight=None if weights is None else weights[order]))
     return found
 
@@ -50,13 +51,25 @@ def test_an_epoch_in_pieces_has_the_loss_of_its_rows(calls, batch_size, weighted
     run = trained(network, X, y, epochs=2, batch_size=batch_size, sample_weight=weights, shuffle=shuffle, n_threads=1)
     assert len(calls) >= 4  # two calls of the kernel for an epoch, at least
     assert run.network == network
-    assert run.losses.tolist() == losses_of_epochs(network, X, y, weights, shuffle, 2)
+    shuffled = shuffle and batch_size < len(X)  # a batch that holds all rows visits them in their order
+    assert run.losses.tolist() == losses_of_epochs(network, X, y, weights, shuffled, 2)
 
 
+@pytest.mark.parametrize(
+    "shuffle",
+    [
+        True,
+        backprop.BlockShuffle(1, 1),
+        backprop.BlockShuffle(3, 2),
+        backprop.BlockShuffle(1, SHUFFLED_AT_ONCE + 1),
+        backprop.BlockShuffle(1000, 500),
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("batch_size", [1, SHUFFLED_AT_ONCE])
-def test_a_shuffle_in_pieces_is_that_of_all_rows(calls, batch_size):
+def test_a_shuffle_in_pieces_is_that_of_all_rows(calls, batch_size, shuffle):
     X = np.linspace(-1.0, 1.0, SHUFFLED_AT_ONCE + 3)[:, None]
     network = backprop.Network([1, 1], rng=1)
-    run = trained(network, X, X, epochs=2, batch_size=batch_size, n_threads=1)
+    run = trained(network, X, X, epochs=2, batch_size=batch_size, shuffle=shuffle, n_threads=1)
     assert run.network == network
-    assert run.losses.tolist() == losses_of_epochs(network, X, X, None, True, 2)
+    assert run.losses.tolist() == losses_of_epochs(network, X, X, None, shuffle, 2)

@@ -18,7 +18,7 @@ from problems import optimizers_by_rule, run_bits
 
 import backprop
 from backprop import plain, reference, streams
-from backprop.optimizers import Optimizer
+from backprop.optimizers import FULL_BATCH, Optimizer
 from backprop.schedules import Schedule
 
 X = np.linspace(-1.0, 1.0, 24)[:, None]
@@ -113,6 +113,8 @@ SETTINGS = [
     *RULES.values(),
     backprop.Adam(np.float32(0.125), l1=0.01, l2=np.float64(0.1), clip_norm=np.longdouble(0.5)),
     *SCHEDULES,
+    backprop.BlockShuffle(),
+    backprop.BlockShuffle(np.int64(5), window=2**100),
     backprop.Dropout(0.5),
     backprop.Dropout(np.array([0.0, 0.25]), rng=2**100),
     backprop.EarlyStopping(validation_fraction=np.float64(0.25), patience=np.int64(3), target_loss=0.1),
@@ -122,7 +124,8 @@ SETTINGS = [
 
 def test_no_setting_is_left_out():
     assert {type(one) for one in SCHEDULES} == set(typing.get_args(Schedule))
-    assert {type(one) for one in SETTINGS} >= {*typing.get_args(Optimizer), backprop.EarlyStopping, backprop.Dropout}
+    others = {backprop.EarlyStopping, backprop.Dropout, backprop.BlockShuffle, backprop.Checkpoint}
+    assert {type(one) for one in SETTINGS} == {*typing.get_args(Optimizer), *typing.get_args(Schedule), *others}
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=repr)
@@ -172,7 +175,8 @@ def test_validation_data(again, data):
 
 @pytest.mark.parametrize("optimizer", RULES.values(), ids=RULES)
 def test_runs_of_every_optimizer(again, optimizer):
-    run = backprop.fast_train(NETWORK, X, Y, epochs=3, optimizer=optimizer)
+    batch_size = None if isinstance(optimizer, FULL_BATCH) else 5
+    run = backprop.fast_train(NETWORK, X, Y, epochs=3, batch_size=batch_size, optimizer=optimizer)
     other = again(run)
     assert type(other) is backprop.Training
     assert run_bits(other) == run_bits(run)
@@ -185,6 +189,7 @@ RUNS = {
     "dropped": {"dropout": backprop.Dropout(0.25)},
     "schedule": {"optimizer": backprop.Adam(backprop.ReduceOnPlateau(0.1, patience=1), clip_norm=1.0)},
     "seed": {"rng": 2**100},
+    "blocks": {"shuffle": backprop.BlockShuffle(2, 3)},
     **{kind.__name__: {"rng": kind(4)} for kind in (np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)},
 }
 
@@ -200,7 +205,7 @@ def test_runs_of_every_state(engine, again, given):
 
 
 def test_a_copy_shares_nothing_that_changes():
-    run = backprop.fast_train(NETWORK, X, Y, epochs=3)
+    run = backprop.fast_train(NETWORK, X, Y, epochs=3, batch_size=5)
     other = copy.copy(run)
     assert not np.shares_memory(other._state.slots, run._state.slots)
     assert other._state.stream is not run._state.stream
@@ -230,7 +235,7 @@ def test_classes_of_users_are_kept():
 
 def test_another_process():
     """A process that has imported nothing reads it, and goes on."""
-    run = backprop.fast_train(NETWORK, X, Y, epochs=3, stopping=WATCHED)
+    run = backprop.fast_train(NETWORK, X, Y, epochs=3, batch_size=5, stopping=WATCHED)
     program = (
         "import pickle, sys; run, X, y = pickle.load(sys.stdin.buffer); run = run.resume(X, y, epochs=2); "
         "pickle.dump(run, sys.stdout.buffer)"

@@ -162,7 +162,7 @@ def test_exception_in_a_callback_reaches_the_caller(engine, failure):
             raise failure
 
     with pytest.raises(type(failure)) as caught:
-        engine.train(NETWORK, X, Y, epochs=9, rng=rng, callback=callback)
+        engine.train(NETWORK, X, Y, epochs=9, batch_size=8, rng=rng, callback=callback)
     assert caught.value is failure
     assert calls == [0, 1]
     assert rng.state == state
@@ -189,13 +189,13 @@ def test_training_inside_a_callback(engine):
     inner = []
 
     def callback(state):
-        inner.append(engine.train(state.network, X, Y, epochs=2, rng=state.epoch).network)
+        inner.append(engine.train(state.network, X, Y, epochs=2, batch_size=8, rng=state.epoch).network)
 
     run = engine.train(NETWORK, X, Y, epochs=2, callback=callback)
     same(run, engine.train(NETWORK, X, Y, epochs=2))
     for epoch, network in enumerate(inner):
         start = engine.train(NETWORK, X, Y, epochs=epoch + 1).network
-        assert network == engine.train(start, X, Y, epochs=2, rng=epoch).network
+        assert network == engine.train(start, X, Y, epochs=2, batch_size=8, rng=epoch).network
 
 
 def test_runs_in_threads():
@@ -204,14 +204,16 @@ def test_runs_in_threads():
     found = {}
 
     def work(seed):
-        found[seed] = backprop.fast_train(NETWORK, X, Y, epochs=2000, rng=seed).network
+        found[seed] = backprop.fast_train(NETWORK, X, Y, epochs=2000, batch_size=8, rng=seed).network
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in seeds]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == {seed: backprop.fast_train(NETWORK, X, Y, epochs=2000, rng=seed).network for seed in seeds}
+    assert found == {
+        seed: backprop.fast_train(NETWORK, X, Y, epochs=2000, batch_size=8, rng=seed).network for seed in seeds
+    }
 
 
 # The progress bar.
@@ -390,7 +392,7 @@ def interrupted(call):
 def test_interrupt_a_run_of_many_epochs():
     rng = np.random.default_rng(6)
     state = rng.bit_generator.state
-    interrupted(lambda: backprop.fast_train(NETWORK, X, Y, epochs=10**9, rng=rng))
+    interrupted(lambda: backprop.fast_train(NETWORK, X, Y, epochs=10**9, batch_size=8, rng=rng))
     assert rng.bit_generator.state == state
     same(backprop.fast_train(NETWORK, X, Y, epochs=3), backprop.fast_train(NETWORK, X, Y, epochs=3))
 

@@ -12,7 +12,7 @@ from problems import optimizers_by_rule, run_bits, signed
 
 import backprop
 from backprop import _kernel, streams, training_file
-from backprop.optimizers import Optimizer, plan_of
+from backprop.optimizers import FULL_BATCH, Optimizer, plan_of
 from backprop.state import RunState, Settings
 
 X = np.linspace(-1.0, 1.0, 12)[:, None]
@@ -77,7 +77,16 @@ def check(run, path, X=X, y=Y):
 @pytest.mark.parametrize("stop", [None, WATCHED, backprop.EarlyStopping(validation_fraction=0.3, restore_best=False)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_every_optimizer(engine, tmp_path, optimizer, stop):
-    check(engine.train(NETWORK, X, Y, epochs=5, optimizer=optimizer, stopping=stop), tmp_path / "run")
+    batch_size = None if isinstance(optimizer, FULL_BATCH) else 5
+    run = engine.train(NETWORK, X, Y, epochs=5, optimizer=optimizer, batch_size=batch_size, stopping=stop)
+    check(run, tmp_path / "run")
+
+
+def test_block_shuffle(engine, tmp_path):
+    shuffle = backprop.BlockShuffle(3, window=10**30)
+    run = engine.train(NETWORK, X, Y, epochs=3, batch_size=2, shuffle=shuffle)
+    check(run, tmp_path / "run")
+    assert b"\nsettings.shuffle BlockShuffle\nsettings.shuffle.rows int 3\n" in (tmp_path / "run").read_bytes()
 
 
 def test_no_optimizer_is_left_out():
@@ -89,7 +98,7 @@ def test_no_optimizer_is_left_out():
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("make", STREAMS.values(), ids=STREAMS)
 def test_every_stream(tmp_path, make, shuffle):
-    check(backprop.fast_train(NETWORK, X, Y, epochs=3, rng=make(), shuffle=shuffle), tmp_path / "run")
+    check(backprop.fast_train(NETWORK, X, Y, epochs=3, batch_size=5, rng=make(), shuffle=shuffle), tmp_path / "run")
 
 
 @pytest.mark.parametrize("y", [LABELS, LABELS.astype(float), np.eye(2)[LABELS]], ids=["labels", "floats", "rows"])
@@ -179,7 +188,7 @@ def saved(request, tmp_path_factory):
     """The bytes of a file."""
     path = tmp_path_factory.mktemp("saved") / "run"
     if request.param == "plain":
-        run = backprop.fast_train(NETWORK, X, Y, epochs=3, rng=np.random.Philox(3))
+        run = backprop.fast_train(NETWORK, X, Y, epochs=3, batch_size=5, rng=np.random.Philox(3))
     else:
         run = backprop.fast_train(NETWORK, X, Y, epochs=9, stopping=WATCHED, optimizer=backprop.Rprop())
     run.save(path)
@@ -355,8 +364,14 @@ CHANGES = {
     "an activation": (b"[0] text tanh", b"[0] text softmax", "softmax"),
     "a loss": (b"loss text squared_error", b"loss text cross_entropy", "cross_entropy"),
     "no loss": (b"loss text squared_error", b"loss none", "the settings"),
-    "a batch size": (b"batch_size int 32", b"batch_size int 0", "batch_size"),
-    "no batch size": (b"batch_size int 32", b"batch_size none", "the settings"),
+    "a shuffle of no rows": (
+        b"shuffle true",
+        b"shuffle BlockShuffle\nsettings.shuffle.rows int 0\nsettings.shuffle.window int 2",
+        "rows must be an integer >= 1, got 0",
+    ),
+    "a shuffle that is a number": (b"shuffle true", b"shuffle int 5", "shuffle must be True"),
+    "a batch size": (b"batch_size int 5", b"batch_size int 0", "batch_size"),
+    "no batch size": (b"batch_size int 5", b"batch_size none", "the settings"),
     "a setting": (b"beta_1 float 0x1.c", b"beta_1 float 0x1.cp+1 0x1.c", "beta_1"),
     "a setting out of its range": (b"learning_rate float ", b"learning_rate float -", "learning_rate"),
     "another optimizer": (b"optimizer Adam\n", b"optimizer AdamW\n", "weight_decay"),
@@ -372,7 +387,7 @@ CHANGES = {
 @pytest.mark.parametrize(("old", "new", "words"), CHANGES.values(), ids=CHANGES)
 def test_well_signed_but_wrong(tmp_path, old, new, words):
     path = tmp_path / "run"
-    backprop.fast_train(NETWORK, X, Y, epochs=3, rng=np.random.Philox(3)).save(path)
+    backprop.fast_train(NETWORK, X, Y, epochs=3, batch_size=5, rng=np.random.Philox(3)).save(path)
     body = path.read_bytes().rpartition(b"sha256 ")[0]
     assert body.count(old) == 1
     path.write_bytes(signed(body.replace(old, new)))

@@ -6,9 +6,16 @@ from .lbfgs import lbfgs_iteration
 from .levenberg_marquardt import levenberg_marquardt
 from .passes import add_gradient
 from .penalties import clip, penalize
-from .randomness import shuffled
+from .randomness import block_shuffled, shuffled
 from .updates import UPDATE_RULES
 from .values import Architecture, Dataset, Hyperparameters, Matrix, NextWord, Vector, layers_of, trained_indices
+
+
+def visiting_order(next_word: NextWord, n: int, settings: Hyperparameters) -> list[int]:
+    """The rows 0, ..., n - 1 in the order of an epoch; no word is drawn for a batch that holds all rows."""
+    if settings.shuffle is False or settings.batch_size >= n:
+        return list(range(n))
+    return shuffled(next_word, n) if settings.shuffle is True else block_shuffled(next_word, n, *settings.shuffle)
 
 
 def train_epoch(
@@ -23,7 +30,7 @@ def train_epoch(
 ) -> tuple[float, str]:
     """Visit every row once and update w, slots and scalars after each batch. Return the mean loss, and ""."""
     update, n = UPDATE_RULES[settings.rule], len(data.X)
-    order = shuffled(next_word, n) if settings.shuffle else list(range(n))
+    order = visiting_order(next_word, n, settings)
     losses: Vector = []  # of the rows in visiting order
     for first in range(0, n, settings.batch_size):
         batch = order[first : first + settings.batch_size]

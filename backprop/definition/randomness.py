@@ -28,6 +28,20 @@ def shuffled(next_word: NextWord, n: int) -> list[int]:
     return order
 
 
+def block_shuffled(next_word: NextWord, n: int, rows: int, window: int) -> list[int]:
+    """The integers 0, ..., n - 1 in an order of which each part is needed from few blocks of consecutive integers.
+
+    The order of the blocks of `rows` integers is shuffled; then, for each `window` of them in that order, the list of
+    their integers.
+    """
+    blocks, order = shuffled(next_word, (n - 1) // rows + 1), list[int]()
+    for first in range(0, len(blocks), window):
+        windowed = blocks[first : first + window]
+        listed = [s for block in windowed for s in range(n)[block * rows : block * rows + rows]]
+        order += [listed[k] for k in shuffled(next_word, len(listed))]
+    return order
+
+
 def normal_pair(next_word: NextWord) -> tuple[float, float]:
     """Two standard normal numbers, by the polar method (Marsaglia and Bray 1964)."""
     while True:

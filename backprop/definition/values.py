@@ -36,7 +36,7 @@ class Hyperparameters(NamedTuple):
     rule: str  # the name of an update rule (N7) or of a full-batch method (N13, N14)
     settings: Vector  # the numbers that the rule takes, in its order
     batch_size: int
-    shuffle: bool
+    shuffle: bool | tuple[int, int]  # in each epoch; (rows, window): by windows of blocks of rows (N9)
     train_biases: bool
     l1: float = 0.0
     l2: float = 0.0

@@ -19,24 +19,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _kernel, arguments, threads
 from ..arguments import FloatArray, shown
+from ..matrices import InMemory
 from ..network import Network
 from ..optimizers import Optimizer
 from ..passes import loss_of_samples, predictions
 from ..run import Callback
 from ..samples import Samples
+from ..sources import is_source
 from .environment import exact
 from .fit import Curves, Fit, Progress, Rule
 from .plain import packed_state, unpacked_state
-from .rows import BLOCK, Rows, dense, place_of_text, weights_of
+from .rows import KINDS, Rows, matrix_of, place_of_text, weights_of
 from .solvers import SOLVERS, full_batch, l2_of, optimizer_of, state_fits
 
 HIDDEN = [name for name in _kernel.ACTIVATIONS if name != "softmax"]
 OUTPUT_NAMES = {"exponential": "exp"}  # scikit-learn's names of output activations, where they differ
-
-
-def _bad_prediction(first: int, s: int) -> OverflowError:
-    """The error about row s of a block that begins with row `first`."""
-    return arguments.result_not_finite("the prediction", first + s)
 
 
 def _has_partial_fit(estimator: "Perceptron") -> bool:
@@ -130,7 +127,8 @@ class Perceptron(BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Finite numbers, which are converted to float64.
+            Finite numbers. All computations are in float64; an array or a sparse matrix is converted piece by piece,
+            without a copy of X.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,) or None
             Weights >= 0.
@@ -279,14 +277,14 @@ class Perceptron(BaseEstimator):
         random_state.set_state(self._split_state)  # it draws the same validation rows again
         return start, training, self._progress, self._curves, random_state
 
-    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[FloatArray, Any]:
-        """X as float64, and y, after scikit-learn's checks; reset: the features may be others than before."""
-        kinds = {"accept_sparse": "csr", "multi_output": True, "dtype": np.float64, "order": "C"}
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[InMemory, Any]:
+        """X as the kernel takes it, and y, after scikit-learn's checks; reset: there may be other features."""
+        kinds = {"accept_sparse": "csr", "multi_output": True, "dtype": KINDS}
         try:
             checked, y = validate_data(self, X, y, **kinds, y_numeric=self._y_numeric, reset=reset)
         except ValueError as error:
             raise place_of_text(error, X=X, y=y) from None
-        return dense(checked), y
+        return matrix_of(X, checked), y
 
     def _hidden(self) -> tuple[int, ...]:
         """The widths of the hidden layers."""
@@ -481,16 +479,11 @@ class Perceptron(BaseEstimator):
 
     @exact
     def _checked_output(self, X: Any, network: Network) -> FloatArray:
-        """The network's output for rows that scikit-learn checks first."""
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C", reset=False)
-        if not hasattr(X, "toarray"):
-            return network.predict(X)
-        step = max(1, BLOCK // X.shape[1])
-        blocks = [
-            predictions(network, dense(X[first : first + step]), None, threads.POLICY, partial(_bad_prediction, first))
-            for first in range(0, X.shape[0], step)
-        ]
-        return np.concatenate(blocks)
+        """The network's output for rows that scikit-learn checks first; a source's are read block by block."""
+        if is_source(X):
+            return predictions(network, X, None, threads.POLICY)
+        checked = validate_data(self, X, accept_sparse="csr", dtype=KINDS, reset=False)
+        return predictions(network, matrix_of(X, checked), None, threads.POLICY)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,16 +13,18 @@ from sklearn.utils.validation import check_consistent_length
 
 from .. import _kernel, arguments
 from ..arguments import FloatArray
+from ..matrices import InMemory, Sparse, is_sparse
 from ..samples import total_weight
 
 Labels = npt.NDArray[np.int64]
-BLOCK = 1 << 20  # numbers of a sparse matrix that a prediction makes dense at once
+# Kinds of X that the kernel reads where they lie; the first is that of all others, after scikit-learn's check.
+KINDS = [np.float64, np.float32, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64, bool]
 
 
 class Rows(NamedTuple):
     """Checked rows with their targets and sample weights."""
 
-    X: FloatArray  # (n_samples, n_features)
+    X: InMemory  # (n_samples, n_features)
     y: FloatArray | Labels  # (n_samples, n_outputs), or (n_samples,) for the classes of a softmax output
     weight: FloatArray | None  # (n_samples,), or None: every row has the weight 1.0
     numbers: npt.NDArray[Any] | None = None  # the number of each row in the rows that were given; None: 0, 1, ...
@@ -30,7 +32,8 @@ class Rows(NamedTuple):
 
     @property
     def n_samples(self) -> int:
-        return len(self.X)
+        n_samples: int = self.X.shape[0]
+        return n_samples
 
     @property
     def total_weight(self) -> float:
@@ -54,9 +57,9 @@ class Rows(NamedTuple):
         return self._replace(weight=in_range(weight, "class_weight, times sample_weight,"))
 
 
-def dense(X: Any) -> FloatArray:
-    """A checked matrix as C-contiguous float64; a sparse matrix is made dense."""
-    return np.ascontiguousarray(X.toarray(order="C") if hasattr(X, "toarray") else X, np.float64)
+def matrix_of(X: Any, checked: Any) -> InMemory:
+    """X after scikit-learn's check, as the kernel takes it: without a copy of an array or of a sparse matrix."""
+    return Sparse.of("X", checked) if is_sparse(checked) else arguments.in_place(X, checked)
 
 
 def place_of_text(error: ValueError, **given: Any) -> ValueError:

@@ -4,48 +4,104 @@
 cdef class Data:
     """X (n_samples, n_in) and its targets: y (n_samples, n_out), or classes y (n_samples,) of int64.
 
-    sample_weight (n_samples,) has the sum total_weight; without it each weight is 1.0, and -1.0 stands for n_samples.
-    With a total_weight of 1.0 a mean is the sum.
+    X and y (n_samples, n_out) are read where they lie; each is what `Matrix` takes. sample_weight (n_samples,) has the
+    sum total_weight; without it each weight is 1.0. A total_weight of -1.0 stands for n_samples; with 1.0 a mean is the
+    sum. chosen (n_chosen,): only these rows of all four, in this order, which are then the n_samples rows; total_weight
+    is their sum.
+
+    With `windows`, which has n_samples, X and y are None, and so many rows at a time are here as windows.load(row)
+    gives, which begin with this row in visiting order: (X, y, sample_weight, order), where order (n_rows,) of int64 is
+    the order in which they are visited, or None. Windows in the order of the rows begin and end where blocks do (N19).
     """
 
-    cdef const double[:, ::1] X
-    cdef const double[:, ::1] y
+    cdef Matrix X
+    cdef Matrix y            # None: targets are labels
     cdef const int64_t[::1] labels
     cdef const double[::1] sample_weight
+    cdef int64_t[::1] order
+    cdef object windows      # None: all rows are here
     cdef readonly Py_ssize_t n_samples
     cdef readonly double total_weight
-    cdef Samples samples     # pointers to the four arrays
+    cdef Samples samples     # pointers to the rows that are here
 
-    def __cinit__(self, const double[:, ::1] X not None, y, const double[::1] sample_weight=None,
-                  double total_weight=-1.0):
-        self.X, self.n_samples, self.total_weight = X, X.shape[0], total_weight
-        self.samples.X, self.samples.n_samples = &self.X[0, 0], X.shape[0]
+    def __cinit__(self, X, y, const double[::1] sample_weight=None, double total_weight=-1.0, windows=None,
+                  int64_t[::1] chosen=None):
+        self.windows, self.total_weight = windows, total_weight
+        if windows is not None:
+            self.n_samples = self.samples.n_samples = windows.n_samples
+            self.sample_weight = sample_weight
+            self.samples.sample_weight = &self.sample_weight[0] if sample_weight is not None else NULL
+        else:
+            self.bind(0, X, y, sample_weight, chosen)
+            self.n_samples = self.samples.n_samples = self.samples.stop
         if total_weight < 0.0:
             self.total_weight = <double>self.n_samples
-        if sample_weight is not None:
-            self.sample_weight = sample_weight
-            self.samples.sample_weight = &self.sample_weight[0]
+
+    cdef int bind(self, Py_ssize_t start, X, y, const double[::1] sample_weight, int64_t[::1] order) except -1:
+        """Point to rows that begin with row `start`; order: only these rows of all four, in this order."""
+        cdef Samples *samples = &self.samples
+        cdef Py_ssize_t n_rows, k
+        self.X, self.y, self.labels, self.sample_weight, self.order = Matrix(X), None, None, sample_weight, order
+        n_rows = self.X.n_rows if order is None else order.shape[0]
+        samples.start, samples.stop, samples.X = start, start + n_rows, self.X.rows
+        samples.sample_weight = &self.sample_weight[0] if sample_weight is not None else NULL
+        samples.order, samples.labels, samples.y.doubles = NULL, NULL, NULL
+        if order is not None:
+            samples.order = &self.order[0]
+            for k in range(n_rows):
+                if not 0 <= order[k] < self.X.n_rows:
+                    raise ValueError(f"an order must be of rows of X, got {order[k]} of {self.X.n_rows}")
         if y.ndim == 1:
             self.labels = y
-            self.samples.labels = &self.labels[0]
+            samples.labels = &self.labels[0]
         else:
-            self.y = y
-            self.samples.y = &self.y[0, 0]
+            self.y = Matrix(y)
+            samples.y = self.y.rows
+        samples.in_place = samples.X.doubles != NULL and samples.y.doubles != NULL
+        return 0
+
+    cdef int provide(self, Shared *shared) except -1:
+        """Load the window of the next row, sums.row, if it is not here."""
+        cdef Py_ssize_t row = shared.sums.row, columns = self.X.n_columns if self.X is not None else shared.sizes.n_in
+        if self.windows is None or is_here(&shared.samples, row):
+            return 0
+        X, y, sample_weight, order = self.windows.load(row)
+        self.bind(row, X, y, sample_weight, order)
+        self.samples.one_epoch = order is not None
+        must_be("the columns", "X", columns, self.X.n_columns)
+        must_be("the rows", "y", self.X.n_rows, y.shape[0])
+        if self.y is not None:
+            must_be("the columns", "y", shared.sizes.n_out, self.y.n_columns)
+        if self.samples.stop > self.n_samples or self.X.n_rows == 0:
+            raise ValueError(f"a window must end at row {self.n_samples} at most, got {self.samples.stop}")
+        shared.samples = self.samples
+        return 0
+
+
+cdef inline bint is_here(const Samples *samples, Py_ssize_t row) noexcept nogil:
+    """Whether a row is in the window, by its number in visiting order."""
+    return samples.start <= row < samples.stop
 
 
 cdef const double *rows_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
     """Inputs (rows, n_in) of a block whose row 0 is row `first` in visiting order; only `rows` of it are gathered.
 
-    Nothing is copied where the visiting order is that of X.
+    Nothing is copied where X holds doubles in the visiting order.
     """
     cdef const Samples *samples = &shared.samples
     cdef Py_ssize_t s, n = shared.sizes.n_in
-    cdef const int64_t *order = samples.order + first
+    cdef const double *X = samples.X.doubles
+    cdef const int64_t *order
+    first -= samples.start
+    order = samples.order + first
+    if X == NULL:
+        bp_read_rows(&samples.X, samples.order, first + rows.start, rows.stop - rows.start,
+                     shared.block.x + rows.start * n)
+        return shared.block.x
     if samples.order == NULL:
-        return samples.X + first * n
+        return X + first * n
     for s in range(rows.start, rows.stop):
-        kernel.gather(n, samples.X + order[s] * n, samples.X + order[min(s + 1, rows.stop - 1)] * n,
-                      shared.block.x + s * n)
+        kernel.gather(n, X + order[s] * n, X + order[min(s + 1, rows.stop - 1)] * n, shared.block.x + s * n)
     return shared.block.x
 
 
@@ -54,13 +110,17 @@ cdef const double *targets_of(Shared *shared, Py_ssize_t first, Span rows) noexc
     cdef const Samples *samples = &shared.samples
     cdef double *t = shared.block.t
     cdef Py_ssize_t s, j, row, n = shared.sizes.n_out
+    cdef const double *y = samples.y.doubles
+    first -= samples.start
+    if samples.labels == NULL and y == NULL:
+        bp_read_rows(&samples.y, samples.order, first + rows.start, rows.stop - rows.start, t + rows.start * n)
+        return t
     if samples.order == NULL and samples.labels == NULL:
-        return samples.y + first * n
+        return y + first * n
     for s in range(rows.start, rows.stop):
         row = first + s if samples.order == NULL else samples.order[first + s]
         for j in range(n):
-            t[s * n + j] = ((1.0 if samples.labels[row] == j else 0.0) if samples.labels != NULL
-                            else samples.y[row * n + j])
+            t[s * n + j] = (1.0 if samples.labels[row] == j else 0.0) if samples.labels != NULL else y[row * n + j]
     return t
 
 
@@ -68,6 +128,7 @@ cdef const double *sample_weights_of(Shared *shared, Py_ssize_t first, Span rows
     """Sample weights (rows,) of the same rows; NULL if each weight is 1.0."""
     cdef const Samples *samples = &shared.samples
     cdef Py_ssize_t s
+    first -= samples.start
     if samples.sample_weight == NULL or samples.order == NULL:
         return samples.sample_weight + first if samples.sample_weight != NULL else NULL
     for s in range(rows.start, rows.stop):
@@ -77,11 +138,11 @@ cdef const double *sample_weights_of(Shared *shared, Py_ssize_t first, Span rows
 
 cdef void add_weights(Shared *shared, ThreadState *own, Py_ssize_t first, Py_ssize_t rows,
                       Py_ssize_t in_batch) noexcept nogil:
-    """Add the sample weights of a whole piece of rows to those of its batch, from its row in_batch on, and of its epoch.
+    """Add the sample weights of a piece of rows to those of its batch, from row in_batch of it on, and of its epoch.
 
     Each thread does so for itself: no barrier then stands between the sum and the step that divides by it.
     """
-    cdef const double *sample_weight = shared.samples.sample_weight + first
+    cdef const double *sample_weight = shared.samples.sample_weight + (first - shared.samples.start)
     if shared.samples.order != NULL:
         sample_weight = shared.block.sample_weight
     add_rows(&own.batch_weight, sample_weight, in_batch, rows)

@@ -7,12 +7,9 @@ cdef Py_ssize_t SHUFFLE_STEPS = 1 << 20
 cdef void shuffle_on(Shared *shared) noexcept nogil:
     """Do up to SHUFFLE_STEPS steps of this epoch's shuffle, which starts from the order 0, 1, 2, ..."""
     cdef Epochs *epochs = &shared.epochs
-    cdef Py_ssize_t k
     if epochs.to_shuffle < 0:
-        for k in range(shared.samples.n_samples):
-            shared.samples.order[k] = k
-        epochs.to_shuffle = shared.samples.n_samples - 1
-    epochs.to_shuffle = shuffled(epochs.bitgen, shared.samples.order, epochs.to_shuffle, SHUFFLE_STEPS)
+        begin_shuffle(&epochs.shuffle)
+    epochs.to_shuffle = block_shuffled(epochs.bitgen, &epochs.shuffle, SHUFFLE_STEPS)
 
 
 cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
@@ -44,7 +41,7 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
     transpose(shared, own, thread)
     barrier(shared, thread)
     while (done < epochs.until and fabs(loss) <= DBL_MAX and work < shared.clock.work * shared.n_threads
-           and not shared.clock.give_up):
+           and not shared.clock.give_up and (to_shuffle != 0 or is_here(&shared.samples, row))):
         if to_shuffle != 0:
             if thread == 0:
                 epochs.to_shuffle = to_shuffle
@@ -55,7 +52,7 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
             barrier(shared, thread)
             continue
         stop = n if n - batch_start < epochs.batch_size else batch_start + epochs.batch_size
-        rows = min(shared.block.rows, min(stop - row, rows_to_block_end(row - batch_start)))
+        rows = min(min(stop, shared.samples.stop) - row, min(shared.block.rows, rows_to_block_end(row - batch_start)))
         visit(shared, thread, row, rows, row - batch_start)
         if shared.samples.sample_weight != NULL:
             add_weights(shared, own, row, rows, row - batch_start)
@@ -77,6 +74,8 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
                 epochs.losses[done - 1] = loss
                 begin_epoch(shared, done)
             row, batch_start = 0, 0
+            if shared.samples.one_epoch:
+                break
             to_shuffle = 0 if epochs.bitgen == NULL else -1
     if thread == 0:
         shared.sums.row, epochs.batch_start, epochs.done, epochs.to_shuffle = row, batch_start, done, to_shuffle
@@ -109,7 +108,8 @@ cdef void train_by_blocks(Shared *shared, BlockWorkers workers) noexcept nogil:
     cdef double work = 0.0, loss = 0.0, total_weight = shared.sums.total_weight
     cdef bp_fpenv saved
     begin_epoch(shared, epochs.done)
-    while epochs.done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
+    while (epochs.done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK
+           and is_here(&shared.samples, shared.sums.row)):
         before = shared.sums.row
         workers.run(shared, True)
         work += (shared.sums.row - before) * shared.block.row_work / workers.n_threads
@@ -129,7 +129,8 @@ cdef class Trainer:
     """Training by an update rule: moves the parameters of `sums` and the state of `step`.
 
     batch_size: rows between two steps. stream: a bit generator that nothing else uses, for a new visiting order in each
-    epoch; None visits the rows in the order of X.
+    epoch, by windows of so many blocks of so many rows, rows = 0: of all rows at once; None visits the rows in the
+    order of X.
     """
 
     cdef LossPass sums
@@ -137,6 +138,7 @@ cdef class Trainer:
     cdef Shared *shared              # that of sums.work
     cdef object stream
     cdef int64_t[::1] order
+    cdef int64_t[::1] blocks
     cdef const double[::1] drop_rates
     cdef object drops
     cdef Workspace masks
@@ -145,7 +147,8 @@ cdef class Trainer:
     cdef readonly str ended          # always "", as for a method that goes on
     cdef readonly Py_ssize_t evaluations  # always 0: a method counts its evaluations of the objective
 
-    def __cinit__(self, LossPass sums not None, Step step not None, Py_ssize_t batch_size, stream):
+    def __cinit__(self, LossPass sums not None, Step step not None, Py_ssize_t batch_size, stream, Py_ssize_t rows=0,
+                  Py_ssize_t window=1):
         cdef Shared *shared = &sums.work.shared
         if step.rule not in update_names:
             raise ValueError(f"{step.rule!r} is no update rule")
@@ -162,7 +165,8 @@ cdef class Trainer:
         if stream is not None:
             shared.epochs.bitgen, shared.epochs.to_shuffle = bitgen_of(stream), -1
             self.order = np.empty(shared.samples.n_samples, np.int64)
-            shared.samples.order = &self.order[0]
+            self.blocks = shuffle_into(self.order, rows or self.order.shape[0], window, &shared.epochs.shuffle)
+            shared.epochs.shuffle.chosen, shared.samples.order = shared.samples.order, &self.order[0]
         suits = (batch_size == 1 and step.rule == "sgd" and shared.sums.loss.slopes == NULL
                  and shared.samples.sample_weight == NULL and sums.source is None)
         self.online_layers = OnlineLayers(sums.work.sizes, sums.work.names) if suits else None
@@ -205,11 +209,12 @@ cdef class Trainer:
               const double[::1] learning_rates=None):
         """Train for about 20 ms; fill losses[done:until], one for each epoch; return how many are filled by now.
 
-        learning_rates, if given, has an epoch's rate at the index of its loss. Returns early at `until`, and after an
-        epoch whose loss is not finite.
+        learning_rates, if given, has an epoch's rate at the index of its loss. Returns early at `until`, after an epoch
+        whose loss is not finite, and at the end of a window.
         """
         cdef Shared *shared = self.shared
         shared.epochs.losses, shared.epochs.done, shared.epochs.until = &losses[0], done, until
+        self.sums.data.provide(shared)
         shared.optimizer.learning_rates = NULL
         if learning_rates is not None:
             shared.optimizer.learning_rates = &learning_rates[0]
@@ -223,6 +228,8 @@ cdef class Trainer:
                 train_by_blocks(shared, self.sums.workers)
             else:
                 self.threads.run(shared, train_epochs)
+        if shared.samples.one_epoch and shared.epochs.done > done:
+            shared.samples.stop = shared.samples.start  # no row is here
         return shared.epochs.done
 
     cdef int train_elsewhere(self, Py_ssize_t done) except -1:

@@ -214,6 +214,10 @@ cdef void after_rows(Shared *shared, Damped *job, double loss) noexcept nogil:
         attempt(job)
 
 
+cdef inline bint visits_rows(const Damped *job) noexcept nogil:
+    return job.stage == JACOBIAN or job.stage == TRIAL
+
+
 cdef void damped_step(void *argument, int thread) noexcept nogil:
     """One thread's part of about 20 ms of an iteration: all threads go through the same stages together."""
     cdef Shared *shared = <Shared *>argument
@@ -223,8 +227,9 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
     cdef bp_fpenv saved = bp_fpenv_enter()
     while (job.stage != ENDED and not (job.elsewhere and job.stage == TRIAL)
            and work < shared.clock.work * shared.n_threads and not shared.clock.give_up):
-        rows = min(shared.block.rows, min(shared.samples.n_samples - shared.sums.row,
-                                          rows_to_block_end(shared.sums.row)))
+        rows = min(shared.block.rows, min(shared.samples.stop - shared.sums.row, rows_to_block_end(shared.sums.row)))
+        if visits_rows(job) and not is_here(&shared.samples, shared.sums.row):
+            break
         if job.stage == JACOBIAN:
             normal_equations(shared, job, thread, shared.sums.row, rows)
             work += rows * shared.block.row_work
@@ -283,14 +288,13 @@ cdef class LevenbergMarquardt(Method):
         job.stage, job.mu, job.taken.next = JACOBIAN, self.shared.optimizer.scalars[0], 0
         self.shared.sums.row = 0
         while job.stage != ENDED:
-            if job.elsewhere and job.stage == JACOBIAN:
-                self.ask("normal_equations", &job.total_weight)
+            if job.elsewhere and visits_rows(job):
+                self.ask(<char *>"normal_equations" if job.stage == JACOBIAN else <char *>"loss", &job.total_weight)
                 after_rows(self.shared, job, self.sums.total)
-            elif job.elsewhere and job.stage == TRIAL:
-                self.ask("loss", NULL)
-                after_rows(self.shared, job, self.sums.total)
-            else:
-                self.threads.run(self.shared, damped_step)
-                self.check_signals(job.work / <double>self.shared.n_threads)
+                continue
+            if visits_rows(job):
+                self.provide()
+            self.threads.run(self.shared, damped_step)
+            self.check_signals(job.work / <double>self.shared.n_threads)
         loss[0], self.reason = job.loss, job.reason
         return 0

@@ -1,24 +1,27 @@
 # Losses: the check of targets, the mean loss of all rows, and its gradient.
 
 
-def bad_target(str loss not None, const double[:, ::1] y not None):
+def bad_target(str loss not None, y not None):
     """The first target out of the loss's range: (s, j, y[s][j]), or (s, -1, sum) for a row that does not sum to 1.
 
-    None if all targets of y (n_samples, n_out) are in range. A row's sum may be 1e-9 from 1.
+    None if all targets of y (n_samples, n_out), a matrix as in `Matrix`, are in range. A row's sum may be 1e-9 from 1.
     """
     cdef const bp_loss *row = &losses[loss_names.index(loss)]
+    cdef Matrix targets = Matrix(y)
+    cdef double[::1] buffer = targets.buffer()
     cdef Py_ssize_t s = 0, j = -1
     cdef double value = 0.0, total
+    cdef const double *t
     cdef bint bad = False
     cdef bp_fpenv saved
     if row.low == -DBL_MAX and row.high == DBL_MAX:
         return None
     with nogil:
         saved = bp_fpenv_enter()
-        for s in range(y.shape[0]):
-            total = 0.0
-            for j in range(y.shape[1]):
-                value = y[s, j]
+        for s in range(targets.n_rows):
+            t, total = targets.piece(s, 1, &buffer[0]), 0.0
+            for j in range(targets.n_columns):
+                value = t[j]
                 bad = not row.low <= value <= row.high
                 if bad:
                     break
@@ -99,14 +102,14 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
     cdef Shared *shared = <Shared *>argument
     cdef Sums *sums = &shared.sums
     cdef ThreadState *own = &shared.threads[thread]
-    cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples
+    cdef Py_ssize_t row = sums.row, rows, n = shared.samples.n_samples, stop = shared.samples.stop
     cdef double work = 0.0
     cdef bp_fpenv saved = bp_fpenv_enter()
     if sums.g != NULL and row == 0:
         transpose(shared, own, thread)
         barrier(shared, thread)
-    while row < n and work < PAUSE_WORK * shared.n_threads:
-        rows = min(shared.block.rows, min(n - row, rows_to_block_end(row)))
+    while row < stop and work < PAUSE_WORK * shared.n_threads:
+        rows = min(shared.block.rows, min(stop - row, rows_to_block_end(row)))
         visit(shared, thread, row, rows, row)
         barrier(shared, thread)
         work += rows * shared.block.row_work
@@ -142,9 +145,10 @@ cdef class LossPass:
         cdef Shared *shared = &work.shared
         if work.taken:
             raise ValueError("another LossPass uses this Pass")
-        must_be("the columns", "X", shared.sizes.n_in, data.X.shape[1])
-        if data.samples.y != NULL:
-            must_be("the columns", "y", shared.sizes.n_out, data.y.shape[1])
+        if data.windows is None:
+            must_be("the columns", "X", shared.sizes.n_in, data.X.n_columns)
+        if data.y is not None:
+            must_be("the columns", "y", shared.sizes.n_out, data.y.n_columns)
         self.work, self.data, self.source, self.total, self.overflow = work, data, source, 0.0, -1
         shared.samples = data.samples
         shared.sums.loss = &losses[loss_names.index(loss)]
@@ -160,6 +164,7 @@ cdef class LossPass:
         if self.taken:
             raise ValueError("a trainer uses this LossPass")
         self.make_room()
+        self.data.provide(shared)
         with nogil:
             if self.workers is not None:
                 self.workers.run(shared, False)

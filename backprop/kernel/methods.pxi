@@ -74,6 +74,7 @@ cdef class Method:
             return self.ask("gradient", NULL)
         while not complete:
             before = shared.sums.row
+            self.provide()
             if self.sums.workers is not None:
                 self.sums.workers.run(shared, False)
             else:
@@ -93,6 +94,16 @@ cdef class Method:
             self.sums.total = loss
             if total_weight != NULL:
                 total_weight[0] = weight
+        bp_fpenv_enter()
+        return 0
+
+    cdef int provide(self) except -1 nogil:
+        """Load the window of the next row, if it is not here; reading runs in the caller's environment."""
+        if is_here(&self.shared.samples, self.shared.sums.row):
+            return 0
+        bp_fpenv_leave(self.outside)
+        with gil:
+            self.sums.data.provide(self.shared)
         bp_fpenv_enter()
         return 0
 

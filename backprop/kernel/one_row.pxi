@@ -130,26 +130,35 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
     cdef Epochs *epochs = &shared.epochs
     cdef Py_ssize_t n = samples.n_samples, row = shared.sums.row, done = epochs.done, s
     cdef double work = 0.0, loss = 0.0, block = shared.sums.losses.block, lr
+    cdef const double *x
     cdef const double *t
     cdef bp_fpenv saved = bp_fpenv_enter()
     online.load(shared.optimizer.w)
     begin_epoch(shared, done)
     lr = shared.optimizer.settings[0]
-    while done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
+    while (done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK
+           and (epochs.to_shuffle != 0 or is_here(samples, row))):
         if epochs.to_shuffle != 0:
             shuffle_on(shared)
             work += 16.0 * min(n, SHUFFLE_STEPS)
             continue
-        while row < n and work < PAUSE_WORK:
-            s = row if samples.order == NULL else samples.order[row]
-            t = samples.y + s * shared.sizes.n_out if samples.labels == NULL else targets_of(shared, row, Span(0, 1))
+        while row < samples.stop and work < PAUSE_WORK:
+            s = row - samples.start
+            s = s if samples.order == NULL else samples.order[s]
+            if samples.in_place:
+                x, t = samples.X.doubles + s * shared.sizes.n_in, samples.y.doubles + s * shared.sizes.n_out
+            else:
+                if samples.X.doubles != NULL:
+                    x = samples.X.doubles + s * shared.sizes.n_in  # no copy, though the order is another
+                else:
+                    x = rows_of(shared, row, Span(0, 1))
+                t = targets_of(shared, row, Span(0, 1))
             if row % BLOCK_ROWS == 0:
                 shared.sums.losses.block = block
                 next_block(&shared.sums.losses, row)
                 block = 0.0
             block = block + online_row(online.layers, online.n_layers, online.narrow, shared.sums.loss,
-                                       online.softmax_stats, samples.X + s * shared.sizes.n_in, t, lr,
-                                       shared.optimizer.train_biases)
+                                       online.softmax_stats, x, t, lr, shared.optimizer.train_biases)
             work += shared.block.row_work
             row += 1
         if row == n:
@@ -161,6 +170,8 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
                 begin_epoch(shared, done)
                 lr = shared.optimizer.settings[0]
             row = 0
+            if samples.one_epoch:
+                break
             epochs.to_shuffle = 0 if epochs.bitgen == NULL else -1
     online.save(shared.optimizer.w)
     shared.sums.row, epochs.done, shared.sums.losses.block = row, done, block

@@ -33,14 +33,80 @@ cdef Py_ssize_t shuffled(bitgen_t *bitgen, int64_t *order, Py_ssize_t i, Py_ssiz
     return stop
 
 
-def order(stream, Py_ssize_t n):
-    """A shuffled order (n,) of n rows."""
-    cdef int64_t[::1] order = np.arange(n, dtype=np.int64)
+cdef int64_t[::1] shuffle_into(int64_t[::1] order, Py_ssize_t rows, Py_ssize_t window, Shuffle *shuffle):
+    """Set up a shuffle of n > 0 rows into order (n,), by windows of blocks; return the memory of the blocks' order."""
+    cdef int64_t[::1] blocks
+    if rows < 1 or window < 1:
+        raise ValueError(f"rows and window must be at least 1, got {rows} and {window}")
+    blocks = np.empty((order.shape[0] - 1) // rows + 1, np.int64)
+    shuffle.n, shuffle.n_blocks, shuffle.rows, shuffle.window = order.shape[0], blocks.shape[0], rows, window
+    shuffle.order, shuffle.blocks, shuffle.chosen = &order[0], &blocks[0], NULL
+    return blocks
+
+
+cdef void begin_shuffle(Shuffle *shuffle) noexcept nogil:
+    """Begin with the order 0, 1, 2, ... of the blocks."""
+    cdef Py_ssize_t k
+    for k in range(shuffle.n_blocks):
+        shuffle.blocks[k] = k
+    shuffle.block_swaps = shuffle.n_blocks - 1
+    shuffle.next_block = shuffle.start = shuffle.stop = shuffle.swaps = 0
+
+
+cdef void list_window(Shuffle *shuffle) noexcept nogil:
+    """Put the rows of the next window into the order, block after block."""
+    cdef Py_ssize_t k, s, first, end = shuffle.next_block + min(shuffle.window, shuffle.n_blocks - shuffle.next_block)
+    shuffle.start = shuffle.stop
+    for k in range(shuffle.next_block, end):
+        first = shuffle.blocks[k] * shuffle.rows
+        for s in range(first, first + min(shuffle.rows, shuffle.n - first)):
+            shuffle.order[shuffle.stop] = s if shuffle.chosen == NULL else shuffle.chosen[s]
+            shuffle.stop += 1
+    shuffle.next_block, shuffle.swaps = end, shuffle.stop - shuffle.start - 1
+
+
+cdef bint block_shuffled(bitgen_t *bitgen, Shuffle *shuffle, Py_ssize_t steps) noexcept nogil:
+    """Up to `steps` steps of a shuffle that has begun, a window counted as one; whether any are left.
+
+    The order of the blocks is shuffled, then the rows of each window, which are not listed before.
+    """
+    cdef Py_ssize_t left = shuffle.block_swaps
+    shuffle.block_swaps = shuffled(bitgen, shuffle.blocks, left, steps)
+    steps -= left - shuffle.block_swaps
+    while steps > 0 and (shuffle.swaps > 0 or shuffle.next_block < shuffle.n_blocks):
+        if shuffle.swaps == 0:
+            list_window(shuffle)
+            steps -= 1
+        left = shuffle.swaps
+        shuffle.swaps = shuffled(bitgen, shuffle.order + shuffle.start, left, steps)
+        steps -= left - shuffle.swaps
+    return shuffle.block_swaps > 0 or shuffle.swaps > 0 or shuffle.next_block < shuffle.n_blocks
+
+
+def order(stream, Py_ssize_t n, Py_ssize_t rows=0, Py_ssize_t window=1):
+    """A shuffled order (n,) of n rows, by windows of blocks of so many rows; rows = 0: of all rows at once."""
+    cdef int64_t[::1] order = np.empty(n, np.int64), blocks
     cdef bitgen_t *bitgen = bitgen_of(stream)
-    if n > 1:
+    cdef Shuffle shuffle
+    if n > 0:
+        blocks = shuffle_into(order, rows or n, window, &shuffle)
         with nogil:
-            shuffled(bitgen, &order[0], n - 1, n)
+            begin_shuffle(&shuffle)
+            while block_shuffled(bitgen, &shuffle, SHUFFLE_STEPS):
+                pass
     return np.asarray(order)
+
+
+def shuffle(stream, int64_t[::1] rows not None):
+    """Shuffle rows (k,) in place, by the words and swaps that shuffle the order 0, ..., k - 1.
+
+    Where a window of blocks is read at a time: `order` of the number of blocks, then this for the rows of each window,
+    make the order that `order` makes of them all.
+    """
+    cdef bitgen_t *bitgen = bitgen_of(stream)
+    if rows.shape[0] > 1:
+        with nogil:
+            shuffled(bitgen, &rows[0], rows.shape[0] - 1, rows.shape[0])
 
 
 cdef void normal_pair(bitgen_t *bitgen, double *pair) noexcept nogil:

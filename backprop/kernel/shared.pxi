@@ -32,13 +32,17 @@ cdef struct Block:          # work space of one block of rows
     double *sample_weight   # (rows,): sample weights gathered in visiting order
 
 
-cdef struct Samples:
-    Py_ssize_t n_samples
-    const double *X              # (n_samples, n_in)
-    const double *y              # (n_samples, n_out); NULL: targets are labels
-    const int64_t *labels        # (n_samples,): classes; NULL: targets are y
-    const double *sample_weight  # (n_samples,); NULL: each weight is 1.0
-    int64_t *order               # (n_samples,): the visiting order; NULL: the order of X
+cdef struct Samples:             # all rows, or a window of them: rows [start, stop) in visiting order
+    Py_ssize_t n_samples         # all rows
+    Py_ssize_t start
+    Py_ssize_t stop
+    bp_matrix X                  # (stop - start, n_in)
+    bp_matrix y                  # (stop - start, n_out); unset: targets are labels
+    bint in_place                # X and y are doubles without a gap
+    bint one_epoch               # the window is of a shuffled order: the next epoch has another
+    const int64_t *labels        # (stop - start,): classes; NULL: targets are y
+    const double *sample_weight  # (stop - start,); NULL: each weight is 1.0
+    int64_t *order               # (stop - start,): the visiting order, as rows of X; NULL: the order of X
 
 
 cdef struct Sums:           # sums over the rows visited so far
@@ -68,6 +72,21 @@ cdef struct Optimizer:
     double norm                   # of the mean gradient, where it is clipped
 
 
+cdef struct Shuffle:        # a visiting order in the making, see `block_shuffled`
+    Py_ssize_t n            # rows
+    Py_ssize_t rows         # rows of a block; the last block may be short
+    Py_ssize_t window       # blocks of a window; the last window may have fewer
+    Py_ssize_t n_blocks
+    int64_t *order          # (n,): the visiting order
+    const int64_t *chosen   # (n,): the rows of X that are visited, in their order; NULL: 0, 1, 2, ...
+    int64_t *blocks         # (n_blocks,): the order of the blocks
+    Py_ssize_t block_swaps  # steps left of the shuffle of the blocks
+    Py_ssize_t next_block   # the first block, in their order, that has been in no window yet
+    Py_ssize_t start        # the window's rows are order[start:stop]
+    Py_ssize_t stop
+    Py_ssize_t swaps        # steps left of the shuffle of the window's rows
+
+
 cdef struct Epochs:
     Py_ssize_t done               # index of the next loss to fill
     Py_ssize_t until              # index of the loss to stop before
@@ -75,7 +94,8 @@ cdef struct Epochs:
     Py_ssize_t batch_size
     Py_ssize_t batch_start        # first row of the batch, in visiting order
     bitgen_t *bitgen              # draws the visiting order; NULL: rows are not shuffled
-    Py_ssize_t to_shuffle         # steps left of this epoch's shuffle; -1: not begun; 0: done
+    Shuffle shuffle               # unset where rows are not shuffled
+    Py_ssize_t to_shuffle         # whether rows are left of this epoch's shuffle; -1: it has not begun
     bitgen_t *drop_bitgen         # draws the dropout masks; NULL: no dropout
     const double *drop_rates      # (n_layers - 1,): dropout rate of each hidden layer
 

@@ -18,16 +18,9 @@ def read_only(values not None):
     return np.frombuffer(Shown(values))
 
 
-def first_not_finite(const double[::1] values not None):
-    """Index of the first NaN or infinity; -1 if there is none."""
-    cdef Py_ssize_t found = -1
-    cdef bp_fpenv saved
-    if values.shape[0] > 0:
-        with nogil:
-            saved = bp_fpenv_enter()
-            found = kernel.first_not_finite(values.shape[0], &values[0])
-            bp_fpenv_leave(saved)
-    return found
+def first_not_finite(values not None):
+    """Index of the first NaN or infinity of a vector or, row by row, of a matrix as in `Matrix`; -1: there is none."""
+    return Matrix(values).first_not_finite()
 
 
 def within(double value, double low, double high, bint or_low, bint or_high):

@@ -29,7 +29,7 @@ cdef bint blocks_pay(Pass work, Py_ssize_t rows) noexcept:
 
 cdef void visit_block(Shared *own, Blocks *job, Py_ssize_t k) noexcept nogil:
     """The sums of block k of a call, by one thread; its sum of losses begins anew, so `kept` means nothing here."""
-    cdef Py_ssize_t row = (job.first + k) * BLOCK_ROWS, stop = min(own.samples.n_samples, row + BLOCK_ROWS), rows, l
+    cdef Py_ssize_t row = (job.first + k) * BLOCK_ROWS, stop = min(own.samples.stop, row + BLOCK_ROWS), rows, l
     cdef double *g = job.g + k * own.sizes.n_parameters
     job.overflow[k] = -1
     if own.sums.g != NULL:
@@ -91,7 +91,7 @@ cdef class BlockWorkers:
         for thread in range(self.n_threads):
             one = Pass(work.sizes, work.names, work.parameters, work.gradient if backward else None,
                        min(rows, BLOCK_ROWS), 1, INFINITY)
-            one.shared.samples, one.shared.sums.loss = work.shared.samples, work.shared.sums.loss
+            one.shared.sums.loss = work.shared.sums.loss
             one.shared.sums.g = self.job.g
             self.passes.append(one)
             self.job.workers[thread] = &one.shared
@@ -108,7 +108,9 @@ cdef class BlockWorkers:
         cdef int n_threads = self.n_threads, thread
         cdef bp_fpenv saved
         job.first, job.taken.next, job.to_the_end = sums.row // BLOCK_ROWS, 0, to_the_end
-        job.count = min(self.most, (n + BLOCK_ROWS - 1) // BLOCK_ROWS - job.first)
+        job.count = min(self.most, (shared.samples.stop + BLOCK_ROWS - 1) // BLOCK_ROWS - job.first)
+        for thread in range(n_threads):
+            job.workers[thread].samples = shared.samples
         bp_run(&n_threads, visit_blocks, job)
         saved = bp_fpenv_enter()
         for k in range(job.count):

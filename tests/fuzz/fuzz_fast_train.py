@@ -156,6 +156,17 @@ def flags(choices):
     return right(choices.pick([True, False, np.True_, np.False_]))
 
 
+def shuffles(choices):
+    """How the rows are visited."""
+    if choices.one_in(16):
+        return wrong(choices, 0, 1, None, "block", 512, backprop.BlockShuffle, (2, 3), HUGE, -HUGE)
+    if choices.one_in(2):
+        return right(choices.pick([True, False, np.True_, np.False_]))
+    given = {name: integers(choices, 1, [1, 2, 3, 10**30]) for name in ("rows", "window")}
+    made, _ = call(backprop.BlockShuffle, given)
+    return right(True if made is None else made)
+
+
 def names(choices, known, unknown=()):
     """A name."""
     if choices.one_in(10):
@@ -636,7 +647,7 @@ def bits(value):
         state = value._state
         arrays = [value.losses, value.validation_losses, state.slots, state.scalars]
         return [bits(value.network), value.stopped, value.best_epoch, bits(arrays)]
-    if isinstance(value, backprop.EarlyStopping | backprop.Checkpoint | backprop.Dropout):
+    if isinstance(value, backprop.EarlyStopping | backprop.Checkpoint | backprop.Dropout | backprop.BlockShuffle):
         return repr(value)
     if isinstance(value, backprop.Network):
         return [value.sizes, value.activations, bits(value.parameters)]
@@ -802,7 +813,7 @@ def one_input(data):
                 given["optimizer"] = right(None)
             elif name != "squared_error":
                 given["loss"] = Argument(loss.make, WRONG)
-        given |= {"shuffle": flags(choices), "train_biases": flags(choices), "rng": streams(choices)}
+        given |= {"shuffle": shuffles(choices), "train_biases": flags(choices), "rng": streams(choices)}
         given["stopping"], given["checkpoint"] = stoppings(choices), checkpoints(choices)
         given["dropout"] = dropouts(choices, len(made.sizes) - 2)
         if isinstance(given["optimizer"].make(), backprop.optimizers.METHODS) and given["dropout"].make() is not None:

@@ -8,6 +8,7 @@ import numpy as np
 
 import backprop
 from backprop import reference, tutorial
+from backprop.matrices import SparseLike
 
 X = np.zeros((4, 2))
 y = [0.0, 1.0, 1.0, 0.0]
@@ -15,12 +16,22 @@ net = backprop.Network([2, 4, 1], activation=["relu"], output_activation="logist
 run = backprop.fast_train(net, X, y, loss="binary_cross_entropy", optimizer=backprop.Adam(backprop.StepDecay(0.1, 5)))
 more: backprop.Training = run.resume(X, y, epochs=3, callback=lambda state: state.epoch > 1)
 again: backprop.Network = reference.train(net, X, y, epochs=1).network
+backprop.fast_train(net, X, y, shuffle=backprop.BlockShuffle(rows=2, window=1))
+reference.train(net, X, y, shuffle=backprop.BlockShuffle())
 step: dict[str, float] = tutorial.walk()
 
 part: backprop.PartialSums = backprop.partial_sums(net, X, y, first_row=0, n_rows=4, of="loss")
 sums: backprop.PartialSums = backprop.PartialSums.merge([part, backprop.PartialSums.from_bytes(part.to_bytes())])
 on_sums: backprop.Training = backprop.train_on_sums(net, lambda network, of: [part], optimizer=backprop.Rprop())
 further: backprop.Training = run.resume_on_sums(lambda network, of: part.to_bytes(), epochs=3)
+
+
+def sparse(rows: SparseLike) -> float:
+    """A sparse matrix may be X, but not y."""
+    backprop.fast_train(net, rows, y).resume(rows, y, epochs=1).network.predict(rows)
+    net.loss(X, rows)  # type: ignore
+    return net.loss(rows, y)
+
 
 # Names that do not exist.
 backprop.Adm(1e-2)  # type: ignore
@@ -53,6 +64,8 @@ backprop.fast_train(net, X, y, optimizer="adam")  # type: ignore
 backprop.fast_train(net, X, y, dropout=0.2)  # type: ignore
 backprop.fast_train(net, X, y, epochs=1.5)  # type: ignore
 backprop.fast_train(net, X, y, shuffle="no")  # type: ignore
+backprop.fast_train(net, X, y, shuffle=(1024, 64))  # type: ignore
+backprop.BlockShuffle(rows=0.5)  # type: ignore
 backprop.fast_train(net, X, y, callback="print")  # type: ignore
 backprop.Adam("cosine")  # type: ignore
 backprop.Checkpoint(3.5, every=10)  # type: ignore
@@ -64,5 +77,6 @@ backprop.PartialSums.from_bytes("part")  # type: ignore
 # Values that do not change, and results of another type.
 net.sizes = (2, 1)  # type: ignore
 backprop.Adam().beta_1 = 0.5  # type: ignore
+backprop.BlockShuffle().rows = 3  # type: ignore
 count: int = net.loss(X, y)  # type: ignore
 trained: backprop.Network = backprop.fast_train(net, X, y)  # type: ignore

@@ -1,0 +1,322 @@
+"""Rows on disk, read window by window: the bits of rows in memory; and what a source may do wrong."""
+
+import functools
+
+import h5py
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zarr
+from problems import bits, outcome, run_bits
+
+import backprop
+from backprop import reference, sources
+from backprop.estimators import MLPRegressor
+from backprop.parquet import ParquetRows
+
+N = 9000
+
+
+class Rows:
+    """A user's class with a shape and slices, and nothing else; it remembers the largest slice."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.most = array, array.shape, 0
+
+    def __getitem__(self, rows):
+        assert type(rows) is slice
+        self.most = max(self.most, rows.stop - rows.start)
+        return self.array[rows]
+
+
+class Changing(Rows):
+    """Rows of which one changes after some slices have been read."""
+
+    def __init__(self, array, reads, change):
+        super().__init__(array)
+        self.reads, self.change = reads, change
+
+    def __getitem__(self, rows):
+        self.reads -= 1
+        if self.reads == 0:
+            self.change(self)
+        return super().__getitem__(rows)
+
+
+def in_hdf5(array, folder):
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file.create_dataset("X", data=array, chunks=(1000, *array.shape[1:]), compression="gzip")
+    return h5py.File(folder / "rows.h5")["X"]
+
+
+def in_zarr(array, folder):
+    return zarr.array(array, chunks=(777, *array.shape[1:]), store=str(folder / "rows.zarr"))
+
+
+def in_parquet(array, folder):
+    """Two files of several row groups."""
+    names = [f"column {j}" for j in range(array.shape[1])]
+    table = pyarrow.table({name: array[:, j] for j, name in enumerate(names)})
+    pyarrow.parquet.write_table(table[:5000], folder / "a.parquet", row_group_size=1234)
+    pyarrow.parquet.write_table(table[5000:], folder / "b.parquet", row_group_size=700)
+    return ParquetRows([folder / "a.parquet", folder / "b.parquet"], names)
+
+
+def in_a_file(array, folder):
+    np.save(folder / "rows.npy", array)
+    return np.load(folder / "rows.npy", mmap_mode="r")
+
+
+KINDS = {"class": lambda array, folder: Rows(array), "hdf5": in_hdf5, "zarr": in_zarr, "parquet": in_parquet}
+KINDS["memmap"] = in_a_file
+TRAININGS = (
+    {"optimizer": backprop.LBFGS()},
+    {"optimizer": backprop.LevenbergMarquardt()},
+    {"optimizer": backprop.Rprop()},
+    {"optimizer": backprop.Adam(0.01), "batch_size": 100, "shuffle": False},
+    {"optimizer": backprop.SGD(0.01), "batch_size": 5000, "shuffle": backprop.BlockShuffle(300, 7)},
+    {"optimizer": backprop.SGD(0.01), "batch_size": 1, "shuffle": backprop.BlockShuffle(1000, 2)},
+    {"optimizer": backprop.Adam(0.01), "shuffle": backprop.BlockShuffle(), "dropout": backprop.Dropout(0.2)},
+    {
+        "optimizer": backprop.Adam(0.01),
+        "shuffle": backprop.BlockShuffle(100, 30),
+        "stopping": backprop.EarlyStopping(validation_fraction=0.2),
+    },
+)
+
+
+@pytest.fixture(params=[1, 3 * 4096, 1 << 20], ids=["a block", "one block", "all"])
+def window(request, monkeypatch):
+    """Windows of one block of rows, and of all rows."""
+    monkeypatch.setattr(sources, "WINDOW", request.param)
+
+
+@functools.cache
+def rows():
+    generator = np.random.default_rng(8)
+    return generator.normal(size=(N, 3)).astype(np.float32), generator.normal(size=N), generator.random(N)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_bits_as_in_memory(tmp_path, monkeypatch, threads_for_small_work, kind):
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    X, y, c = rows()
+    source = KINDS[kind](X, tmp_path)
+    network = backprop.Network([3, 4, 1], rng=4)
+    assert bits(network.predict(source)) == bits(network.predict(X))
+    assert network.loss(source, y, sample_weight=c) == network.loss(X, y, sample_weight=c)
+    found, promised = (backprop.loss_and_gradient(network, one, y) for one in (source, X))
+    assert (found[0], bits(found[1])) == (promised[0], bits(promised[1]))
+    for settings in TRAININGS:
+        given = settings | {"sample_weight": c, "epochs": 2}
+        run, promised = (backprop.fast_train(network, one, y, **given) for one in (source, X))
+        assert run_bits(run) == run_bits(promised), settings
+        assert run_bits(run.resume(source, y, epochs=1)) == run_bits(promised.resume(X, y, epochs=1))
+
+
+@pytest.mark.parametrize("settings", TRAININGS, ids=lambda settings: type(settings["optimizer"]).__name__)
+def test_same_bits_as_the_definition(window, settings):
+    X, y, _ = rows()
+    network = backprop.Network([3, 2, 1], activation="relu", rng=4)
+    promised = reference.train(network, Rows(X), Rows(y), epochs=1, **settings)
+    assert run_bits(backprop.fast_train(network, Rows(X), Rows(y), epochs=1, **settings)) == run_bits(promised)
+    assert run_bits(reference.train(network, X, y, epochs=1, **settings)) == run_bits(promised)
+
+
+def test_targets_from_a_source(window):
+    """Several outputs from a source of their own; classes and single outputs are read into memory."""
+    X, y, _ = rows()
+    Y = np.stack([y, -y], axis=1).astype(np.float32)
+    network = backprop.Network([3, 2], rng=1)
+    assert network.loss(Rows(X), Rows(Y)) == network.loss(X, Rows(Y)) == network.loss(X, Y)
+    settings = {"optimizer": backprop.Adam(), "shuffle": backprop.BlockShuffle(128, 9), "epochs": 2}
+    promised = run_bits(backprop.fast_train(network, X, Y, **settings))
+    for given in ((Rows(X), Rows(Y)), (X, Rows(Y)), (Rows(X), Y)):
+        assert run_bits(backprop.fast_train(network, *given, **settings)) == promised
+    labels = (y > 0.0).astype(np.int8)
+    network = backprop.Network([3, 2], output_activation="softmax", rng=1)
+    assert network.loss(Rows(X), Rows(labels)) == network.loss(X, labels)
+    assert "y must hold classes" in outcome(network.loss, Rows(X), Rows(labels + np.int8(7)))[1]
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", "i1", "u2", "i8", "?"])
+def test_kinds_of_numbers(monkeypatch, dtype):
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    X = (rows()[0] * 50).astype(dtype)
+    network = backprop.Network([3, 2, 1], rng=4)
+    assert bits(network.predict(Rows(X))) == bits(network.predict(X.astype(np.float64)))
+
+
+def test_rows_are_read_by_windows(monkeypatch):
+    X, y, _ = rows()
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    source, network = Rows(X), backprop.Network([3, 2, 1])
+    backprop.fast_train(network, source, y, optimizer=backprop.LBFGS(), epochs=1)
+    network.predict(source)
+    assert source.most == 4096
+    source = Rows(X)
+    backprop.fast_train(network, source, y, shuffle=backprop.BlockShuffle(64, 2), epochs=1)
+    assert source.most == 4096  # the search for NaN; then blocks
+
+
+def test_checkpoint(tmp_path):
+    """The rows identify the run, not the place where they lie, nor the kind of their numbers."""
+    X, y, _ = rows()
+    network = backprop.Network([3, 2, 1])
+    kept = backprop.Checkpoint(tmp_path / "run.txt", every=1)
+    settings = {"shuffle": backprop.BlockShuffle(), "checkpoint": kept, "callback": lambda state: state.epoch == 1}
+    backprop.fast_train(network, Rows(X), y, epochs=4, **settings)
+    for again in (X, X.astype(np.float64), in_hdf5(X, tmp_path)):
+        assert backprop.fast_train(network, again, y, epochs=4, **settings).epochs == 2
+    other = X.copy()
+    other[8000, 2] += 1.0
+    assert (
+        "the checkpoint of another run"
+        in outcome(backprop.fast_train, network, Rows(other), y, epochs=4, **settings)[1]
+    )
+
+
+def test_saved_runs_with_watched_sources(tmp_path):
+    X, y, _ = rows()
+    stopping = backprop.EarlyStopping(validation_data=(Rows(X[:50]), y[:50]))
+    run = backprop.fast_train(backprop.Network([3, 2, 1]), X, y, epochs=2, stopping=stopping)
+    run.save(tmp_path / "run.txt")
+    loaded = backprop.Training.load(tmp_path / "run.txt")
+    again, promised = loaded.resume(X, y, epochs=1), run.resume(X, y, epochs=1)
+    assert again.network == promised.network
+    assert bits(again.validation_losses) == bits(promised.validation_losses)
+
+
+def test_estimators_predict():
+    X, y, _ = rows()
+    model = MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X, y)
+    assert bits(model.predict(Rows(X))) == bits(model.predict(X))
+
+
+# What is refused, and what goes wrong.
+
+
+@pytest.mark.parametrize("engine", [backprop.fast_train, reference.train])
+def test_full_shuffle_is_refused(tmp_path, engine):
+    X, y, _ = rows()
+    network = backprop.Network([3, 1])
+    for source in (Rows(X), in_a_file(X, tmp_path)):
+        kind, text, _ = outcome(engine, network, source, y, epochs=1)
+        assert kind is ValueError
+        assert "shuffle=backprop.BlockShuffle()" in text
+        assert isinstance(engine(network, source, y, epochs=1, batch_size=N), backprop.Training)
+    memory = in_a_file(X.astype(np.float64), tmp_path)
+    assert isinstance(backprop.fast_train(network, memory, y, epochs=1), backprop.Training)
+
+
+def test_numbers_that_are_not_finite(window):
+    X, y, _ = rows()
+    network, bad = backprop.Network([3, 1], rng=1), X.copy()
+    bad[8765, 1] = np.nan
+    for call in (
+        network.predict,
+        lambda X: network.loss(X, y),
+        lambda X: backprop.fast_train(network, X, y, **TRAININGS[0]),
+    ):
+        kind, text, _ = outcome(call, Rows(bad))
+        assert kind is ValueError
+        assert "row 8765, column 1" in text
+    wrong = y.copy()
+    wrong[8999] = np.inf
+    assert "y " in outcome(network.loss, Rows(X), wrong)[1]
+    assert "row 8765" in outcome(network.loss, Rows(bad), wrong)[1]  # X before y
+    bad[8765, 1], bad[3, 0] = 0.0, 1e30
+    assert "row 3" in outcome(network.with_parameters([1e300, 0.0, 0.0, 0.0]).predict, Rows(bad))[1]
+    bad[8765, 1] = np.nan
+    assert "row 8765" in outcome(network.with_parameters([1e300, 0.0, 0.0, 0.0]).predict, Rows(bad))[1]
+
+
+def shorter(source):
+    source.array = source.array[:7000]
+
+
+def short_by_shape(source):
+    source.shape = (7000, 3)
+
+
+def narrower(source):
+    source.array = source.array[:, :2]
+
+
+def text_in_it(source):
+    source.array = source.array.astype(str)
+
+
+def not_finite(source):
+    source.array = source.array.copy()
+    source.array[4100, 2] = np.inf
+
+
+def failing(source):
+    raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (shorter, ValueError, ["X[4096:8192]", "shape (4096, 3)", "(2904, 3)"]),
+        (short_by_shape, ValueError, ["9000 rows", "7000 now"]),
+        (narrower, ValueError, ["X[", "shape (4096, 3)", "(4096, 2)"]),
+        (text_in_it, TypeError, ["X[", "real numbers"]),
+        (not_finite, ValueError, ["row 4100, column 2", "changed", "inf"]),
+        (failing, OSError, ["the disk is gone"]),
+    ],
+)
+@pytest.mark.parametrize("settings", TRAININGS[:4], ids=lambda settings: type(settings["optimizer"]).__name__)
+def test_a_source_that_changes(monkeypatch, change, kind, words, settings):
+    """It is read well once, by the search for NaN, and otherwise in training; the next run is not disturbed."""
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    X, y, _ = rows()
+    network = backprop.Network([3, 2, 1])
+    source = Changing(X, 4, change)
+    with pytest.raises(kind) as caught:
+        backprop.fast_train(network, source, y, epochs=3, **settings)
+    text = " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    assert all(word in text for word in words), text
+    assert isinstance(backprop.fast_train(network, Rows(X), y, epochs=1, **settings), backprop.Training)
+
+
+def test_shapes_that_do_not_fit():
+    X, y, _ = rows()
+    network = backprop.Network([3, 1])
+    assert "3 columns" in outcome(network.loss, Rows(X[:, :2]), y)[1]
+    assert "as many rows as X, 9000" in outcome(network.loss, Rows(X), y[1:])[1]
+    assert "as many rows as X, 9000" in outcome(network.loss, Rows(X), Rows(y[1:]))[1]
+    assert "(n_samples, 3)" in outcome(network.loss, Rows(X[:, 0]), y)[1]
+    assert "y must have shape" in outcome(network.loss, Rows(X), Rows(X))[1]
+    source = Rows(X)
+    source.shape = ("many", 3)
+    assert "X.shape" in outcome(network.predict, source)[1]
+
+
+def test_a_memmap_whose_file_was_truncated(tmp_path):
+    """Reading it would end the process."""
+    X, y, _ = rows()
+    source = in_a_file(X, tmp_path)
+    with (tmp_path / "rows.npy").open("r+b") as file:
+        file.truncate(128 + 12 * 8000 + 5)
+    kind, text, _ = outcome(backprop.Network([3, 1]).loss, source, y)
+    assert kind is ValueError
+    assert "row 8000 of 9000" in text
+
+
+def test_parquet_errors(tmp_path):
+    table = pyarrow.table({"a": [1.0, None, 3.0], "b": [1, 2, 3], "text": ["x", "y", "z"]})
+    path = str(tmp_path / "rows.parquet")
+    pyarrow.parquet.write_table(table, path, row_group_size=2)
+    assert "'c'" in outcome(ParquetRows, path, ["a", "c"])[1]
+    assert outcome(ParquetRows, path, [])[0] is ValueError
+    assert outcome(ParquetRows, [], ["a"])[0] is ValueError
+    assert "null" in outcome(lambda: ParquetRows(path, ["a"])[0:2])[1]
+    assert "row 1" in outcome(lambda: ParquetRows(path, ["a"])[0:2])[1]
+    assert "'text'" in outcome(lambda: ParquetRows(path, ["text"])[0:2])[1]
+    assert ParquetRows(path, "b")[1:3].tolist() == [2, 3]
+    assert ParquetRows(path, ["b", "b"])[0:0].shape == (0, 2)
+    with pytest.raises(ValueError, match="without a step"):
+        ParquetRows(path, "b")[::2]
