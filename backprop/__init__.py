@@ -13,7 +13,9 @@ from .derivatives import loss_and_gradient
 from .dropout import Dropout
 from .errors import CheckpointError, DivergenceError
 from .network import Network
+from .on_sums import train_on_sums
 from .optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop, Rprop
+from .partial import PartialSums, partial_sums
 from .run import EpochState
 from .schedules import CosineDecay, ExponentialDecay, InverseScaling, ReduceOnPlateau, StepDecay
 from .shuffling import BlockShuffle
@@ -38,6 +40,7 @@ __all__ = [
     "InverseScaling",
     "LevenbergMarquardt",
     "Network",
+    "PartialSums",
     "RMSprop",
     "ReduceOnPlateau",
     "Rprop",
@@ -47,7 +50,9 @@ __all__ = [
     "contract_version",
     "fast_train",
     "loss_and_gradient",
+    "partial_sums",
     "show_config",
+    "train_on_sums",
 ]
 
 if TYPE_CHECKING:

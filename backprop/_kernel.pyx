@@ -55,6 +55,7 @@ include "kernel/penalties.pxi"
 include "kernel/methods.pxi"
 include "kernel/lbfgs.pxi"
 include "kernel/levenberg_marquardt.pxi"
+include "kernel/partial.pxi"
 
 include "kernel/predict.pxi"
 include "kernel/self_test.pxi"

@@ -389,10 +389,10 @@ def source(argument: str, value: Any, ndim: tuple[int, ...], shape: str) -> Sour
     return found
 
 
-def targets(value: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[Any] | Source:
+def targets(value: Any, n_samples: int, n_out: int, loss: str, first_row: int = 0) -> npt.NDArray[Any] | Source:
     """y (n_samples, n_out) as X in `rows`, or the classes of a softmax output as int64 (n_samples,).
 
-    A source with one number for each row is read into memory.
+    A source with one number for each row is read into memory. first_row is the number that an error gives row 0.
     """
     labels = _kernel.LOSSES[loss] == "softmax"
     shape = f"({n_samples}, {n_out})" + (f" or ({n_samples},)" if labels or n_out == 1 else "")
@@ -421,7 +421,7 @@ def targets(value: Any, n_samples: int, n_out: int, loss: str) -> npt.NDArray[An
         classes = np.ascontiguousarray(y, np.int64)
     if s >= 0:
         raise ValueError(
-            f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {s}"
+            f"y must hold classes, integers from 0 to {n_out - 1}, got {y[s].item()!r} in row {first_row + s}"
             f"{_how_to_number(y, n_out)}"
         )
     return classes

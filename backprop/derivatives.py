@@ -57,11 +57,11 @@ def loss_and_gradient(
     value = loss_of_samples(network, samples, name, None, threads.POLICY, gradient)
     k = _kernel.first_not_finite(gradient)
     if k >= 0:
-        raise arguments.gradient_not_finite(k, _overflow_of_gradient(network, samples, name, k))
+        raise arguments.gradient_not_finite(k, overflow_of_gradient(network, samples, name, k))
     return value, gradient
 
 
-def _overflow_of_gradient(network: Network, samples: Samples, loss: str, k: int) -> int:
+def overflow_of_gradient(network: Network, samples: Samples, loss: str, k: int) -> int:
     """The first row at which a block's sum for parameter k stops being finite; -1: each is finite, their mean is not.
 
     A sum that is not finite stays so: the row in the block is found by halving. With a total weight of 1.0, a mean is

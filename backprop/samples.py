@@ -44,17 +44,26 @@ class Samples(NamedTuple):
         y: npt.ArrayLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
+        *,
+        part_from: int | None = None,
     ) -> "Samples":
-        """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number."""
-        rows = finite(checks, "X", arguments.rows(X, sizes[0]))
-        targets = arguments.targets(y, rows.shape[0], sizes[-1], loss)
+        """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number.
+
+        part_from: the rows are a part of others, the first of which has this number; weights may then sum to 0.0, and
+        total_weight is 1.0, with which a mean is the sum. None: all rows.
+        """
+        first = part_from or 0
+        rows = finite(checks, "X", arguments.rows(X, sizes[0]), first)
+        targets = arguments.targets(y, rows.shape[0], sizes[-1], loss, first)
         if targets.ndim == 2:
-            finite(checks, "y", targets)
-            in_range(checks, loss, targets)
-        if sample_weight is None:
-            return cls(rows, targets, None, float(rows.shape[0]))
-        weights = arguments.sample_weight(sample_weight, rows.shape[0])
-        return cls(rows, targets, weights, total_weight(checks, weights))
+            finite(checks, "y", targets, first)
+            in_range(checks, loss, targets, first)
+        weights = None if sample_weight is None else arguments.sample_weight(sample_weight, rows.shape[0])
+        if part_from is not None:
+            if weights is not None:
+                sum_of_weights(checks, weights, first)
+            return cls(rows, targets, weights, 1.0)
+        return cls(rows, targets, weights, float(rows.shape[0]) if weights is None else total_weight(checks, weights))
 
     @property
     def n_samples(self) -> int:
@@ -93,24 +102,24 @@ def loss_and_samples(
     return name, Samples.checked(checks, sizes, X, y, name, sample_weight)
 
 
-def finite(checks: Checks, argument: str, matrix: Matrix) -> Matrix:
-    """The matrix itself, or an error that names its first number that is not finite."""
+def finite(checks: Checks, argument: str, matrix: Matrix, first_row: int = 0) -> Matrix:
+    """The matrix itself, or an error that names its first number that is not finite; row 0 is called first_row."""
     for first, rows in windows_of(matrix):
         k = checks.first_not_finite(rows)
         if k >= 0:
             s, column = divmod(k, matrix.shape[1])
             number = arguments.doubles(rows[s : s + 1])[0, column]
-            raise arguments.not_finite(argument, first + s, column, number)
+            raise arguments.not_finite(argument, first_row + first + s, column, number)
     return matrix
 
 
-def in_range(checks: Checks, loss: str, y: Matrix) -> None:
-    """Raise the error about the first target that is out of the loss's range."""
+def in_range(checks: Checks, loss: str, y: Matrix, first_row: int = 0) -> None:
+    """Raise the error about the first target that is out of the loss's range; row 0 is called first_row."""
     for first, rows in windows_of(y):
         bad = checks.bad_target(loss, rows)
         if bad is not None:
             s, column, number = bad
-            raise arguments.bad_target(loss, first + s, column, number)
+            raise arguments.bad_target(loss, first_row + first + s, column, number)
 
 
 def windows_of(matrix: Matrix) -> Iterable[tuple[int, Any]]:
@@ -118,11 +127,17 @@ def windows_of(matrix: Matrix) -> Iterable[tuple[int, Any]]:
     return matrix.windows() if isinstance(matrix, Source) else ((0, matrix),)
 
 
-def total_weight(checks: Checks, weights: FloatArray) -> float:
-    """The sum of the sample weights, or an error that names the first invalid weight."""
+def sum_of_weights(checks: Checks, weights: FloatArray, first_row: int = 0) -> float:
+    """The sum of the sample weights, which may be 0.0; or an error that names the first invalid weight."""
     s, total = checks.sum_of_weights(weights)
     if s >= 0:
-        raise arguments.bad_weight(s, weights[s].item())
+        raise arguments.bad_weight(first_row + s, weights[s].item())
+    return total
+
+
+def total_weight(checks: Checks, weights: FloatArray) -> float:
+    """The sum of the sample weights, or an error that names the first invalid weight."""
+    total = sum_of_weights(checks, weights)
     if not arguments.within(total, "(0, 1e300]"):
         raise arguments.bad_weights(weights.shape[0], total)
     return total

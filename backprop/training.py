@@ -4,7 +4,7 @@ One flow serves both engines: `fast_train` runs it with the compiled kernel, `ba
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from . import arguments, plain, sources, streams
 from .arguments import FloatArray
 from .checkpoint import Checkpoint, CheckpointWriter
 from .dropout import Dropout
+from .elsewhere import Elsewhere, OnSums, Sums
 from .engine import KERNEL, Engine
 from .epochs import Epochs, draws_order
 from .errors import CheckpointError
@@ -141,6 +142,56 @@ class Training:
         run = Run.checked(epochs, callback, progress, checkpoint, n_threads)
         return train(self._engine, self._result.copy(), X, y, sample_weight, run)
 
+    @hinted
+    def resume_on_sums(
+        self,
+        sums: Sums,
+        *,
+        epochs: int,
+        checkpoint: Checkpoint | None = None,
+        callback: Callback | None = None,
+        progress: bool = False,
+    ) -> "Training":
+        """Train for more epochs on rows that are elsewhere, with all that `resume` goes on with.
+
+        The bits are those of `resume` with the same rows.
+
+        Parameters
+        ----------
+        sums, epochs, checkpoint, callback, progress
+            As for `train_on_sums`.
+
+        Returns
+        -------
+        Training
+
+        Raises
+        ------
+        TypeError, ValueError, DivergenceError, OverflowError
+            As for `train_on_sums`; also ValueError if this run had dropout or batches of fewer than all rows.
+
+        Examples
+        --------
+        >>> import backprop
+        >>> X, y, net = [[0.0], [0.5], [1.0]], [0.0, 0.25, 1.0], backprop.Network([1, 4, 1])
+        >>> def sums(network, of):
+        ...     return [backprop.partial_sums(network, X, y, of=of, first_row=0, n_rows=3)]
+        >>> run = backprop.fast_train(net, X, y, optimizer=backprop.LBFGS(), epochs=3)
+        >>> run.resume_on_sums(sums, epochs=2).network == run.resume(X, y, epochs=2).network
+        True
+        """
+        run, settings = Run.checked(epochs, callback, progress, checkpoint), self.settings
+        if settings.dropout is not None:
+            raise ValueError(f"dropout must be None on sums, got {settings.dropout!r}; resume(X, y) has it")
+        begin, engine = self._result.copy(), OnSums(sums, settings)
+        rows = engine.rows(begin.network)
+        if settings.batch_size is not None and settings.batch_size < rows.n_samples:
+            raise ValueError(
+                f"batch_size must be at least the number of rows on sums, {rows.n_samples}, got {settings.batch_size}; "
+                "resume(X, y) takes smaller batches, train_on_sums(run.network, sums) begins anew"
+            )
+        return train_elsewhere(engine, begin, rows, run)
+
     def save(self, path: File) -> None:
         """Write the run to a text file, exactly; `load` reads it back.
 
@@ -248,6 +299,16 @@ def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, r
             error.training = Training(error.training, engine)
         raise
     return Training(result, engine)
+
+
+def train_elsewhere(engine: OnSums, begin: Result, rows: Elsewhere, run: Run) -> Training:
+    """Train from the result `begin` on rows that are elsewhere; the Training can be resumed on rows in this process."""
+    try:
+        return replace(train_or_resume(engine, begin, rows, run), _engine=KERNEL)
+    except CheckpointError as error:
+        if isinstance(error.training, Training) and error.training._engine is engine:
+            error.training = replace(error.training, _engine=KERNEL)
+        raise
 
 
 def _check_order(settings: Settings, X: Any) -> None:

@@ -74,3 +74,18 @@ def test_one_call(measure):
     """The cost of a call: fast_train on one sample and one epoch."""
     network, data = workloads.tutorial_data()
     measure(lambda: fast_train(network, *data, epochs=1), network, rows=1, training=True, updates=1)
+
+
+def test_partial_sums_and_merge(measure):
+    """One pass over 10,000 rows: loss and gradient of three parts, their bytes, and the whole."""
+    network, (X, y) = workloads.tabular_data()
+    n, cuts = len(X), range(0, len(X), 4096)
+
+    def one_pass():
+        parts = [
+            backprop.partial_sums(network, X[k : k + 4096], y[k : k + 4096], first_row=k, n_rows=n).to_bytes()
+            for k in cuts
+        ]
+        return backprop.PartialSums.merge(backprop.PartialSums.from_bytes(part) for part in parts).mean()
+
+    measure(one_pass, network, rows=n, training=True)

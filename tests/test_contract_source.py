@@ -151,6 +151,7 @@ def test_signature_of_fast_train():
 def test_public_names():
     public = {"Network", "fast_train", "Training", "EpochState", "loss_and_gradient", "DivergenceError"}
     public |= {"BlockShuffle", "Checkpoint", "CheckpointError", "Dropout", "EarlyStopping"}
+    public |= {"PartialSums", "partial_sums", "train_on_sums"}
     public |= {kind.__name__ for kind in (*typing.get_args(Optimizer), *typing.get_args(Schedule))}
     known = {"LBFGS", "SGD", "Adam", "AdamW", "RMSprop", "Rprop", "LevenbergMarquardt", "StepDecay", "ExponentialDecay"}
     assert known | {"InverseScaling", "CosineDecay", "ReduceOnPlateau"} <= public

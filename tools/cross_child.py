@@ -101,6 +101,10 @@ def trained() -> Iterator[tuple[str, np.ndarray]]:
             yield f"{name}: losses", run.losses
             yield f"{name}: predictions", run.network.predict(more, n_threads=n_threads)
             yield f"{name}: gradient", backprop.loss_and_gradient(run.network, X, targets)[1]
+    rows, targets, network = np.tile(X, (43, 1)), np.tile(np.eye(10)[y], (43, 1)), backprop.Network([50, 3, 10], rng=1)
+    for of in ("gradient", "normal_equations"):
+        part = backprop.partial_sums(network, rows, targets, first_row=4096, n_rows=4096 + len(rows), of=of)
+        yield f"partial sums: bytes of {of}", np.frombuffer(part.to_bytes(), np.uint8).astype(np.float64)
 
 
 def make(file: str) -> None:

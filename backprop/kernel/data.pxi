@@ -5,8 +5,9 @@ cdef class Data:
     """X (n_samples, n_in) and its targets: y (n_samples, n_out), or classes y (n_samples,) of int64.
 
     X and y (n_samples, n_out) are read where they lie; each is what `Matrix` takes. sample_weight (n_samples,) has the
-    sum total_weight; without it each weight is 1.0 and total_weight is n_samples. chosen (n_chosen,): only these rows
-    of all four, in this order, which are then the n_samples rows; total_weight is their sum.
+    sum total_weight; without it each weight is 1.0. A total_weight of -1.0 stands for n_samples; with 1.0 a mean is the
+    sum. chosen (n_chosen,): only these rows of all four, in this order, which are then the n_samples rows; total_weight
+    is their sum.
 
     With `windows`, which has n_samples, X and y are None, and so many rows at a time are here as windows.load(row)
     gives, which begin with this row in visiting order: (X, y, sample_weight, order), where order (n_rows,) of int64 is
@@ -23,17 +24,17 @@ cdef class Data:
     cdef readonly double total_weight
     cdef Samples samples     # pointers to the rows that are here
 
-    def __cinit__(self, X, y, const double[::1] sample_weight=None, double total_weight=0.0, windows=None,
+    def __cinit__(self, X, y, const double[::1] sample_weight=None, double total_weight=-1.0, windows=None,
                   int64_t[::1] chosen=None):
         self.windows, self.total_weight = windows, total_weight
         if windows is not None:
             self.n_samples = self.samples.n_samples = windows.n_samples
             self.sample_weight = sample_weight
             self.samples.sample_weight = &self.sample_weight[0] if sample_weight is not None else NULL
-            return
-        self.bind(0, X, y, sample_weight, chosen)
-        self.n_samples = self.samples.n_samples = self.samples.stop
-        if sample_weight is None:
+        else:
+            self.bind(0, X, y, sample_weight, chosen)
+            self.n_samples = self.samples.n_samples = self.samples.stop
+        if total_weight < 0.0:
             self.total_weight = <double>self.n_samples
 
     cdef int bind(self, Py_ssize_t start, X, y, const double[::1] sample_weight, int64_t[::1] order) except -1:

@@ -85,13 +85,25 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
     bp_fpenv_leave(saved)
 
 
+cdef void step_alone(Shared *shared, double total_weight) noexcept nogil:
+    """A step on one thread by the gradient of all rows; it takes little beside so many."""
+    cdef Optimizer *optimizer = &shared.optimizer
+    cdef ThreadState *own = shared.threads
+    cdef int n_threads = shared.n_threads
+    cdef Py_ssize_t k
+    shared.n_threads = 1
+    for k in range(optimizer.rule.n_scalars):
+        own.scalars[k] = optimizer.scalars[k]
+    update(shared, own, 0, total_weight)
+    for k in range(optimizer.rule.n_scalars):
+        optimizer.scalars[k] = own.scalars[k]
+    shared.n_threads = n_threads
+
+
 cdef void train_by_blocks(Shared *shared, BlockWorkers workers) noexcept nogil:
     """About 20 ms of epochs of a single batch each, all rows in their order, of which threads take blocks."""
     cdef Epochs *epochs = &shared.epochs
-    cdef Optimizer *optimizer = &shared.optimizer
-    cdef ThreadState *own = shared.threads
-    cdef Py_ssize_t n = shared.samples.n_samples, before, k
-    cdef int n_threads = shared.n_threads
+    cdef Py_ssize_t n = shared.samples.n_samples, before
     cdef double work = 0.0, loss = 0.0, total_weight = shared.sums.total_weight
     cdef bp_fpenv saved
     begin_epoch(shared, epochs.done)
@@ -103,13 +115,7 @@ cdef void train_by_blocks(Shared *shared, BlockWorkers workers) noexcept nogil:
         if shared.sums.row < n:
             continue
         saved = bp_fpenv_enter()
-        shared.n_threads = 1  # the step takes little beside so many rows
-        for k in range(optimizer.rule.n_scalars):
-            own.scalars[k] = optimizer.scalars[k]
-        update(shared, own, 0, total_weight)
-        for k in range(optimizer.rule.n_scalars):
-            optimizer.scalars[k] = own.scalars[k]
-        shared.n_threads = n_threads
+        step_alone(shared, total_weight)
         loss = tree_sum(&shared.sums.losses, n) / total_weight
         bp_fpenv_leave(saved)
         epochs.losses[epochs.done] = loss
@@ -161,7 +167,7 @@ cdef class Trainer:
             self.blocks = shuffle_into(self.order, rows or self.order.shape[0], window, &shared.epochs.shuffle)
             shared.epochs.shuffle.chosen, shared.samples.order = shared.samples.order, &self.order[0]
         suits = (batch_size == 1 and step.rule == "sgd" and shared.sums.loss.slopes == NULL
-                 and shared.samples.sample_weight == NULL)
+                 and shared.samples.sample_weight == NULL and sums.source is None)
         self.online_layers = OnlineLayers(sums.work.sizes, sums.work.names) if suits else None
 
     def penalize(self, double l1, double l2, double clip_norm):
@@ -211,6 +217,9 @@ cdef class Trainer:
         shared.optimizer.learning_rates = NULL
         if learning_rates is not None:
             shared.optimizer.learning_rates = &learning_rates[0]
+        if self.sums.source is not None:
+            self.train_elsewhere(done)
+            return done + 1
         with nogil:
             if self.online_layers is not None:
                 online_rows(shared, self.online_layers)
@@ -221,3 +230,14 @@ cdef class Trainer:
         if shared.samples.one_epoch and shared.epochs.done > done:
             shared.samples.stop = shared.samples.start  # no row is here
         return shared.epochs.done
+
+    cdef int train_elsewhere(self, Py_ssize_t done) except -1:
+        """One epoch of a single batch of rows that are elsewhere; the source has their mean loss and mean gradient."""
+        cdef bp_fpenv saved
+        loss, _ = self.sums.source("gradient")
+        self.shared.epochs.losses[done] = loss
+        saved = bp_fpenv_enter()
+        begin_epoch(self.shared, done)
+        step_alone(self.shared, 1.0)
+        bp_fpenv_leave(saved)
+        return 0

@@ -182,7 +182,6 @@ cdef void pivots(Shared *shared, Damped *job, Py_ssize_t column) noexcept nogil:
 
 cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogil:
     """Decide what all threads do next: thread 0 alone, between two barriers, after `rows` rows or a part of U."""
-    cdef double loss
     if job.stage == DAMP:
         pivots(shared, job, 0)
         return
@@ -192,7 +191,11 @@ cdef void next_stage(Shared *shared, Damped *job, Py_ssize_t rows) noexcept nogi
     shared.sums.row, job.taken.next = shared.sums.row + rows, 0
     if shared.sums.row < shared.samples.n_samples:
         return
-    loss = tree_sum(&shared.sums.losses, shared.samples.n_samples) / job.total_weight
+    after_rows(shared, job, tree_sum(&shared.sums.losses, shared.samples.n_samples) / job.total_weight)
+
+
+cdef void after_rows(Shared *shared, Damped *job, double loss) noexcept nogil:
+    """Decide what comes after the sums over all rows, with the mean loss: steps, another mu, or the end."""
     if job.stage == TRIAL:
         if loss < job.loss:
             job.mu = job.mu * job.settings[0]
@@ -222,7 +225,8 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
     cdef double work = 0.0, n = <double>shared.sizes.n_parameters
     cdef Py_ssize_t rows
     cdef bp_fpenv saved = bp_fpenv_enter()
-    while job.stage != ENDED and work < shared.clock.work * shared.n_threads and not shared.clock.give_up:
+    while (job.stage != ENDED and not (job.elsewhere and job.stage == TRIAL)
+           and work < shared.clock.work * shared.n_threads and not shared.clock.give_up):
         rows = min(shared.block.rows, min(shared.samples.stop - shared.sums.row, rows_to_block_end(shared.sums.row)))
         if visits_rows(job) and not is_here(&shared.samples, shared.sums.row):
             break
@@ -276,7 +280,7 @@ cdef class LevenbergMarquardt(Method):
         job.kept = job.U + n * job.stride
         job.minus = job.kept + extra * n * job.stride
         job.before, job.settings, job.reason = shared.sums.g, shared.optimizer.settings, NULL
-        job.total_weight = self.sums.data.total_weight
+        job.total_weight, job.elsewhere = self.sums.data.total_weight, self.sums.source is not None
         shared.sums.g, shared.method = NULL, job
 
     cdef int iterate(self, double *loss) except -1 nogil:
@@ -284,6 +288,10 @@ cdef class LevenbergMarquardt(Method):
         job.stage, job.mu, job.taken.next = JACOBIAN, self.shared.optimizer.scalars[0], 0
         self.shared.sums.row = 0
         while job.stage != ENDED:
+            if job.elsewhere and visits_rows(job):
+                self.ask(<char *>"normal_equations" if job.stage == JACOBIAN else <char *>"loss", &job.total_weight)
+                after_rows(self.shared, job, self.sums.total)
+                continue
             if visits_rows(job):
                 self.provide()
             self.threads.run(self.shared, damped_step)

@@ -129,17 +129,19 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
 cdef class LossPass:
     """The mean loss of all rows, in the order of X, and its gradient if the Pass has an array for it.
 
-    One Trainer or Method may use it, and then calls it instead of the caller.
+    One Trainer or Method may use it, and then calls it instead of the caller. source: None, or a function that gives it
+    the sums over the rows, which are elsewhere; those in `data` only say how wide a row is.
     """
 
     cdef Pass work
     cdef Data data
     cdef BlockWorkers workers          # threads that take blocks of their own; None: they share pieces of rows
+    cdef object source                 # gives sums over rows that are elsewhere; None: the rows are in `data`
     cdef bint taken                    # a Trainer or Method uses it
     cdef readonly double total         # the mean loss, once run() has returned True
     cdef readonly Py_ssize_t overflow  # row at which a block's sum of losses stopped being finite; -1: none
 
-    def __cinit__(self, Pass work not None, Data data not None, str loss not None):
+    def __cinit__(self, Pass work not None, Data data not None, str loss not None, source=None):
         cdef Shared *shared = &work.shared
         if work.taken:
             raise ValueError("another LossPass uses this Pass")
@@ -147,7 +149,7 @@ cdef class LossPass:
             must_be("the columns", "X", shared.sizes.n_in, data.X.n_columns)
         if data.y is not None:
             must_be("the columns", "y", shared.sizes.n_out, data.y.n_columns)
-        self.work, self.data, self.total, self.overflow = work, data, 0.0, -1
+        self.work, self.data, self.source, self.total, self.overflow = work, data, source, 0.0, -1
         shared.samples = data.samples
         shared.sums.loss = &losses[loss_names.index(loss)]
         shared.sums.total_weight = data.total_weight

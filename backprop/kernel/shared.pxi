@@ -142,6 +142,7 @@ cdef struct Damped:      # the state of an iteration of Levenberg-Marquardt
     const double *settings  # factors of mu after success and after failure, largest mu, smallest gradient norm
     double mu
     double total_weight     # sum of all sample weights
+    bint elsewhere          # the rows are elsewhere: another function than damped_step gets the sums over them
     double loss             # the mean loss before the step
     Py_ssize_t column       # first of the BP_PIVOTS rows that are factored next
     bp_counter taken        # pieces of BP_PIVOTS columns that threads have taken, the last piece first

@@ -20,6 +20,11 @@ backprop.fast_train(net, X, y, shuffle=backprop.BlockShuffle(rows=2, window=1))
 reference.train(net, X, y, shuffle=backprop.BlockShuffle())
 step: dict[str, float] = tutorial.walk()
 
+part: backprop.PartialSums = backprop.partial_sums(net, X, y, first_row=0, n_rows=4, of="loss")
+sums: backprop.PartialSums = backprop.PartialSums.merge([part, backprop.PartialSums.from_bytes(part.to_bytes())])
+on_sums: backprop.Training = backprop.train_on_sums(net, lambda network, of: [part], optimizer=backprop.Rprop())
+further: backprop.Training = run.resume_on_sums(lambda network, of: part.to_bytes(), epochs=3)
+
 
 def sparse(rows: SparseLike) -> float:
     """A sparse matrix may be X, but not y."""
@@ -47,6 +52,8 @@ backprop.fast_train(net, X, y, 100)  # type: ignore
 backprop.SGD(0.1, momentum_rate=0.9)  # type: ignore
 backprop.EarlyStopping(validation=(X, y))  # type: ignore
 run.resume(X, y)  # type: ignore
+backprop.partial_sums(net, X, y, first_row=0)  # type: ignore
+backprop.train_on_sums(net, lambda network, of: [part], batch_size=32)  # type: ignore
 net.predict(X, threads=2)  # type: ignore
 
 # Arguments of another type.
@@ -63,6 +70,9 @@ backprop.fast_train(net, X, y, callback="print")  # type: ignore
 backprop.Adam("cosine")  # type: ignore
 backprop.Checkpoint(3.5, every=10)  # type: ignore
 backprop.loss_and_gradient(net, X, y, loss=0)  # type: ignore
+backprop.train_on_sums(net, part)  # type: ignore
+backprop.PartialSums.merge(part)  # type: ignore
+backprop.PartialSums.from_bytes("part")  # type: ignore
 
 # Values that do not change, and results of another type.
 net.sizes = (2, 1)  # type: ignore
