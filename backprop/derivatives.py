@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from . import _kernel, arguments, threads
 from .arguments import FloatArray
-from .matrices import RowsLike
+from .matrices import RowsLike, TargetsLike
 from .network import Network, checked
 from .passes import loss_of_samples, loss_pass
 from .samples import Samples, loss_and_samples
@@ -16,7 +16,7 @@ from .samples import Samples, loss_and_samples
 def loss_and_gradient(
     network: Network,
     X: RowsLike,
-    y: npt.ArrayLike,
+    y: TargetsLike,
     loss: str | None = None,
     sample_weight: npt.ArrayLike | None = None,
 ) -> tuple[float, FloatArray]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
 from .hints import hinted
-from .matrices import RowsLike
+from .matrices import RowsLike, TargetsLike
 from .passes import loss_of_samples, predictions
 from .samples import loss_and_samples
 from .text_file import File
@@ -298,7 +298,7 @@ class Network:
     def loss(
         self,
         X: RowsLike,
-        y: npt.ArrayLike,
+        y: TargetsLike,
         loss: str | None = None,
         n_threads: int | None = None,
         sample_weight: npt.ArrayLike | None = None,

@@ -16,9 +16,12 @@ import numpy.typing as npt
 from . import _kernel, arguments
 from .arguments import FloatArray
 from .hints import hinted_class
-from .matrices import Sparse, is_sparse
+from .matrices import RowsLike, Sparse, TargetsLike, is_sparse
 from .network import Network
 from .samples import Checks, Samples
+
+# X, y and sample weights.
+ValidationData = tuple[RowsLike, TargetsLike] | tuple[RowsLike, TargetsLike, npt.ArrayLike | None]
 
 
 @hinted_class
@@ -72,7 +75,7 @@ class EarlyStopping:
     True
     """
 
-    validation_data: tuple[npt.ArrayLike, ...] | None = field(default=None, repr=False, compare=False)
+    validation_data: ValidationData | None = field(default=None, repr=False, compare=False)
     validation_fraction: float | None = None
     patience: int | None = 10
     min_improvement: float = 0.0
@@ -115,7 +118,7 @@ class EarlyStopping:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""
-        data = self.validation_data
+        data: Any = self.validation_data
         data = data and tuple(None if part is None else _listed(_array(part)) for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
 
@@ -125,7 +128,7 @@ def _array(part: Any) -> npt.NDArray[Any]:
     return Sparse.of("X", part).dense() if is_sparse(part) else np.asarray(part)
 
 
-def _table(part: npt.ArrayLike | None) -> npt.NDArray[Any]:
+def _table(part: Any) -> npt.NDArray[Any]:
     """A part of validation data, targets (n_samples,) as (n_samples, 1), which is their shape in a saved run."""
     array = _array(part)
     return array[:, np.newaxis] if array.ndim == 1 else array

@@ -18,7 +18,7 @@ from .engine import KERNEL, Engine
 from .epochs import Epochs, draws_order
 from .errors import CheckpointError
 from .hints import hinted
-from .matrices import RowsLike
+from .matrices import RowsLike, TargetsLike
 from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
@@ -101,7 +101,7 @@ class Training:
     def resume(
         self,
         X: RowsLike,
-        y: npt.ArrayLike,
+        y: TargetsLike,
         *,
         epochs: int,
         sample_weight: npt.ArrayLike | None = None,
@@ -266,7 +266,7 @@ def train(
     engine: Engine,
     begin: Result,
     X: RowsLike,
-    y: npt.ArrayLike,
+    y: TargetsLike,
     sample_weight: npt.ArrayLike | None,
     run: Run,
     rng: Any = 0,
@@ -284,7 +284,7 @@ def train(
 def fast_train(
     network: Network,
     X: RowsLike,
-    y: npt.ArrayLike,
+    y: TargetsLike,
     *,
     loss: str | None = None,
     optimizer: Optimizer | None = None,
