@@ -19,6 +19,7 @@ from .hints import hinted_class
 from .matrices import RowsLike, Sparse, TargetsLike, is_sparse
 from .network import Network
 from .samples import Checks, Samples
+from .sources import Source, is_source
 
 # X, y and sample weights.
 ValidationData = tuple[RowsLike, TargetsLike] | tuple[RowsLike, TargetsLike, npt.ArrayLike | None]
@@ -119,18 +120,20 @@ class EarlyStopping:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""
         data: Any = self.validation_data
-        data = data and tuple(None if part is None else _listed(_array(part)) for part in data)
+        data = data and tuple(None if part is None else _listed(in_memory(part)) for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
 
 
-def _array(part: Any) -> npt.NDArray[Any]:
-    """A part of validation data as an array; a sparse matrix is made dense."""
+def in_memory(part: Any) -> npt.NDArray[Any]:
+    """A part of validation data as an array; a sparse matrix is made dense, and a source is read."""
+    if is_source(part):
+        return Source.of("X", part).doubles()
     return Sparse.of("X", part).dense() if is_sparse(part) else np.asarray(part)
 
 
 def _table(part: Any) -> npt.NDArray[Any]:
     """A part of validation data, targets (n_samples,) as (n_samples, 1), which is their shape in a saved run."""
-    array = _array(part)
+    array = in_memory(part)
     return array[:, np.newaxis] if array.ndim == 1 else array
 
 

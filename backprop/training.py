@@ -24,6 +24,7 @@ from .optimizers import Optimizer
 from .run import Callback, Run
 from .samples import Samples
 from .shuffling import BlockShuffle
+from .sources import Source
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping, split
 from .text_file import File
@@ -250,14 +251,16 @@ def train_or_resume(engine: Engine, begin: Result, samples: Samples, run: Run, r
     return Training(result, engine)
 
 
-def _check_order(settings: Settings, X: Any) -> None:
+def _check_order(settings: Settings, argument: str, value: Any) -> None:
     """Raise ValueError for rows on disk that would be visited in a random order, before they are read."""
-    n = X.shape[0] if sources.on_disk(X) else 0
+    n_rows, *_ = *Source.of(argument, value).shape, 0
+    n = n_rows
     if settings.stopping is not None and settings.stopping.validation_fraction is not None:
         n -= math.ceil(n * settings.stopping.validation_fraction)
     if settings.shuffle is True and draws_order(settings, n):
+        kind = arguments.type_name(value)
         raise ValueError(
-            f"X is a {arguments.type_name(X)} of {X.shape[0]} rows, which are read block by block and not one by one: "
+            f"{argument} is a {kind} of {n_rows} rows, which are read block by block and not one by one: "
             "shuffle=True would visit them in any order; give shuffle=backprop.BlockShuffle(), or False"
         )
 
@@ -273,7 +276,10 @@ def train(
 ) -> Training:
     """Check the rows once and train from the result `begin`; a generator given as rng is advanced at the end."""
     before = streams.mark(rng, begin.state.stream)
-    _check_order(begin.settings, X)
+    if sources.on_disk(X):
+        _check_order(begin.settings, "X", X)
+    if sources.is_source(y) and len(y.shape) > 1:  # type: ignore[union-attr]  # one with a number a row is read whole
+        _check_order(begin.settings, "y", y)
     samples = Samples.checked(engine, begin.network.sizes, X, y, begin.settings.loss, sample_weight)
     training = train_or_resume(engine, begin, samples, run, rng)
     streams.advance(rng, training._state.stream, before)
