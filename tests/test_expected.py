@@ -20,6 +20,7 @@ from backprop.optimizers import FULL_BATCH, METHODS
 EXPECTED = pathlib.Path(__file__).parent / "data" / "expected.txt"
 COUNT = 400  # small problems; those of LARGE come after them, then those with what came later, in two groups
 LATER, LATEST = 100, 150
+BLOCK_ROWS = (4095, 4096, 4098, 8192, 12290)  # rows of the last group, four problems each: sums of blocks (N19)
 
 # (sizes, rows, batch): packed panels, several blocks to a batch, remainders of rows and columns beside full tiles.
 LARGE = [
@@ -100,9 +101,29 @@ def latest_settings(draw, sizes, n, output):
     return settings
 
 
+def block_problem(draw, number):
+    """A narrow network with a linear output on one to four blocks of rows, in batches that they do not divide."""
+    n = BLOCK_ROWS[number // 4]
+    hidden = draw.of("relu", "leaky_relu", "softsign", "tanh" if n < 4097 else "relu")
+    network = backprop.Network([2, draw.of(1, 2, 3), draw.of(1, 2)], hidden, rng=number)
+    optimizer, batch_size = (
+        (draw.of(backprop.LBFGS(), backprop.LBFGS(2, l2=0.125)), None),
+        (draw.of(backprop.LevenbergMarquardt(), backprop.Rprop()), None),
+        (draw.of(backprop.SGD(0.0625, 0.5), backprop.RMSprop(0.01)), draw.of(4096, 5000, 4097)),
+        (draw.of(backprop.Adam(0.01, l2=0.01, clip_norm=0.5), backprop.Adam(0.01)), draw.of(700, 20_000)),
+    )[number % 4]
+    settings = {"optimizer": optimizer, "batch_size": batch_size, "epochs": 2, "rng": number}
+    settings |= {"loss": None, "train_biases": True, "shuffle": draw.of(True, False, backprop.BlockShuffle(300, 4))}
+    if draw.below(2):
+        settings["sample_weight"] = np.abs(draw.array(n)) % 4.0
+    return network, draw.array(n, 2), draw.array(n, network.sizes[-1]), settings
+
+
 def problem(number):
     """(network, X, y, settings of a run) of this number."""
     draw = Draw(number)
+    if number >= COUNT + len(LARGE) + LATER + LATEST:
+        return block_problem(draw, number - COUNT - len(LARGE) - LATER - LATEST)
     later = number >= COUNT + len(LARGE)
     latest = number >= COUNT + len(LARGE) + LATER
     known = LATEST_ACTIVATIONS if latest else LATER_ACTIVATIONS if later else FIRST_ACTIVATIONS
@@ -186,7 +207,7 @@ def expected():
     return EXPECTED.read_text(encoding="ascii").split()
 
 
-NUMBERS = range(COUNT + len(LARGE) + LATER + LATEST)
+NUMBERS = range(COUNT + len(LARGE) + LATER + LATEST + 4 * len(BLOCK_ROWS))
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])

@@ -205,7 +205,7 @@ def test_pickles_of_watched_sources():
 
 def test_estimators_predict():
     X, y, _ = rows()
-    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(X, y)
+    model = MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X, y)
     assert bits(model.predict(Rows(X))) == bits(model.predict(X))
 
 
