@@ -25,11 +25,11 @@ def loss_and_gradient(
     Parameters
     ----------
     network : Network
-    X : array_like or sparse matrix of shape (n_samples, n_features)
-    y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+    X : array_like, sparse matrix or rows on disk, of shape (n_samples, n_features)
+    y : array_like or rows on disk, of shape (n_samples, n_outputs), or (n_samples,)
     loss : str or None
     sample_weight : array_like of shape (n_samples,), or None
-        As for `Network.loss`.
+        As for `Network.loss`; rows on disk are read piece by piece (docs/large-data.md).
 
     Returns
     -------

@@ -33,10 +33,12 @@ class EarlyStopping:
     Parameters
     ----------
     validation_data : tuple (X, y) or (X, y, sample_weight), or None
-        Rows to watch, of the shapes that `fast_train` takes.
+        Rows to watch, of the kinds and shapes that `fast_train` takes. They belong to the run: those on disk are read
+        into memory when it is pickled.
     validation_fraction : float in (0, 1) or None
         Share of the training rows to watch instead of training on them: ``ceil(fraction*n_samples)`` rows, drawn at
-        random. If validation_data is None too, the loss of the training rows is watched, for about a third more time.
+        random. Rows on disk are then read twice in each epoch. If validation_data is None too, the loss of the training
+        rows is watched, for about a third more time.
     patience : int >= 1 or None, default 10
         Stop after this many epochs without an improvement; None: no limit.
     min_improvement : float in [0, inf), default 0.0

@@ -118,8 +118,8 @@ class Training:
         Parameters
         ----------
         X, y, epochs, sample_weight, checkpoint, callback, progress, n_threads
-            As for `fast_train`. The rows may be others than before. sample_weight is not taken over from this run. A
-            checkpoint must use another file than this run did.
+            As for `fast_train`: X and y may be on disk (docs/large-data.md). The rows may be others than before.
+            sample_weight is not taken over from this run. A checkpoint must use another file than this run did.
 
         Returns
         -------
@@ -313,12 +313,13 @@ def fast_train(
     ----------
     network : Network
         The network to start from; it does not change.
-    X : array_like or sparse matrix of shape (n_samples, n_features)
+    X : array_like, sparse matrix or rows on disk, of shape (n_samples, n_features)
         Finite numbers. An array of float64, float32, integers or booleans, in any order, and a sparse matrix of SciPy
         are used without a copy: each row is converted to float64 when it is read, integers to the nearest. They must
-        not change during the call (in a callback, or by another thread). Anything else, such as a list or a data frame,
-        is converted once.
-    y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+        not change during the call (in a callback, or by another thread). Rows on disk, such as an HDF5 dataset or a
+        class with shape and slices, are read piece by piece (docs/large-data.md); they need ``shuffle=BlockShuffle()``
+        or False, or batches of all rows. Anything else, such as a list or a data frame, is converted once.
+    y : array_like or rows on disk, of shape (n_samples, n_outputs), or (n_samples,)
         Targets, used as X is, but not sparse; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are
