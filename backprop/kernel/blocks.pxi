@@ -40,27 +40,37 @@ cdef int most_kept(Py_ssize_t rows) noexcept nogil:
     return found
 
 
-cdef void next_block(RowSum *sum, Py_ssize_t row) noexcept nogil:
-    """Begin the block whose first row is row `row` of the sum, and keep the sum of the block before it."""
+cdef void keep_block(RowSum *sum, Py_ssize_t row) noexcept nogil:
+    """Keep the sum of the block before that which begins at row `row`, joined with those that the tree says."""
     cdef Py_ssize_t ended = row // BLOCK_ROWS - 1
-    cdef int kept = ones(ended) if ended >= 0 else 0
-    if ended >= 0:
-        while ended & 1:
-            kept -= 1
-            sum.block = sum.kept[kept] + sum.block
-            ended >>= 1
-        sum.kept[kept] = sum.block
+    cdef int kept = ones(ended)
+    while ended & 1:
+        kept -= 1
+        sum.block = sum.kept[kept] + sum.block
+        ended >>= 1
+    sum.kept[kept] = sum.block
+
+
+cdef inline void next_block(RowSum *sum, Py_ssize_t row) noexcept nogil:
+    """Begin the block whose first row is row `row` of the sum."""
+    if row > 0:
+        keep_block(sum, row)
     sum.block = 0.0
 
 
-cdef double tree_sum(const RowSum *sum, Py_ssize_t rows) noexcept nogil:
-    """The sum of the first `rows` rows, of which the current block has the last."""
+cdef double join_blocks(const RowSum *sum, Py_ssize_t rows) noexcept nogil:
+    """The sum of the first `rows` rows: that of the current block, joined with those that are kept."""
     cdef int kept = ones((rows - 1) // BLOCK_ROWS)
     cdef double total = sum.block
     while kept > 0:
         kept -= 1
         total = sum.kept[kept] + total
     return total
+
+
+cdef inline double tree_sum(const RowSum *sum, Py_ssize_t rows) noexcept nogil:
+    """The sum of the first `rows` rows, of which the current block has the last."""
+    return sum.block if rows <= BLOCK_ROWS else join_blocks(sum, rows)
 
 
 cdef void add_rows(RowSum *sum, const double *terms, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:

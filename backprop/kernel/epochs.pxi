@@ -59,9 +59,8 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
         work += rows * shared.block.row_work
         row += rows
         if row == stop:
-            rows = stop - batch_start
-            batch_weight = weight_of(shared, &own.batch_weight, rows)
-            join_gradients(shared, own, thread, rows)
+            batch_weight = weight_of(shared, &own.batch_weight, stop - batch_start)
+            join_gradients(shared, own, thread, stop - batch_start)
             if batch_weight != 0.0:  # all sample weights 0.0: no mean, hence no step
                 update(shared, own, thread, batch_weight)
             work += 8.0 * <double>shared.sizes.n_parameters

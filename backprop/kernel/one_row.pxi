@@ -130,14 +130,14 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
     cdef Epochs *epochs = &shared.epochs
     cdef Py_ssize_t n = samples.n_samples, row = shared.sums.row, done = epochs.done, s
     cdef double work = 0.0, loss = 0.0, block = shared.sums.losses.block, lr
+    cdef bint all_here = samples.start == 0 and samples.stop == n and not samples.one_epoch
     cdef const double *x
     cdef const double *t
     cdef bp_fpenv saved = bp_fpenv_enter()
     online.load(shared.optimizer.w)
     begin_epoch(shared, done)
     lr = shared.optimizer.settings[0]
-    while (done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK
-           and (epochs.to_shuffle != 0 or is_here(samples, row))):
+    while done < epochs.until and fabs(loss) <= DBL_MAX and work < PAUSE_WORK:
         if epochs.to_shuffle != 0:
             shuffle_on(shared)
             work += 16.0 * min(n, SHUFFLE_STEPS)
@@ -153,26 +153,27 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
                 else:
                     x = rows_of(shared, row, Span(0, 1))
                 t = targets_of(shared, row, Span(0, 1))
-            if row % BLOCK_ROWS == 0:
-                shared.sums.losses.block = block
-                next_block(&shared.sums.losses, row)
-                block = 0.0
             block = block + online_row(online.layers, online.n_layers, online.narrow, shared.sums.loss,
                                        online.softmax_stats, x, t, lr, shared.optimizer.train_biases)
             work += shared.block.row_work
             row += 1
-        if row == n:
-            shared.sums.losses.block = block
-            loss = tree_sum(&shared.sums.losses, n) / <double>n
-            epochs.losses[done] = loss
-            done += 1
-            if shared.optimizer.learning_rates != NULL:
-                begin_epoch(shared, done)
-                lr = shared.optimizer.settings[0]
-            row = 0
-            if samples.one_epoch:
-                break
-            epochs.to_shuffle = 0 if epochs.bitgen == NULL else -1
+            if row % BLOCK_ROWS == 0 and row < n:
+                shared.sums.losses.block = block
+                next_block(&shared.sums.losses, row)
+                block = 0.0
+        if row < n:
+            break  # the pause, or the end of the window
+        shared.sums.losses.block = block
+        loss = tree_sum(&shared.sums.losses, n) / <double>n
+        epochs.losses[done] = loss
+        done += 1
+        if shared.optimizer.learning_rates != NULL:
+            begin_epoch(shared, done)
+            lr = shared.optimizer.settings[0]
+        row, block = 0, 0.0
+        if not all_here:
+            break
+        epochs.to_shuffle = 0 if epochs.bitgen == NULL else -1
     online.save(shared.optimizer.w)
     shared.sums.row, epochs.done, shared.sums.losses.block = row, done, block
     bp_fpenv_leave(saved)
