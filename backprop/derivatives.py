@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from . import _kernel, arguments, threads
 from .arguments import FloatArray
-from .matrices import RowsLike
+from .matrices import RowsLike, TargetsLike
 from .network import Network, checked
 from .passes import loss_of_samples, loss_pass
 from .samples import Samples, loss_and_samples
@@ -16,7 +16,7 @@ from .samples import Samples, loss_and_samples
 def loss_and_gradient(
     network: Network,
     X: RowsLike,
-    y: npt.ArrayLike,
+    y: TargetsLike,
     loss: str | None = None,
     sample_weight: npt.ArrayLike | None = None,
 ) -> tuple[float, FloatArray]:
@@ -25,11 +25,11 @@ def loss_and_gradient(
     Parameters
     ----------
     network : Network
-    X : array_like or sparse matrix of shape (n_samples, n_features)
-    y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+    X : array_like, sparse matrix or rows on disk, of shape (n_samples, n_features)
+    y : array_like or rows on disk, of shape (n_samples, n_outputs), or (n_samples,)
     loss : str or None
     sample_weight : array_like of shape (n_samples,), or None
-        As for `Network.loss`.
+        As for `Network.loss`; rows on disk are read piece by piece (docs/large-data.md).
 
     Returns
     -------

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _kernel
-from .sources import Source
+from .sources import Rows, Source
 
 
 class SparseLike(Protocol):
@@ -22,7 +22,8 @@ class SparseLike(Protocol):
         """The matrix in the form CSR, with data, indices, indptr and shape."""
 
 
-RowsLike = npt.ArrayLike | SparseLike  # X of the public functions
+RowsLike = npt.ArrayLike | SparseLike | Rows  # X of the public functions
+TargetsLike = npt.ArrayLike | Rows  # y
 
 
 def is_sparse(value: Any) -> bool:

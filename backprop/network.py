@@ -9,7 +9,7 @@ import numpy.typing as npt
 from . import _kernel, arguments, streams, threads
 from .arguments import FloatArray
 from .hints import hinted
-from .matrices import RowsLike
+from .matrices import RowsLike, TargetsLike
 from .passes import loss_of_samples, predictions
 from .samples import loss_and_samples
 from .text_file import File
@@ -261,8 +261,9 @@ class Network:
 
         Parameters
         ----------
-        X : array_like or sparse matrix of shape (n_samples, n_features)
-            Finite numbers, used without a copy as by `fast_train`.
+        X : array_like, sparse matrix or rows on disk, of shape (n_samples, n_features)
+            Finite numbers, used without a copy as by `fast_train`; rows on disk are read piece by piece
+            (docs/large-data.md).
         n_threads : int >= 1 or None
             Most threads to use; None: as many as OpenMP would use. Small work uses one. No bit depends on it.
 
@@ -298,7 +299,7 @@ class Network:
     def loss(
         self,
         X: RowsLike,
-        y: npt.ArrayLike,
+        y: TargetsLike,
         loss: str | None = None,
         n_threads: int | None = None,
         sample_weight: npt.ArrayLike | None = None,
@@ -307,9 +308,10 @@ class Network:
 
         Parameters
         ----------
-        X : array_like or sparse matrix of shape (n_samples, n_features)
-            Finite numbers, used without a copy as by `fast_train`.
-        y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+        X : array_like, sparse matrix or rows on disk, of shape (n_samples, n_features)
+            Finite numbers, used without a copy as by `fast_train`; rows on disk are read piece by piece
+            (docs/large-data.md).
+        y : array_like or rows on disk, of shape (n_samples, n_outputs), or (n_samples,)
             Targets; 1-D for one output, or integer classes of a softmax output.
         loss : str or None
             squared_error (half the squared distance), cross_entropy, binary_cross_entropy, absolute_error, huber or

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from . import _kernel, streams
 from .network import Network
 from .state import Result, RunState, Settings
-from .stopping import EarlyStopping
+from .stopping import EarlyStopping, in_memory
 
 
 def _classes(*hints: Any) -> Iterator[tuple[str, Any]]:
@@ -52,7 +52,7 @@ def packed(value: Any) -> Any:
     if PACKED.get(kind.__name__) is not kind:
         return value
     if kind is EarlyStopping and value.validation_data is not None:
-        data = tuple(None if part is None else np.asarray(part) for part in value.validation_data)
+        data = tuple(None if part is None else in_memory(part) for part in value.validation_data)
         value = replace(value, validation_data=data)
     return (kind.__name__, {name: packed(getattr(value, name)) for name in names_of(kind)})
 

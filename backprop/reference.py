@@ -27,7 +27,7 @@ from .definition.updates import UPDATE_RULES as UPDATE_RULES
 from .definition.values import Architecture, Dataset, Hyperparameters, Vector
 from .dropout import Dropout
 from .hints import hinted
-from .matrices import Matrix, RowsLike
+from .matrices import Matrix, RowsLike, TargetsLike
 from .network import INITIALIZERS, Network, checked
 from .optimizers import Optimizer, penalties_of, plan_of, with_learning_rate
 from .plans import Plan
@@ -155,7 +155,7 @@ DEFINITION = Definition()
 def train(
     network: Network,
     X: RowsLike,
-    y: ArrayLike,
+    y: TargetsLike,
     *,
     loss: str | None = None,
     optimizer: Optimizer | None = None,
@@ -188,7 +188,7 @@ def predict(network: Network, X: RowsLike) -> FloatArray:
 
 
 def loss(
-    network: Network, X: RowsLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+    network: Network, X: RowsLike, y: TargetsLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
     """`Network.loss` in plain Python."""
     sizes, activations = checked(network).sizes, network.activations
@@ -197,7 +197,7 @@ def loss(
 
 
 def loss_and_gradient(
-    network: Network, X: RowsLike, y: ArrayLike, loss: str | None = None, sample_weight: ArrayLike | None = None
+    network: Network, X: RowsLike, y: TargetsLike, loss: str | None = None, sample_weight: ArrayLike | None = None
 ) -> tuple[float, FloatArray]:
     """`backprop.loss_and_gradient` in plain Python."""
     sizes, activations = checked(network).sizes, network.activations

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from . import arguments
 from .arguments import FloatArray
-from .matrices import Matrix, RowsLike
+from .matrices import Matrix, RowsLike, TargetsLike
 from .sources import Source
 
 
@@ -40,8 +40,8 @@ class Samples(NamedTuple):
         cls,
         checks: Checks,
         sizes: tuple[int, ...],
-        X: RowsLike | Source,
-        y: npt.ArrayLike,
+        X: RowsLike,
+        y: TargetsLike,
         loss: str,
         sample_weight: npt.ArrayLike | None = None,
         *,
@@ -93,7 +93,7 @@ def loss_and_samples(
     sizes: tuple[int, ...],
     activations: tuple[str, ...],
     X: RowsLike,
-    y: npt.ArrayLike,
+    y: TargetsLike,
     loss: str | None,
     sample_weight: npt.ArrayLike | None,
 ) -> tuple[str, Samples]:

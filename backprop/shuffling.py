@@ -33,7 +33,8 @@ class BlockShuffle:
     -----
     A window of the defaults has 65,536 rows. Rows that are sorted, such as by their targets, train about as well as
     with ``shuffle=True`` if each window has many blocks. The last window of an epoch may have few: they are visited
-    last, and should be small. ``window=1`` is only for rows that are in a random order already.
+    last, and should be small. ``window=1`` is only for rows that are in a random order already. For rows on disk,
+    blocks should be whole chunks of the file: docs/large-data.md says how to choose both numbers.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,17 @@ from . import _kernel
 
 WINDOW = 1 << 20  # numbers that are read at once, about; whole blocks of rows (N19)
 Array = npt.NDArray[Any]
+
+
+class Rows(Protocol):
+    """Rows of a shape (n_rows, n_columns) or (n_rows,), a slice of which is an array: the type of every source."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, and of columns if each row has several numbers."""
+
+    def __getitem__(self, rows: slice, /) -> Any:
+        """The rows of a slice without a step, as an array or as something that NumPy converts to one."""
 
 
 def is_source(value: Any) -> bool:

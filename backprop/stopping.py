@@ -16,9 +16,13 @@ import numpy.typing as npt
 from . import _kernel, arguments
 from .arguments import FloatArray
 from .hints import hinted_class
-from .matrices import Sparse, is_sparse
+from .matrices import RowsLike, Sparse, TargetsLike, is_sparse
 from .network import Network
 from .samples import Checks, Samples
+from .sources import Source, is_source
+
+# X, y and sample weights.
+ValidationData = tuple[RowsLike, TargetsLike] | tuple[RowsLike, TargetsLike, npt.ArrayLike | None]
 
 
 @hinted_class
@@ -29,10 +33,12 @@ class EarlyStopping:
     Parameters
     ----------
     validation_data : tuple (X, y) or (X, y, sample_weight), or None
-        Rows to watch, of the shapes that `fast_train` takes.
+        Rows to watch, of the kinds and shapes that `fast_train` takes. They belong to the run: those on disk are read
+        into memory when it is pickled.
     validation_fraction : float in (0, 1) or None
         Share of the training rows to watch instead of training on them: ``ceil(fraction*n_samples)`` rows, drawn at
-        random. If validation_data is None too, the loss of the training rows is watched, for about a third more time.
+        random. Rows on disk are then read twice in each epoch. If validation_data is None too, the loss of the training
+        rows is watched, for about a third more time.
     patience : int >= 1 or None, default 10
         Stop after this many epochs without an improvement; None: no limit.
     min_improvement : float in [0, inf), default 0.0
@@ -72,7 +78,7 @@ class EarlyStopping:
     True
     """
 
-    validation_data: tuple[npt.ArrayLike, ...] | None = field(default=None, repr=False, compare=False)
+    validation_data: ValidationData | None = field(default=None, repr=False, compare=False)
     validation_fraction: float | None = None
     patience: int | None = 10
     min_improvement: float = 0.0
@@ -115,19 +121,21 @@ class EarlyStopping:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arrays as lists, since arrays that one NumPy version has pickled do not load in every other."""
-        data = self.validation_data
-        data = data and tuple(None if part is None else _listed(_array(part)) for part in data)
+        data: Any = self.validation_data
+        data = data and tuple(None if part is None else _listed(in_memory(part)) for part in data)
         return type(self), (data, *(getattr(self, one.name) for one in fields(self)[1:]))
 
 
-def _array(part: Any) -> npt.NDArray[Any]:
-    """A part of validation data as an array; a sparse matrix is made dense."""
+def in_memory(part: Any) -> npt.NDArray[Any]:
+    """A part of validation data as an array; a sparse matrix is made dense, and a source is read."""
+    if is_source(part):
+        return Source.of("X", part).doubles()
     return Sparse.of("X", part).dense() if is_sparse(part) else np.asarray(part)
 
 
-def _table(part: npt.ArrayLike | None) -> npt.NDArray[Any]:
+def _table(part: Any) -> npt.NDArray[Any]:
     """A part of validation data, targets (n_samples,) as (n_samples, 1), which is their shape in a saved run."""
-    array = _array(part)
+    array = in_memory(part)
     return array[:, np.newaxis] if array.ndim == 1 else array
 
 

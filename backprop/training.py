@@ -19,12 +19,13 @@ from .engine import KERNEL, Engine
 from .epochs import Epochs, draws_order
 from .errors import CheckpointError
 from .hints import hinted
-from .matrices import RowsLike
+from .matrices import RowsLike, TargetsLike
 from .network import Network
 from .optimizers import Optimizer
 from .run import Callback, Run
 from .samples import Samples
 from .shuffling import BlockShuffle
+from .sources import Source
 from .state import Result, RunState, Settings
 from .stopping import EarlyStopping, split
 from .text_file import File
@@ -102,7 +103,7 @@ class Training:
     def resume(
         self,
         X: RowsLike,
-        y: npt.ArrayLike,
+        y: TargetsLike,
         *,
         epochs: int,
         sample_weight: npt.ArrayLike | None = None,
@@ -118,8 +119,8 @@ class Training:
         Parameters
         ----------
         X, y, epochs, sample_weight, checkpoint, callback, progress, n_threads
-            As for `fast_train`. The rows may be others than before. sample_weight is not taken over from this run. A
-            checkpoint must use another file than this run did.
+            As for `fast_train`: X and y may be on disk (docs/large-data.md). The rows may be others than before.
+            sample_weight is not taken over from this run. A checkpoint must use another file than this run did.
 
         Returns
         -------
@@ -311,14 +312,16 @@ def train_elsewhere(engine: OnSums, begin: Result, rows: Elsewhere, run: Run) ->
         raise
 
 
-def _check_order(settings: Settings, X: Any) -> None:
+def _check_order(settings: Settings, argument: str, value: Any) -> None:
     """Raise ValueError for rows on disk that would be visited in a random order, before they are read."""
-    n = X.shape[0] if sources.on_disk(X) else 0
+    n_rows, *_ = *Source.of(argument, value).shape, 0
+    n = n_rows
     if settings.stopping is not None and settings.stopping.validation_fraction is not None:
         n -= math.ceil(n * settings.stopping.validation_fraction)
     if settings.shuffle is True and draws_order(settings, n):
+        kind = arguments.type_name(value)
         raise ValueError(
-            f"X is a {arguments.type_name(X)} of {X.shape[0]} rows, which are read block by block and not one by one: "
+            f"{argument} is a {kind} of {n_rows} rows, which are read block by block and not one by one: "
             "shuffle=True would visit them in any order; give shuffle=backprop.BlockShuffle(), or False"
         )
 
@@ -327,14 +330,17 @@ def train(
     engine: Engine,
     begin: Result,
     X: RowsLike,
-    y: npt.ArrayLike,
+    y: TargetsLike,
     sample_weight: npt.ArrayLike | None,
     run: Run,
     rng: Any = 0,
 ) -> Training:
     """Check the rows once and train from the result `begin`; a generator given as rng is advanced at the end."""
     before = streams.mark(rng, begin.state.stream)
-    _check_order(begin.settings, X)
+    if sources.on_disk(X):
+        _check_order(begin.settings, "X", X)
+    if sources.is_source(y) and len(y.shape) > 1:  # type: ignore[union-attr]  # one with a number a row is read whole
+        _check_order(begin.settings, "y", y)
     samples = Samples.checked(engine, begin.network.sizes, X, y, begin.settings.loss, sample_weight)
     training = train_or_resume(engine, begin, samples, run, rng)
     streams.advance(rng, training._state.stream, before)
@@ -345,7 +351,7 @@ def train(
 def fast_train(
     network: Network,
     X: RowsLike,
-    y: npt.ArrayLike,
+    y: TargetsLike,
     *,
     loss: str | None = None,
     optimizer: Optimizer | None = None,
@@ -368,12 +374,13 @@ def fast_train(
     ----------
     network : Network
         The network to start from; it does not change.
-    X : array_like or sparse matrix of shape (n_samples, n_features)
+    X : array_like, sparse matrix or rows on disk, of shape (n_samples, n_features)
         Finite numbers. An array of float64, float32, integers or booleans, in any order, and a sparse matrix of SciPy
         are used without a copy: each row is converted to float64 when it is read, integers to the nearest. They must
-        not change during the call (in a callback, or by another thread). Anything else, such as a list or a data frame,
-        is converted once.
-    y : array_like of shape (n_samples, n_outputs), or (n_samples,)
+        not change during the call (in a callback, or by another thread). Rows on disk, such as an HDF5 dataset or a
+        class with shape and slices, are read piece by piece (docs/large-data.md); they need ``shuffle=BlockShuffle()``
+        or False, or batches of all rows. Anything else, such as a list or a data frame, is converted once.
+    y : array_like or rows on disk, of shape (n_samples, n_outputs), or (n_samples,)
         Targets, used as X is, but not sparse; 1-D for one output, or the integer classes of a softmax output.
     loss : str or None
         "squared_error" (half the squared distance; any output but softmax), "cross_entropy" (softmax; rows of y are

@@ -1,12 +1,14 @@
 """Rows on disk, read window by window: the bits of rows in memory; and what a source may do wrong."""
 
 import functools
+import pickle
 
 import h5py
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import scipy.sparse
 import zarr
 from problems import bits, outcome, run_bits
 
@@ -188,6 +190,19 @@ def test_saved_runs_with_watched_sources(tmp_path):
     assert bits(again.validation_losses) == bits(promised.validation_losses)
 
 
+def test_pickles_of_watched_sources():
+    X, y, _ = rows()
+    stopping = backprop.EarlyStopping(validation_data=(Rows(X[:50]), Rows(y[:50]), y[:50] ** 2))
+    assert stopping == backprop.EarlyStopping(validation_data=(X[:50], y[:50], y[:50] ** 2))
+    assert stopping != backprop.EarlyStopping(validation_data=(X[:50], y[:50]))
+    assert pickle.loads(pickle.dumps(stopping)) == stopping
+    sparse = backprop.EarlyStopping(validation_data=(scipy.sparse.csr_array(X[:50]), y[:50]))
+    for watched in (stopping, sparse):
+        run = backprop.fast_train(backprop.Network([3, 2, 1]), X, y, epochs=2, stopping=watched)
+        again, promised = (one.resume(X, y, epochs=1) for one in (pickle.loads(pickle.dumps(run)), run))
+        assert run_bits(again) == run_bits(promised)
+
+
 def test_estimators_predict():
     X, y, _ = rows()
     model = MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X, y)
@@ -206,6 +221,11 @@ def test_full_shuffle_is_refused(tmp_path, engine):
         assert kind is ValueError
         assert "shuffle=backprop.BlockShuffle()" in text
         assert isinstance(engine(network, source, y, epochs=1, batch_size=N), backprop.Training)
+    Y = np.stack([y, -y], axis=1)
+    kind, text, _ = outcome(engine, backprop.Network([3, 2]), X, Rows(Y), epochs=1)
+    assert kind is ValueError
+    assert "y is a Rows of 9000 rows" in text
+    assert isinstance(engine(network, X, Rows(y), epochs=1), backprop.Training)  # read into memory
     memory = in_a_file(X.astype(np.float64), tmp_path)
     assert isinstance(backprop.fast_train(network, memory, y, epochs=1), backprop.Training)
 
@@ -293,6 +313,9 @@ def test_shapes_that_do_not_fit():
     source = Rows(X)
     source.shape = ("many", 3)
     assert "X.shape" in outcome(network.predict, source)[1]
+    assert "X.shape" in outcome(backprop.fast_train, network, source, y)[1]
+    source.shape = ()
+    assert "(n_samples, 3)" in outcome(backprop.fast_train, network, source, y)[1]
 
 
 def test_a_memmap_whose_file_was_truncated(tmp_path):

@@ -128,7 +128,7 @@ class Perceptron(BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Finite numbers. All computations are in float64; an array or a sparse matrix is converted piece by piece,
-            without a copy of X.
+            without a copy of X. Rows on disk are read whole, but not for predictions (docs/large-data.md).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,) or None
             Weights >= 0.

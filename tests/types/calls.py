@@ -5,10 +5,12 @@ has no error.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 import backprop
 from backprop import reference, tutorial
 from backprop.matrices import SparseLike
+from backprop.parquet import ParquetRows
 
 X = np.zeros((4, 2))
 y = [0.0, 1.0, 1.0, 0.0]
@@ -32,6 +34,24 @@ def sparse(rows: SparseLike) -> float:
     net.loss(X, rows)  # type: ignore
     return net.loss(rows, y)
 
+
+class Columns:
+    """A source of rows: a shape and slices."""
+
+    shape = (4, 2)
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[np.float32]:
+        return X[rows].astype(np.float32)
+
+
+backprop.fast_train(net, Columns(), y, stopping=backprop.EarlyStopping(validation_data=(Columns(), y)))
+run.resume(Columns(), ParquetRows("rows.parquet", "target"), epochs=1)
+reference.predict(net, Columns())
+predicted: npt.NDArray[np.float64] = net.predict(ParquetRows(["rows.parquet"], ["a", "b"]))
+found: tuple[float, npt.NDArray[np.float64]] = backprop.loss_and_gradient(net, Columns(), Columns())
+same: float = net.loss(Columns(), Columns(), sample_weight=y)
+net.predict(backprop.Adam())  # type: ignore
+net.loss(X, Columns(), sample_weight=Columns())  # type: ignore
 
 # Names that do not exist.
 backprop.Adm(1e-2)  # type: ignore
