@@ -52,7 +52,7 @@ def loss_and_gradient(
     (0.25, array([0.5, 0.5]))
     """
     sizes, activations = checked(network).sizes, network.activations
-    name, samples = loss_and_samples(_kernel, sizes, activations, X, y, loss, sample_weight)
+    name, samples = loss_and_samples(_kernel, sizes, activations, X, y, loss, sample_weight, search=False)
     gradient = np.empty(network.n_parameters)
     value = loss_of_samples(network, samples, name, None, threads.POLICY, gradient)
     k = _kernel.first_not_finite(gradient)

@@ -4,6 +4,7 @@ The other engine, that of the definition, is in reference.py.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,6 +44,9 @@ class Trainer(Protocol):
     @property
     def evaluations(self) -> int:
         """The number of times that a full-batch method has computed the loss of all rows."""
+
+    def on_pause(self, function: Callable[[int], None], /) -> None:
+        """Call a function of the next row, in visiting order, whenever training pauses within an epoch."""
 
     def train(self, losses: FloatArray, done: int, until: int, rates: FloatArray | None, /) -> int:
         """Train epochs done, done + 1, ... and write the loss of epoch k to losses[k]; return the first epoch not done.
@@ -93,6 +97,10 @@ class KernelTrainer:
     ) -> None:
         self.kernel, self.parameters, self.slots, self.scalars = kernel, parameters, slots, scalars
         self.train = kernel.train
+
+    def on_pause(self, function: Callable[[int], None]) -> None:
+        """Call a function of the next row whenever training pauses within an epoch."""
+        self.kernel.pause = function
 
     @property
     def ended(self) -> str:

@@ -108,14 +108,16 @@ class Epochs:
         curve = self.curve
         epochs = curve.epochs
         last = epochs + self.run.epochs
-        with progress_bar(self.run) as advance:
+        with progress_bar(self.run, self.samples.n_samples) as bar:
+            if self.run.progress:
+                self.trainer.on_pause(bar.within)
             while epochs < last and self.stopped == "epochs":
                 before, halt = epochs, self.next_halt(epochs, last)
                 self.train_until(halt)
                 epochs = curve.epochs
                 if epochs == before:
                     continue  # the engine returned within an epoch, to let Python handle signals
-                advance(epochs - before, float(curve.piece[curve.done - 1]))
+                bar.advance(epochs - before, float(curve.piece[curve.done - 1]))
                 if self.every_epoch:
                     self.report()
                 if self.writer is not None and epochs == halt and self.stopped == "epochs":

@@ -340,7 +340,9 @@ class Network:
         0.25
         """
         threads.checked(n_threads)
-        name, samples = loss_and_samples(_kernel, self._sizes, self._activations, X, y, loss, sample_weight)
+        name, samples = loss_and_samples(
+            _kernel, self._sizes, self._activations, X, y, loss, sample_weight, search=False
+        )
         return loss_of_samples(self, samples, name, n_threads, threads.POLICY)
 
     def save(self, path: File) -> None:

@@ -97,9 +97,13 @@ def loss_pass(
         policy.threads_for(n_threads, samples.n_samples * network.n_parameters),
         policy.thread_work,
     )
-    sums = _kernel.LossPass(work, data_of(samples), loss)
+    sums = _kernel.LossPass(work, data_of(samples), loss, search=not samples.searched)
     while not sums.run():
         pass
+    if sums.not_finite or (not samples.searched and sums.overflow >= 0):  # X comes first, in rows not yet read too
+        finite(_kernel, "X", samples.X)
+        if sums.not_finite:
+            raise ValueError("X has changed while it was read; nothing else may write to it meanwhile")
     return sums.total, sums.overflow
 
 
@@ -112,5 +116,5 @@ def data_of(samples: Samples, stream: Any = None, block_rows: int = 1, window: i
     if chosen is not None:
         X, y = (part.take(chosen) if isinstance(part, Source) else part[chosen] for part in (X, y))
         sample_weight = None if sample_weight is None else sample_weight[chosen]
-    windows = Windows(X, y, sample_weight, stream, block_rows, window)
+    windows = Windows(X, y, sample_weight, stream, block_rows, window, samples.searched)
     return _kernel.Data(None, None, sample_weight, total_weight, windows)

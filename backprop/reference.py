@@ -6,6 +6,7 @@ NumPy nor the rest of the package; this module converts between arrays and its l
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,9 @@ class DefinitionTrainer:
     def scalars(self) -> FloatArray:
         """The optimizer's scalars (n_scalars,)."""
         return np.array(self.state[1])
+
+    def on_pause(self, function: Callable[[int], None]) -> None:
+        """The definition does not pause within an epoch."""
 
     def train(self, losses: FloatArray, done: int, until: int, rates: FloatArray | None) -> int:
         """Train one epoch, as `engine.Trainer.train` says."""

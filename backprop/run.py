@@ -1,8 +1,9 @@
 """The arguments of one call that are no settings, such as epochs and callback; EpochState; the progress bar."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
@@ -93,25 +94,47 @@ class Run(NamedTuple):
         return cls(epochs, callback, arguments.flag("progress", progress), checkpoint, n_threads)
 
 
-def progress_bar(run: Run) -> AbstractContextManager[Callable[[int, float], None]]:
-    """A context with a function of the epochs done since its last call and the last loss; it may show a bar."""
-    return _bar(run.epochs) if run.progress else nullcontext(_no_bar)
+LONG_EPOCH = 1.0  # seconds within an epoch after which the bar begins to count rows, and renews their number
 
 
-def _no_bar(done: int, loss: float) -> None:
-    pass
+class Bar:
+    """A progress bar of the epochs of a run, which counts rows within long epochs; this one shows nothing."""
+
+    def advance(self, done: int, loss: float) -> None:
+        """`done` more epochs are done; the loss is that of the last."""
+
+    def within(self, row: int) -> None:
+        """The next row of the epoch is this one in visiting order; a method may visit the rows several times."""
+
+
+class ShownBar(Bar):
+    """A bar of tqdm."""
+
+    def __init__(self, bar: Any, n_samples: int) -> None:
+        self.bar, self.n_samples = bar, n_samples
+        self.loss, self.seen = "", time.monotonic()
+
+    def advance(self, done: int, loss: float) -> None:
+        self.loss, self.seen = f"loss {loss:.6g}", time.monotonic()
+        self.bar.set_postfix_str(self.loss, refresh=False)
+        self.bar.update(done)
+
+    def within(self, row: int) -> None:
+        now = time.monotonic()
+        if now - self.seen >= LONG_EPOCH:
+            self.seen = now
+            self.bar.set_postfix_str(f"row {row:,} of {self.n_samples:,}" + (f", {self.loss}" if self.loss else ""))
 
 
 @contextmanager
-def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
+def progress_bar(run: Run, n_samples: int) -> Iterator[Bar]:
+    """A context with the bar of a run, which is closed at its end."""
+    if not run.progress:
+        yield Bar()
+        return
     try:
         from tqdm import tqdm
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install 'exact-backprop[progress]'") from None
-    with tqdm(total=epochs, unit="epoch") as bar:
-
-        def advance(done: int, loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
-            bar.update(done)
-
-        yield advance
+    with tqdm(total=run.epochs, unit="epoch") as bar:
+        yield ShownBar(bar, n_samples)

@@ -34,6 +34,7 @@ class Samples(NamedTuple):
     total_weight: float  # the sum of the weights (N17)
     watched: str = ""  # the kind of watched rows, such as "validation row"; "": rows that are trained on
     chosen: npt.NDArray[np.int64] | None = None  # (n_samples,): these are only these rows of the three; None: all
+    searched: bool = True  # False: the pass that reads X must search it for numbers that are not finite
 
     @classmethod
     def checked(
@@ -46,14 +47,38 @@ class Samples(NamedTuple):
         sample_weight: npt.ArrayLike | None = None,
         *,
         part_from: int | None = None,
+        search: bool = True,
     ) -> "Samples":
         """Check and convert rows for a network of these sizes and a loss; errors name the first invalid number.
 
         part_from: the rows are a part of others, the first of which has this number; weights may then sum to 0.0, and
-        total_weight is 1.0, with which a mean is the sum. None: all rows.
+        total_weight is 1.0, with which a mean is the sum. None: all rows. search: False leaves the search of X for
+        numbers that are not finite to the pass that reads X, unless anything else is wrong.
         """
+        first, rows = part_from or 0, arguments.rows(X, sizes[0])
+        if not search:
+            try:
+                samples = cls.checked_but_X(checks, sizes, rows, y, loss, sample_weight, part_from)
+            except (TypeError, ValueError):
+                finite(checks, "X", rows, first)
+                raise
+            return samples._replace(searched=False)
+        finite(checks, "X", rows, first)
+        return cls.checked_but_X(checks, sizes, rows, y, loss, sample_weight, part_from)
+
+    @classmethod
+    def checked_but_X(
+        cls,
+        checks: Checks,
+        sizes: tuple[int, ...],
+        rows: Matrix,
+        y: TargetsLike,
+        loss: str,
+        sample_weight: npt.ArrayLike | None,
+        part_from: int | None,
+    ) -> "Samples":
+        """Check and convert targets and weights of rows as `checked` does."""
         first = part_from or 0
-        rows = finite(checks, "X", arguments.rows(X, sizes[0]), first)
         targets = arguments.targets(y, rows.shape[0], sizes[-1], loss, first)
         if targets.ndim == 2:
             finite(checks, "y", targets, first)
@@ -96,10 +121,11 @@ def loss_and_samples(
     y: TargetsLike,
     loss: str | None,
     sample_weight: npt.ArrayLike | None,
+    search: bool = True,
 ) -> tuple[str, Samples]:
-    """The name of the loss for a network of these sizes and activations, and the rows, which are checked."""
+    """The name of the loss for a network of these sizes and activations, and the rows, as `Samples.checked`."""
     name = arguments.loss_name(loss, activations[-1])
-    return name, Samples.checked(checks, sizes, X, y, name, sample_weight)
+    return name, Samples.checked(checks, sizes, X, y, name, sample_weight, search=search)
 
 
 def finite(checks: Checks, argument: str, matrix: Matrix, first_row: int = 0) -> Matrix:

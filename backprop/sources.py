@@ -185,11 +185,27 @@ class Subset(Source):
         return Subset(self.value, self.rows[rows])
 
 
+class Unsearched(Source):
+    """A source whose numbers nobody has searched: its slices may have some that are not finite."""
+
+    @classmethod
+    def of_matrix(cls, X: Any) -> Any:
+        """X itself, unless it is a source."""
+        return cls(X.argument, X, X.shape) if isinstance(X, Source) else X
+
+    def __getitem__(self, rows: slice) -> Array:
+        """The rows of a slice without a step, as an array that the kernel reads."""
+        first, last, _ = rows.indices(self.shape[0])
+        rows_read: Array = self.value.read(first, max(first, last))
+        return rows_read
+
+
 class Windows:
     """The windows of rows that the kernel asks for, one after the other (see `Data` of the kernel).
 
     In the order of the rows; or, with a `stream`, in BlockShuffle's (N9): `block_rows` rows of a block, and `window`
-    blocks that are shuffled together, which are read whenever an epoch comes to them.
+    blocks that are shuffled together, which are read whenever an epoch comes to them. searched: X has been searched for
+    numbers that are not finite, so that one is an error now.
     """
 
     def __init__(
@@ -200,9 +216,10 @@ class Windows:
         stream: Any = None,
         block_rows: int = 1,
         window: int = 1,
+        searched: bool = True,
     ) -> None:
         self.n_samples = int(X.shape[0])
-        self.parts, self.stream = (X, y, sample_weight), stream
+        self.parts, self.stream = (X if searched else Unsearched.of_matrix(X), y, sample_weight), stream
         self.block_rows, self.window = block_rows, window
         self.rows_at_once = min(part.rows_at_once for part in (X, y) if isinstance(part, Source))
         self.blocks = np.empty(0, np.int64)  # this epoch's order of the blocks, from the next one on

@@ -211,3 +211,25 @@ def test_overflow_where_threads_take_blocks(threads_for_small_work):
     found = [outcome(backprop.fast_train, poisson, X, y, loss="poisson", optimizer=backprop.Rprop(), n_threads=k)
              for k in (1, 2)]  # fmt: skip
     assert found[0] == found[1]
+
+
+# Numbers of X that are not finite are searched by the pass itself, where each row is visited once.
+
+
+@pytest.mark.parametrize("n", [10, 5000, 70_000])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_of_X_come_first(threads_for_small_work, n, number):
+    """Before an overflow in an earlier row, a bad target and a bad weight; though the loss hides it."""
+    X, y, c = rows(n)
+    network = backprop.Network([2, 1, 1], activation="logistic", rng=1)  # infinity is squashed
+    X[n - 1, 1] = number
+    huge = y.copy()
+    huge[0] = 1e200
+    bad = y.copy()
+    bad[1] = np.nan
+    for given in ({"y": y}, {"y": huge}, {"y": bad}, {"y": y, "sample_weight": -c}, {"y": y[1:]}):
+        for n_threads in (1, 2):
+            kind, text, _ = outcome(network.loss, X, n_threads=n_threads, **given)
+            assert kind is ValueError
+            assert f"row {n - 1}, column 1" in text
+        assert f"row {n - 1}, column 1" in outcome(backprop.loss_and_gradient, network, X, **given)[1]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -228,6 +229,20 @@ def test_progress_bar(engine, capsys):
     again = run.resume(X, Y, epochs=3, progress=True)
     assert "3/3" in capsys.readouterr().err
     same(again, engine.train(NETWORK, X, Y, epochs=10))
+
+
+@pytest.mark.parametrize("optimizer", [backprop.Adam(), backprop.LBFGS(), backprop.Rprop()], ids=str)
+def test_progress_bar_of_long_epochs(monkeypatch, capsys, optimizer):
+    """Rows are counted within an epoch, here whenever training pauses: 20 ms of work are fewer than these rows'."""
+    monkeypatch.setattr(backprop.run, "LONG_EPOCH", 0.0)
+    rows, network = np.linspace(-1.0, 1.0, 120_000).reshape(-1, 2), backprop.Network([2, 64, 64, 1])
+    run = backprop.fast_train(network, rows, rows[:, :1], optimizer=optimizer, epochs=1, progress=True, n_threads=1)
+    shown = capsys.readouterr().err
+    seen = [int(number.replace(",", "")) for number in re.findall(r"row ([\d,]+) of 60,000", shown)]
+    assert len(seen) > 3
+    assert all(0 < row <= 60_000 for row in seen)
+    assert "1/1" in shown
+    assert f"loss {run.losses[-1]:.6g}" in shown
 
 
 def test_no_bar_unless_asked(engine, capsys):

@@ -143,6 +143,7 @@ cdef class Trainer:
     cdef Workspace masks
     cdef OnlineLayers online_layers  # for plain SGD with batches of one row; else None
     cdef Threads threads
+    cdef public object pause         # None, or a function of the next row, called when `train` returns within an epoch
     cdef readonly str ended          # always "", as for a method that goes on
     cdef readonly Py_ssize_t evaluations  # always 0: a method counts its evaluations of the objective
 
@@ -227,6 +228,8 @@ cdef class Trainer:
                 train_by_blocks(shared, self.sums.workers)
             else:
                 self.threads.run(shared, train_epochs)
+        if self.pause is not None and shared.sums.row > 0:
+            self.pause(shared.sums.row)
         if shared.samples.one_epoch and shared.epochs.done > done:
             shared.samples.stop = shared.samples.start  # no row is here
         return shared.epochs.done

@@ -61,6 +61,9 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, P
     cdef const double *x = rows_of(shared, first, part)
     cdef const double *t
     cdef const double *sample_weight = sample_weights_of(shared, first, part)
+    cdef Py_ssize_t n_in = shared.sizes.n_in
+    if sums.search and kernel.first_not_finite((part.stop - part.start) * n_in, x + part.start * n_in) >= 0:
+        own.not_finite = True
     if shared.epochs.drop_bitgen != NULL:
         if thread == 0:
             draw_masks(shared, rows)
@@ -129,7 +132,8 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
 cdef class LossPass:
     """The mean loss of all rows, in the order of X, and its gradient if the Pass has an array for it.
 
-    One Trainer or Method may use it, and then calls it instead of the caller. source: None, or a function that gives it
+    One Trainer or Method may use it, and then calls it instead of the caller. search: look for numbers of X that are
+    not finite, which ends the pass: `not_finite` then says so. source: None, or a function that gives it
     the sums over the rows, which are elsewhere; those in `data` only say how wide a row is.
     """
 
@@ -139,9 +143,10 @@ cdef class LossPass:
     cdef object source                 # gives sums over rows that are elsewhere; None: the rows are in `data`
     cdef bint taken                    # a Trainer or Method uses it
     cdef readonly double total         # the mean loss, once run() has returned True
+    cdef readonly bint not_finite      # a number of X that was searched is not finite
     cdef readonly Py_ssize_t overflow  # row at which a block's sum of losses stopped being finite; -1: none
 
-    def __cinit__(self, Pass work not None, Data data not None, str loss not None, source=None):
+    def __cinit__(self, Pass work not None, Data data not None, str loss not None, source=None, bint search=False):
         cdef Shared *shared = &work.shared
         if work.taken:
             raise ValueError("another LossPass uses this Pass")
@@ -150,17 +155,18 @@ cdef class LossPass:
         if data.y is not None:
             must_be("the columns", "y", shared.sizes.n_out, data.y.n_columns)
         self.work, self.data, self.source, self.total, self.overflow = work, data, source, 0.0, -1
-        shared.samples = data.samples
+        shared.samples, shared.sums.search, self.not_finite = data.samples, search, False
         shared.sums.loss = &losses[loss_names.index(loss)]
         shared.sums.total_weight = data.total_weight
         shared.sums.g = &work.gradient[0] if work.gradient is not None else NULL
         work.taken = True
 
     def run(self):
-        """Work for about 20 ms; return whether all rows are done or the sum of losses has overflowed."""
+        """Work for about 20 ms; return whether all rows are done, or the sum of losses or X is not finite."""
         cdef Shared *shared = &self.work.shared
         cdef bp_fpenv saved
         cdef bint complete
+        cdef int thread
         if self.taken:
             raise ValueError("a trainer uses this LossPass")
         self.make_room()
@@ -173,7 +179,10 @@ cdef class LossPass:
             saved = bp_fpenv_enter()
             complete = self.mean()
             bp_fpenv_leave(saved)
-        return complete
+        for thread in range(shared.n_threads):
+            self.not_finite = self.not_finite or shared.threads[thread].not_finite
+        self.not_finite = self.not_finite or (self.workers is not None and self.workers.not_finite())
+        return complete or self.not_finite
 
     cdef int make_room(self) except -1:
         """Allocate what the sums over all rows need; let threads take blocks of their own, where that pays."""

@@ -18,6 +18,7 @@ cdef class Method:
     cdef Step step
     cdef Shared *shared       # that of sums.work
     cdef Threads threads
+    cdef public object pause  # None, or a function of the next row, called where Python handles signals
     cdef const char *reason   # why the method has ended, NULL if it has not
     cdef readonly str ended   # the same: "gradient", "line_search", "damping" or "overflow"; "" if it has not
     cdef readonly Py_ssize_t evaluations  # of the objective; 0 for a method that counts none
@@ -119,5 +120,7 @@ cdef class Method:
             bp_fpenv_leave(self.outside)
             with gil:
                 PyErr_CheckSignals()
+                if self.pause is not None:
+                    self.pause(self.shared.sums.row)
             bp_fpenv_enter()
         return 0

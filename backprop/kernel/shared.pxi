@@ -11,6 +11,7 @@ cdef struct ThreadState:
     bp_layer *layers        # (n_layers,): the layers in `Block`'s work space, with this thread's scratch
     double *rates           # (BP_RATES,): constants of one step, which the update rule's begin() derives
     double *scalars         # (2,): this thread's copy of the update rule's scalars
+    bint not_finite         # a number of X that this thread has searched, where Sums.search says so, is not finite
     RowSum batch_weight     # sum of the sample weights of the batch so far; unset without sample weights
     RowSum epoch_weight     # sum of the sample weights of the epoch so far; unset without sample weights
 
@@ -47,6 +48,7 @@ cdef struct Samples:             # all rows, or a window of them: rows [start, s
 
 cdef struct Sums:           # sums over the rows visited so far
     const bp_loss *loss
+    bint search             # whether X is searched for NaN and infinities when it is visited
     Py_ssize_t row          # the next row, in visiting order
     RowSum losses           # sum of the losses of the epoch so far
     double before           # losses.block before the last piece of rows

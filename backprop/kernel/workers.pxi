@@ -91,10 +91,18 @@ cdef class BlockWorkers:
         for thread in range(self.n_threads):
             one = Pass(work.sizes, work.names, work.parameters, work.gradient if backward else None,
                        min(rows, BLOCK_ROWS), 1, INFINITY)
-            one.shared.sums.loss = work.shared.sums.loss
+            one.shared.sums.loss, one.shared.sums.search = work.shared.sums.loss, work.shared.sums.search
             one.shared.sums.g = self.job.g
             self.passes.append(one)
             self.job.workers[thread] = &one.shared
+
+    cdef bint not_finite(self) noexcept nogil:
+        """Whether a number of X that a thread has searched is not finite."""
+        cdef int thread
+        for thread in range(self.n_threads):
+            if self.job.workers[thread].threads.not_finite:
+                return True
+        return False
 
     cdef void run(self, Shared *shared, bint to_the_end) noexcept nogil:
         """About 20 ms of the sums over all rows: blocks from row sums.row on, then their place in the tree.
