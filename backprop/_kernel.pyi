@@ -133,7 +133,7 @@ class LossPass:
         work: Pass,
         data: Data,
         loss: str,
-        source: Callable[[str], tuple[float, float]] | None = None,
+        elsewhere: Callable[[str], tuple[float, float]] | None = None,
         search: bool = False,
     ) -> Self: ...
     @property

@@ -3,7 +3,7 @@
 The definition takes one row at a time, the kernel a piece of some hundred rows. A block's sum over rows (N19) goes on
 from piece to piece, in the order of the rows, so the size of a piece changes no bit. The pieces below hold the flow of
 a pass and of training; the loops over vectors (products, activations, losses, update rules) are in src_c/, compiled
-once for each instruction set, behind the table of functions `kernel`. Threads share the rows of a block, then the
+once for each instruction set, behind the table of functions `kernel`. Threads share the rows of a piece, then the
 parameters.
 
 X and y are read where they lie, whatever their kind, as doubles and piece by piece (matrices.pxi); all other matrices

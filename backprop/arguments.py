@@ -401,9 +401,9 @@ def targets(value: Any, n_samples: int, n_out: int, loss: str, first_row: int = 
     if y.shape[0] != n_samples:
         raise ValueError(f"y must have as many rows as X, {n_samples}, got shape {y.shape}")
     if isinstance(y, Source):
-        if y.shape == (n_samples, n_out):
+        if n_out > 1 and y.shape == (n_samples, n_out):
             return y
-        value = y = np.concatenate([rows for _, rows in y.windows()])
+        value = y = _kernel.in_contract(np.concatenate, [rows.copy() for _, rows in y.windows()])
     check_file("y", value)
     if y.ndim == 2 or not labels:
         if y.ndim == 1 and n_out == 1:
@@ -440,6 +440,7 @@ def _how_to_number(y: npt.NDArray[Any], n_out: int) -> str:
 def sample_weight(value: Any, n_samples: int) -> FloatArray:
     """The sample weights as a float64 array (n_samples,)."""
     weights = array("sample_weight", value, (1,), f"({n_samples},)")
+    check_file("sample_weight", value)
     if weights.shape[0] != n_samples:
         raise ValueError(f"sample_weight must have shape ({n_samples},), one for each row, got shape {weights.shape}")
     return float64(weights)

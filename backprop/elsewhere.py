@@ -133,24 +133,24 @@ class OnSums:
         n, n_in, n_out = network.n_parameters, network.sizes[0], network.sizes[-1]
         w, gradient = _kernel.empty(n), _kernel.empty(n)
         w[...] = network.parameters
-        source = Source(self, network, w, gradient, settings.train_biases)
+        elsewhere = SumsOfParts(self, network, w, gradient, settings.train_biases)
         method = _kernel.METHODS.get(plan.rule)  # None: an update rule
         more_work = _kernel.more_work(plan.rule, n, n_out)
         count = threads.POLICY.threads_for(n_threads, 0.0 if more_work == 0.0 else float(n) ** 3)
         names = network.activations
         work = _kernel.Pass(network.sizes, names, w, gradient, count, count, threads.POLICY.thread_work, more_work)
         width = _kernel.Data(np.zeros((1, n_in)), np.zeros((1, n_out)))
-        sums = _kernel.LossPass(work, width, settings.loss, source)
+        sums = _kernel.LossPass(work, width, settings.loss, elsewhere)
         step = _kernel.Step(plan.rule, np.array(plan.settings), state.slots, state.scalars, settings.train_biases)
         if method is not None:
-            source.method = method(sums, step)
-            return KernelTrainer(source.method, w, state.slots, state.scalars)
+            elsewhere.method = method(sums, step)
+            return KernelTrainer(elsewhere.method, w, state.slots, state.scalars)
         trainer = _kernel.Trainer(sums, step, 1, None)
         trainer.penalize(*penalties_of(settings.optimizer))
         return KernelTrainer(trainer, w, state.slots, state.scalars)
 
 
-class Source:
+class SumsOfParts:
     """The function that the kernel calls for sums over rows: they are those at the parameters w of a trainer."""
 
     def __init__(

@@ -52,6 +52,8 @@ class Sparse:
         """The arrays of a sparse matrix, which are not copied where the kernel can read them."""
         if len(value.shape) != 2:
             raise ValueError(f"{argument} must have two dimensions, got a sparse array of shape {tuple(value.shape)}")
+        if value.format == "coo":  # tocsr adds numbers of the same place in their own kind, in which they may overflow
+            value = _kernel.in_contract(value.astype, np.float64)
         csr = _kernel.in_contract(value.tocsr)
         data, indices, indptr = (np.ascontiguousarray(one) for one in (csr.data, csr.indices, csr.indptr))
         if data.dtype.kind not in "fiub":
@@ -81,14 +83,14 @@ class Sparse:
             return Sparse(self.data, self.indices, self.indptr[first : last + 1], (last - first, self.shape[1]))
         begin, count = self.indptr[rows], np.diff(self.indptr)[rows]
         indptr = np.concatenate([np.zeros(1, count.dtype), np.cumsum(count, dtype=count.dtype)])
-        stored = np.repeat(begin - indptr[:-1], count) + np.arange(indptr[-1], dtype=count.dtype)
+        stored = np.repeat(begin - indptr[:-1], count.astype(np.intp)) + np.arange(indptr[-1], dtype=count.dtype)
         return Sparse(self.data[stored], self.indices[stored], indptr, (len(rows), self.shape[1]))
 
     def dense(self) -> npt.NDArray[np.float64]:
         """All elements as float64 (n_rows, n_columns)."""
         out = np.zeros(self.shape)
         part = slice(self.indptr[0], self.indptr[-1])
-        row = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        row = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr).astype(np.intp))
         with np.errstate(all="ignore"):
             values = _kernel.in_contract(self.data[part].astype, np.float64)
             _kernel.in_contract(np.add.at, out, (row, self.indices[part]), values)

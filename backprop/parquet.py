@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import arguments
+from . import _kernel, arguments
+
+
+def _listed(argument: str, value: Any, allowed: str, kinds: Any) -> list[Any]:
+    """The value as a list of one or more objects of these kinds."""
+    listed = [value] if isinstance(value, kinds) else list(value) if isinstance(value, Iterable) else []
+    if not listed or not all(isinstance(one, kinds) for one in listed):
+        error = ValueError if listed == [] and isinstance(value, Iterable) else TypeError
+        raise error(f"{argument} must be {allowed}, got {arguments.shown(value)}")
+    return listed
 
 
 class ParquetRows:
@@ -61,13 +70,9 @@ class ParquetRows:
             import pyarrow.parquet
         except ImportError:
             raise ImportError('ParquetRows needs pyarrow: pip install "exact-backprop[parquet]"') from None
-        listed: Iterable[Any] = [paths] if isinstance(paths, str | os.PathLike) else paths
-        self.columns = [columns] if isinstance(columns, str) else list(columns)
-        if not self.columns or not all(isinstance(name, str) for name in self.columns):
-            raise ValueError(f"columns must be names of columns, got {arguments.shown(columns)}")
+        listed = _listed("paths", paths, "a file or several, str or path-like", str | os.PathLike)
+        self.columns = _listed("columns", columns, "a name of a column or several", str)
         self._files = [pyarrow.parquet.ParquetFile(os.fspath(path)) for path in listed]
-        if not self._files:
-            raise ValueError(f"paths must name at least one file, got {arguments.shown(paths)}")
         self._groups: list[tuple[int, int]] = []  # the file and the number in it of each row group
         ends: list[int] = []
         for f, file in enumerate(self._files):
@@ -103,7 +108,7 @@ class ParquetRows:
             pieces.append(piece)
             first += len(piece)
             g += 1
-        table = np.concatenate(pieces) if pieces else np.empty((0, len(self.columns)))
+        table = _kernel.in_contract(np.concatenate, pieces) if pieces else np.empty((0, len(self.columns)))
         return table if len(self.shape) == 2 else table[:, 0]
 
     def _group(self, g: int, begin: int) -> npt.NDArray[Any]:
@@ -111,7 +116,10 @@ class ParquetRows:
         if self._kept is None or self._kept[0] != g:
             f, group = self._groups[g]
             table = self._files[f].read_row_group(group, columns=self.columns)
-            self._kept = g, np.column_stack([self._numbers(table, name, begin) for name in self.columns])
+            self._kept = (
+                g,
+                _kernel.in_contract(np.column_stack, [self._numbers(table, name, begin) for name in self.columns]),
+            )
         return self._kept[1]
 
     def _numbers(self, table: Any, name: str, begin: int) -> npt.NDArray[Any]:

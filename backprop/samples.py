@@ -81,8 +81,7 @@ class Samples(NamedTuple):
         first = part_from or 0
         targets = arguments.targets(y, rows.shape[0], sizes[-1], loss, first)
         if targets.ndim == 2:
-            finite(checks, "y", targets, first)
-            in_range(checks, loss, targets, first)
+            valid_targets(checks, loss, targets, first)
         weights = None if sample_weight is None else arguments.sample_weight(sample_weight, rows.shape[0])
         if part_from is not None:
             if weights is not None:
@@ -139,10 +138,14 @@ def finite(checks: Checks, argument: str, matrix: Matrix, first_row: int = 0) ->
     return matrix
 
 
-def in_range(checks: Checks, loss: str, y: Matrix, first_row: int = 0) -> None:
-    """Raise the error about the first target that is out of the loss's range; row 0 is called first_row."""
+def valid_targets(checks: Checks, loss: str, y: Matrix, first_row: int = 0) -> None:
+    """Raise the error about the first target that is not finite or out of its range; row 0 is called first_row."""
     for first, rows in windows_of(y):
-        bad = checks.bad_target(loss, rows)
+        k, bad = checks.first_not_finite(rows), checks.bad_target(loss, rows)
+        s, column = divmod(k, y.shape[1])
+        if k >= 0 and (bad is None or s <= bad[0]):
+            number = arguments.doubles(rows[s : s + 1])[0, column]
+            raise arguments.not_finite("y", first_row + first + s, column, number)
         if bad is not None:
             s, column, number = bad
             raise arguments.bad_target(loss, first_row + first + s, column, number)

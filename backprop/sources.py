@@ -1,5 +1,6 @@
 """Rows that lie elsewhere, such as on a disk: read block by block, through slices, and never whole."""
 
+import operator
 import os
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -31,7 +32,9 @@ def is_source(value: Any) -> bool:
     """
     if isinstance(value, Source):
         return True
-    if isinstance(value, np.ndarray | list | tuple) or not isinstance(getattr(value, "shape", None), tuple):
+    if isinstance(value, np.ndarray | list | tuple | memoryview) or not isinstance(
+        getattr(value, "shape", None), tuple
+    ):
         return False
     if callable(getattr(value, "tocsr", None)):  # a sparse matrix
         return False
@@ -42,16 +45,16 @@ def is_source(value: Any) -> bool:
 
 def on_disk(value: Any) -> bool:
     """Whether rows should not be visited in any order: those of a source, and of a memmap that holds no float64."""
-    return is_source(value) or (isinstance(value, np.memmap) and value.dtype != np.float64)
+    return is_source(value) or (isinstance(value, np.memmap) and value.dtype != np.float64 and _kernel.readable(value))
 
 
 def check_file(argument: str, value: Any) -> None:
     """Raise ValueError if the file of a memmap has become too short, which would end the process when it is read."""
-    whole = value
-    while isinstance(getattr(whole, "base", None), np.memmap):
-        whole = whole.base
+    whole = None  # the memmap of the whole file, of which the value may be a view of a view
+    while isinstance(value, np.ndarray):
+        whole, value = value if isinstance(value, np.memmap) else whole, value.base
     name = getattr(whole, "filename", None)
-    if not isinstance(whole, np.memmap) or name is None:
+    if whole is None or name is None:
         return
     try:
         size = os.stat(name).st_size
@@ -78,8 +81,8 @@ class Source:
         if isinstance(value, Source):
             return value
         try:
-            return cls(argument, value, tuple(int(size) for size in value.shape))
-        except (TypeError, ValueError):
+            return cls(argument, value, tuple(operator.index(size) for size in value.shape))
+        except TypeError:
             raise TypeError(f"{argument}.shape must be a tuple of integers, got {str(value.shape)[:80]}") from None
 
     @property
@@ -108,11 +111,16 @@ class Source:
         k = _kernel.first_not_finite(array if array.ndim == 2 else array.reshape(1, -1))
         if k >= 0:
             s, column = divmod(k, array.size // len(array))
+            place = f"row {self.number(first + s)}, column {column}"
             raise ValueError(
-                f"{self.argument} has changed while it was in use: {array.reshape(-1)[k]} is now in row {first + s}, "
-                f"column {column}; nothing else may write to it meanwhile"
+                f"{self.argument} has changed while it was in use: {array.reshape(-1)[k]} is now in {place}; nothing "
+                "else may write to it meanwhile"
             )
         return array
+
+    def number(self, s: int) -> int:
+        """The number of row s among the rows that the caller gave."""
+        return s
 
     def windows(self) -> Iterator[tuple[int, Array]]:
         """All rows in their order: the number of the first row of each window, and the window, which is not checked."""
@@ -124,10 +132,13 @@ class Source:
         name = f"{self.argument}[{first}:{last}]"
         self.check_length(name)
         try:
-            array = np.asarray(self.value[first:last])
+            given = self.value[first:last]
+            array = np.asarray(given)
         except Exception as error:
             error.add_note(f"{name}, of {self.shape[0]} rows, could not be read")
             raise
+        if isinstance(given, np.ma.MaskedArray):
+            raise TypeError(f"{name} must be an array without a mask, got a masked array; fill or drop what is masked")
         expected = (last - first, *self.shape[1:])
         if array.shape != expected:
             raise ValueError(f"{name} must be an array of shape {expected}, got shape {array.shape}")
@@ -150,8 +161,7 @@ class Source:
         """All rows as float64, in memory: for the definition."""
         out = np.empty(self.shape)
         for first, array in self.windows():
-            with np.errstate(all="ignore"):
-                out[first : first + len(array)] = array
+            _kernel.in_contract(np.copyto, out[first : first + len(array)], array, "same_kind")
         return out
 
     def take(self, rows: npt.NDArray[np.intp]) -> "Source":
@@ -177,8 +187,13 @@ class Subset(Source):
             high = min(low + step, int(rows[-1]) + 1)
             begin, end = np.searchsorted(rows, (low, high))
             pieces.append(self.value.read(low, high)[rows[begin:end] - low])
-            low = high
-        return np.concatenate(pieces)
+            low = int(rows[end]) if end < len(rows) else high
+        rows_read: Array = _kernel.in_contract(np.concatenate, pieces)
+        return rows_read
+
+    def number(self, s: int) -> int:
+        """The number of row s among the rows that the caller gave."""
+        return int(self.value.number(int(self.rows[s])))
 
     def take(self, rows: npt.NDArray[np.intp]) -> Source:
         """The chosen rows with these indices."""
@@ -236,7 +251,7 @@ class Windows:
         first = chosen * self.block_rows
         last = np.minimum(first + self.block_rows, self.n_samples)
         X, y, weights = (None if part is None else gathered(part, first, last) for part in self.parts)
-        order = np.arange(int(np.sum(last - first)))
+        order = np.arange(int(np.sum(last - first)), dtype=np.int64)
         _kernel.shuffle(self.stream, order)
         return X, y, weights, order
 
@@ -246,5 +261,6 @@ def gathered(part: Any, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64
     spans = list(zip(first.tolist(), last.tolist(), strict=True))
     if not isinstance(part, Source):
         return part[np.concatenate([np.arange(*span) for span in spans])]
-    pieces = {span: part[slice(*span)] for span in sorted(spans)}  # read in the order in which they lie
-    return np.concatenate([pieces[span] for span in spans])
+    # Read in the order in which they lie, and copied: a source may give each slice in the same buffer.
+    pieces = {span: part[slice(*span)].copy() for span in sorted(spans)}
+    return _kernel.in_contract(np.concatenate, [pieces[span] for span in spans])

@@ -314,8 +314,8 @@ def train_elsewhere(engine: OnSums, begin: Result, rows: Elsewhere, run: Run) ->
 
 def _check_order(settings: Settings, argument: str, value: Any) -> None:
     """Raise ValueError for rows on disk that would be visited in a random order, before they are read."""
-    n_rows, *_ = *Source.of(argument, value).shape, 0
-    n = n_rows
+    shape = Source.of(argument, value).shape
+    n = n_rows = shape[0] if shape else 0
     if settings.stopping is not None and settings.stopping.validation_fraction is not None:
         n -= math.ceil(n * settings.stopping.validation_fraction)
     if settings.shuffle is True and draws_order(settings, n):
@@ -339,7 +339,7 @@ def train(
     before = streams.mark(rng, begin.state.stream)
     if sources.on_disk(X):
         _check_order(begin.settings, "X", X)
-    if sources.is_source(y) and len(y.shape) > 1:  # type: ignore[union-attr]  # one with a number a row is read whole
+    if sources.is_source(y) and math.prod(y.shape[1:]) != 1:  # type: ignore[union-attr]  # else it is read whole
         _check_order(begin.settings, "y", y)
     samples = Samples.checked(engine, begin.network.sizes, X, y, begin.settings.loss, sample_weight)
     training = train_or_resume(engine, begin, samples, run, rng)

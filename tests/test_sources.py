@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 import scipy.sparse
 import zarr
+from host_modes import host_mode
 from problems import bits, outcome, run_bits
 
 import backprop
@@ -343,3 +344,122 @@ def test_parquet_errors(tmp_path):
     assert ParquetRows(path, ["b", "b"])[0:0].shape == (0, 2)
     with pytest.raises(ValueError, match="without a step"):
         ParquetRows(path, "b")[::2]
+
+
+# What a review found.
+
+
+class OneBuffer(Rows):
+    """Rows whose slices are all given in the same memory."""
+
+    def __init__(self, array):
+        super().__init__(array)
+        self.buffer = np.empty_like(array)
+
+    def __getitem__(self, rows):
+        self.buffer[: rows.stop - rows.start] = self.array[rows]
+        return self.buffer[: rows.stop - rows.start]
+
+
+class Masked(Rows):
+    def __getitem__(self, rows):
+        return np.ma.array(self.array[rows], mask=self.array[rows] > 2.0)
+
+
+class TwoKinds(Rows):
+    """Rows of int64 before row 4096, of float64 after it."""
+
+    def __getitem__(self, rows):
+        part = self.array[rows]
+        return part if rows.start < 4096 else part.astype(np.float64)
+
+
+def test_one_buffer_for_all_slices(monkeypatch):
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    X, y, _ = rows()
+    network = backprop.Network([3, 2, 1])
+    assert network.loss(OneBuffer(X), OneBuffer(y)) == network.loss(X, y)
+    for settings in TRAININGS:
+        run = backprop.fast_train(network, OneBuffer(X), OneBuffer(y), epochs=2, **settings)
+        assert run_bits(run) == run_bits(backprop.fast_train(network, X, y, epochs=2, **settings))
+
+
+def test_masked_slices():
+    X, y, _ = rows()
+    assert "without a mask" in outcome(backprop.Network([3, 1]).loss, Masked(X), y)[1]
+
+
+def test_other_rounding_modes(tmp_path, monkeypatch):
+    """Windows of two kinds, and columns of two kinds in Parquet, become the nearest doubles."""
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    X = np.arange(3 * N).reshape(N, 3) + 2**53 + 1
+    y, network = rows()[1], backprop.Network([3, 1]).with_parameters([1e-17] * 4)
+    table = pyarrow.table({"a": X[:, 0], "b": X[:, 1].astype(np.float64), "c": X[:, 2]})
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    settings = {"shuffle": backprop.BlockShuffle(100, 50), "epochs": 1, "optimizer": backprop.SGD(1e-300)}
+
+    def everything():
+        parquet = ParquetRows(tmp_path / "rows.parquet", ["a", "b", "c"])
+        return [
+            run_bits(backprop.fast_train(network, TwoKinds(X), y, **settings)),
+            bits(network.predict(parquet)),
+            network.loss(TwoKinds(X), y),
+        ]
+
+    promised = everything()
+    assert promised[2] == network.loss(X, y)
+    with host_mode("upward"):
+        found = everything()
+    assert found == promised
+
+
+def test_the_row_that_has_changed_is_that_of_the_caller(monkeypatch):
+    """Also where rows are held back for validation."""
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    X, y, _ = rows()
+    source = Changing(X, 4, not_finite)
+    settings = {"stopping": backprop.EarlyStopping(validation_fraction=0.3), "shuffle": backprop.BlockShuffle()}
+    text = outcome(backprop.fast_train, backprop.Network([3, 1]), source, y, epochs=2, **settings)[1]
+    assert "row 4100, column 2" in text
+
+
+def test_views_and_weights_of_truncated_files(tmp_path):
+    """Reading them would end the process."""
+    np.save(tmp_path / "rows.npy", np.ones(9000))
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    X, y, _ = rows()
+    with (tmp_path / "rows.npy").open("r+b") as file:
+        file.truncate(1000)
+    network = backprop.Network([3, 1])
+    assert "sample_weight is a memmap whose file" in outcome(network.loss, X, y, sample_weight=mapped)[1]
+    assert "X is a memmap whose file" in outcome(network.predict, np.asarray(mapped).reshape(3000, 3)[::2])[1]
+    assert "y is a memmap whose file" in outcome(network.loss, X, mapped)[1]
+
+
+def test_what_is_no_source_and_what_is_read_whole(tmp_path):
+    X, y, _ = rows()
+    network = backprop.Network([3, 1])
+    assert not sources.is_source(memoryview(X))
+    assert backprop.fast_train(network, memoryview(X), y, epochs=1).epochs == 1
+    assert backprop.fast_train(network, X, Rows(y[:, np.newaxis]), epochs=1).epochs == 1
+    big_endian = in_a_file(X.astype(">f4"), tmp_path)
+    assert backprop.fast_train(network, big_endian, y, epochs=1).epochs == 1
+    source = Rows(X)
+    source.shape = (9000.5, 3)
+    assert "X.shape" in outcome(network.predict, source)[1]
+
+
+def test_few_chosen_rows_take_few_windows(monkeypatch):
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    source = Changing(np.ones((40_960, 1)), 0, None)
+    subset = sources.Source.of("X", source).take(np.array([0, 40_959]))
+    assert len(subset[0:2]) == 2
+    assert source.reads == -2
+
+
+def test_arguments_of_parquet_rows():
+    wrong = (None, "a", "paths must be"), (1, "a", "paths must be"), ("x", None, "columns must be")
+    for paths, columns, words in wrong:
+        kind, text, _ = outcome(ParquetRows, paths, columns)
+        assert kind is TypeError
+        assert words in text

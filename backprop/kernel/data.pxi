@@ -65,6 +65,7 @@ cdef class Data:
         cdef Py_ssize_t row = shared.sums.row, columns = self.X.n_columns if self.X is not None else shared.sizes.n_in
         if self.windows is None or is_here(&shared.samples, row):
             return 0
+        shared.samples.stop = shared.samples.start  # no row is here, should this fail
         X, y, sample_weight, order = self.windows.load(row)
         self.bind(row, X, y, sample_weight, order)
         self.samples.one_epoch = order is not None
@@ -84,7 +85,7 @@ cdef inline bint is_here(const Samples *samples, Py_ssize_t row) noexcept nogil:
 
 
 cdef const double *rows_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
-    """Inputs (rows, n_in) of a block whose row 0 is row `first` in visiting order; only `rows` of it are gathered.
+    """Inputs (rows, n_in) of a piece whose row 0 is row `first` in visiting order; only `rows` of it are gathered.
 
     Nothing is copied where X holds doubles in the visiting order.
     """
@@ -96,19 +97,19 @@ cdef const double *rows_of(Shared *shared, Py_ssize_t first, Span rows) noexcept
     order = samples.order + first
     if X == NULL:
         bp_read_rows(&samples.X, samples.order, first + rows.start, rows.stop - rows.start,
-                     shared.block.x + rows.start * n)
-        return shared.block.x
+                     shared.piece.x + rows.start * n)
+        return shared.piece.x
     if samples.order == NULL:
         return X + first * n
     for s in range(rows.start, rows.stop):
-        kernel.gather(n, X + order[s] * n, X + order[min(s + 1, rows.stop - 1)] * n, shared.block.x + s * n)
-    return shared.block.x
+        kernel.gather(n, X + order[s] * n, X + order[min(s + 1, rows.stop - 1)] * n, shared.piece.x + s * n)
+    return shared.piece.x
 
 
 cdef const double *targets_of(Shared *shared, Py_ssize_t first, Span rows) noexcept nogil:
     """Targets (rows, n_out) of the same rows; a class k becomes 1.0 in column k and 0.0 elsewhere."""
     cdef const Samples *samples = &shared.samples
-    cdef double *t = shared.block.t
+    cdef double *t = shared.piece.t
     cdef Py_ssize_t s, j, row, n = shared.sizes.n_out
     cdef const double *y = samples.y.doubles
     first -= samples.start
@@ -132,8 +133,8 @@ cdef const double *sample_weights_of(Shared *shared, Py_ssize_t first, Span rows
     if samples.sample_weight == NULL or samples.order == NULL:
         return samples.sample_weight + first if samples.sample_weight != NULL else NULL
     for s in range(rows.start, rows.stop):
-        shared.block.sample_weight[s] = samples.sample_weight[samples.order[first + s]]
-    return shared.block.sample_weight
+        shared.piece.sample_weight[s] = samples.sample_weight[samples.order[first + s]]
+    return shared.piece.sample_weight
 
 
 cdef void add_weights(Shared *shared, ThreadState *own, Py_ssize_t first, Py_ssize_t rows,
@@ -144,7 +145,7 @@ cdef void add_weights(Shared *shared, ThreadState *own, Py_ssize_t first, Py_ssi
     """
     cdef const double *sample_weight = shared.samples.sample_weight + (first - shared.samples.start)
     if shared.samples.order != NULL:
-        sample_weight = shared.block.sample_weight
+        sample_weight = shared.piece.sample_weight
     add_rows(&own.batch_weight, sample_weight, in_batch, rows)
     add_rows(&own.epoch_weight, sample_weight, first, rows)
 

@@ -2,7 +2,7 @@
 
 
 cdef void draw_masks(Shared *shared, Py_ssize_t rows) noexcept nogil:
-    """Draw the masks (rows, n) of a block: 0.0 drops a unit, keep_scale = 1/(1 - rate) keeps it.
+    """Draw the masks (rows, n) of a piece: 0.0 drops a unit, keep_scale = 1/(1 - rate) keeps it.
 
     Order of the draws: row by row, in a row layer by layer. One thread draws them all, since a stream has one order.
     """

@@ -19,9 +19,9 @@ cdef void begin_epoch(Shared *shared, Py_ssize_t epoch) noexcept nogil:
 
 
 cdef void train_epochs(void *argument, int thread) noexcept nogil:
-    """One thread's part of a call of Trainer.train: shuffle for each epoch, then take batch by batch, block by block.
+    """One thread's part of a call of Trainer.train: shuffle for each epoch, then take batch by batch, piece by piece.
 
-    All threads go through the same blocks, and each counts rows, batches and epochs in variables of its own: none has
+    All threads go through the same pieces, and each counts rows, batches and epochs in variables of its own: none has
     to wait until another has counted.
     """
     cdef Shared *shared = <Shared *>argument
@@ -52,11 +52,11 @@ cdef void train_epochs(void *argument, int thread) noexcept nogil:
             barrier(shared, thread)
             continue
         stop = n if n - batch_start < epochs.batch_size else batch_start + epochs.batch_size
-        rows = min(min(stop, shared.samples.stop) - row, min(shared.block.rows, rows_to_block_end(row - batch_start)))
+        rows = min(min(stop, shared.samples.stop) - row, min(shared.piece.rows, rows_to_block_end(row - batch_start)))
         visit(shared, thread, row, rows, row - batch_start)
         if shared.samples.sample_weight != NULL:
             add_weights(shared, own, row, rows, row - batch_start)
-        work += rows * shared.block.row_work
+        work += rows * shared.piece.row_work
         row += rows
         if row == stop:
             batch_weight = weight_of(shared, &own.batch_weight, stop - batch_start)
@@ -111,7 +111,7 @@ cdef void train_by_blocks(Shared *shared, BlockWorkers workers) noexcept nogil:
            and is_here(&shared.samples, shared.sums.row)):
         before = shared.sums.row
         workers.run(shared, True)
-        work += (shared.sums.row - before) * shared.block.row_work / workers.n_threads
+        work += (shared.sums.row - before) * shared.piece.row_work / workers.n_threads
         if shared.sums.row < n:
             continue
         saved = bp_fpenv_enter()
@@ -168,7 +168,7 @@ cdef class Trainer:
             self.blocks = shuffle_into(self.order, rows or self.order.shape[0], window, &shared.epochs.shuffle)
             shared.epochs.shuffle.chosen, shared.samples.order = shared.samples.order, &self.order[0]
         suits = (batch_size == 1 and step.rule == "sgd" and shared.sums.loss.slopes == NULL
-                 and shared.samples.sample_weight == NULL and sums.source is None)
+                 and shared.samples.sample_weight == NULL and sums.elsewhere is None)
         self.online_layers = OnlineLayers(sums.work.sizes, sums.work.names) if suits else None
 
     def penalize(self, double l1, double l2, double clip_norm):
@@ -186,10 +186,10 @@ cdef class Trainer:
         cdef Shared *shared = self.shared
         cdef ThreadState *own
         cdef bp_layer *layer
-        cdef Py_ssize_t l, rows = shared.block.rows, n_hidden = shared.sizes.n_layers - 1, doubles = 1
+        cdef Py_ssize_t l, rows = shared.piece.rows, n_hidden = shared.sizes.n_layers - 1, doubles = 1
         cdef int thread
         must_be("the rates", "dropout", n_hidden, rates.shape[0])
-        self.drop_rates, self.drops, self.online_layers = rates, drops, None
+        self.drop_rates, self.drops, self.online_layers, self.sums.workers = rates, drops, None, None
         shared.epochs.drop_rates, shared.epochs.drop_bitgen = &rates[0], bitgen_of(drops)
         for l in range(n_hidden):
             doubles += 2 * aligned(rows * shared.threads[0].layers[l].n)
@@ -199,7 +199,7 @@ cdef class Trainer:
             if not within(self.drop_rates[l], 0.0, 1.0, False, False):
                 continue
             layer.mask, layer.masked = self.masks.take(rows * layer.n), self.masks.take(rows * layer.n)
-            shared.block.row_work += 32.0 * layer.n
+            shared.piece.row_work += 32.0 * layer.n
             for thread in range(shared.n_threads):
                 own = &shared.threads[thread]
                 own.layers[l].mask, own.layers[l].masked = layer.mask, layer.masked
@@ -218,13 +218,13 @@ cdef class Trainer:
         shared.optimizer.learning_rates = NULL
         if learning_rates is not None:
             shared.optimizer.learning_rates = &learning_rates[0]
-        if self.sums.source is not None:
+        if self.sums.elsewhere is not None:
             self.train_elsewhere(done)
             return done + 1
         with nogil:
             if self.online_layers is not None:
                 online_rows(shared, self.online_layers)
-            elif self.sums.workers is not None and shared.epochs.drop_bitgen == NULL:
+            elif self.sums.workers is not None:
                 train_by_blocks(shared, self.sums.workers)
             else:
                 self.threads.run(shared, train_epochs)
@@ -235,9 +235,9 @@ cdef class Trainer:
         return shared.epochs.done
 
     cdef int train_elsewhere(self, Py_ssize_t done) except -1:
-        """One epoch of a single batch of rows that are elsewhere; the source has their mean loss and mean gradient."""
+        """One epoch of a single batch of rows that are elsewhere, where their mean loss and mean gradient are computed."""
         cdef bp_fpenv saved
-        loss, _ = self.sums.source("gradient")
+        loss, _ = self.sums.elsewhere("gradient")
         self.shared.epochs.losses[done] = loss
         saved = bp_fpenv_enter()
         begin_epoch(self.shared, done)

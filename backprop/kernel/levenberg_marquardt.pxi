@@ -24,7 +24,7 @@ cdef void add_products(Shared *shared, Damped *job, int thread, Py_ssize_t depth
 
 cdef void jacobian_rows(Shared *shared, Damped *job, int thread, const double *t,
                         const double *sample_weight, Span rows) noexcept nogil:
-    """Rows of J for these rows of a block, one for each output k, by a backward pass from output k alone.
+    """Rows of J for these rows of a piece, one for each output k, by a backward pass from output k alone.
 
     Each is times the square root of its sample weight and ends in its residual.
     """
@@ -227,12 +227,12 @@ cdef void damped_step(void *argument, int thread) noexcept nogil:
     cdef bp_fpenv saved = bp_fpenv_enter()
     while (job.stage != ENDED and not (job.elsewhere and job.stage == TRIAL)
            and work < shared.clock.work * shared.n_threads and not shared.clock.give_up):
-        rows = min(shared.block.rows, min(shared.samples.stop - shared.sums.row, rows_to_block_end(shared.sums.row)))
+        rows = min(shared.piece.rows, min(shared.samples.stop - shared.sums.row, rows_to_block_end(shared.sums.row)))
         if visits_rows(job) and not is_here(&shared.samples, shared.sums.row):
             break
         if job.stage == JACOBIAN:
             normal_equations(shared, job, thread, shared.sums.row, rows)
-            work += rows * shared.block.row_work
+            work += rows * shared.piece.row_work
         elif job.stage == DAMP:
             damp(shared, job, thread)
             work += n * n
@@ -270,8 +270,8 @@ cdef class LevenbergMarquardt(Method):
         # An odd number of cache lines: with a power of two all rows of a column would fall into one set of the cache.
         job.stride = job.columns + (8 if job.columns // 8 % 2 == 0 else 0)
         residuals = max(FEWEST_ROWS, min(PIECE_ROWS, PIECE_DOUBLES // job.stride))
-        shared.block.rows = max(1, min(shared.block.rows, residuals // shared.sizes.n_out))
-        residuals = shared.block.rows * shared.sizes.n_out
+        shared.piece.rows = max(1, min(shared.piece.rows, residuals // shared.sizes.n_out))
+        residuals = shared.piece.rows * shared.sizes.n_out
         extra = max(0, most_kept(shared.samples.n_samples) - 1)
         self.matrices = np.zeros((residuals + (2 + extra) * n + BP_PASS_PIVOTS) * job.stride + 8)
         job.J = <double *>((<size_t>&self.matrices[0] + 63) // 64 * 64)
@@ -280,7 +280,7 @@ cdef class LevenbergMarquardt(Method):
         job.kept = job.U + n * job.stride
         job.minus = job.kept + extra * n * job.stride
         job.before, job.settings, job.reason = shared.sums.g, shared.optimizer.settings, NULL
-        job.total_weight, job.elsewhere = self.sums.data.total_weight, self.sums.source is not None
+        job.total_weight, job.elsewhere = self.sums.data.total_weight, self.sums.elsewhere is not None
         shared.sums.g, shared.method = NULL, job
 
     cdef int iterate(self, double *loss) except -1 nogil:

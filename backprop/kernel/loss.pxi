@@ -37,13 +37,13 @@ def bad_target(str loss not None, y not None):
 
 cdef void losses_of(Shared *shared, ThreadState *own, const double *t, const double *sample_weight,
                     Span rows) noexcept nogil:
-    """Loss of each of these rows of a block, times its sample weight, into block.L (rows,)."""
+    """Loss of each of these rows of a piece, times its sample weight, into piece.L (rows,)."""
     cdef Py_ssize_t s
-    cdef double *L = shared.block.L
+    cdef double *L = shared.piece.L
     cdef bp_layer *last = &own.layers[shared.sizes.n_layers - 1]
     cdef Py_ssize_t at = rows.start * last.n
     shared.sums.loss.values(rows.stop - rows.start, last.n, last.z + at, last.a + at, t + at,
-                            shared.block.softmax_stats + 2 * rows.start, L + rows.start)
+                            shared.piece.softmax_stats + 2 * rows.start, L + rows.start)
     if sample_weight != NULL:
         for s in range(rows.start, rows.stop):
             L[s] = sample_weight[s] * L[s]
@@ -76,7 +76,7 @@ cdef void visit(Shared *shared, int thread, Py_ssize_t first, Py_ssize_t rows, P
     barrier(shared, thread)
     if thread == 0:
         sums.before = sums.losses.block if first % BLOCK_ROWS != 0 else 0.0
-        add_rows(&sums.losses, shared.block.L, first, rows)
+        add_rows(&sums.losses, shared.piece.L, first, rows)
         shared.clock.give_up = waits_too_long(shared, 2e-3)
     if sums.g != NULL:
         add_gradient(shared, own, thread, in_batch, rows)
@@ -88,7 +88,7 @@ cdef Py_ssize_t overflow_in(Shared *shared, Py_ssize_t row) noexcept nogil:
     The sum becomes that up to this row.
     """
     cdef double *block = &shared.sums.losses.block
-    cdef const double *L = shared.block.L
+    cdef const double *L = shared.piece.L
     block[0] = shared.sums.before + L[0]
     while fabs(block[0]) <= DBL_MAX:
         row += 1
@@ -112,10 +112,10 @@ cdef void visit_all(void *argument, int thread) noexcept nogil:
         transpose(shared, own, thread)
         barrier(shared, thread)
     while row < stop and work < PAUSE_WORK * shared.n_threads:
-        rows = min(shared.block.rows, min(stop - row, rows_to_block_end(row)))
+        rows = min(shared.piece.rows, min(stop - row, rows_to_block_end(row)))
         visit(shared, thread, row, rows, row)
         barrier(shared, thread)
-        work += rows * shared.block.row_work
+        work += rows * shared.piece.row_work
         if not fabs(sums.losses.block) <= DBL_MAX:
             barrier(shared, thread)
             if thread == 0:
@@ -133,20 +133,20 @@ cdef class LossPass:
     """The mean loss of all rows, in the order of X, and its gradient if the Pass has an array for it.
 
     One Trainer or Method may use it, and then calls it instead of the caller. search: look for numbers of X that are
-    not finite, which ends the pass: `not_finite` then says so. source: None, or a function that gives it
+    not finite, which ends the pass: `not_finite` then says so. elsewhere: None, or a function that gives it
     the sums over the rows, which are elsewhere; those in `data` only say how wide a row is.
     """
 
     cdef Pass work
     cdef Data data
     cdef BlockWorkers workers          # threads that take blocks of their own; None: they share pieces of rows
-    cdef object source                 # gives sums over rows that are elsewhere; None: the rows are in `data`
+    cdef object elsewhere              # gives sums over rows that are elsewhere; None: the rows are in `data`
     cdef bint taken                    # a Trainer or Method uses it
     cdef readonly double total         # the mean loss, once run() has returned True
     cdef readonly bint not_finite      # a number of X that was searched is not finite
     cdef readonly Py_ssize_t overflow  # row at which a block's sum of losses stopped being finite; -1: none
 
-    def __cinit__(self, Pass work not None, Data data not None, str loss not None, source=None, bint search=False):
+    def __cinit__(self, Pass work not None, Data data not None, str loss not None, elsewhere=None, bint search=False):
         cdef Shared *shared = &work.shared
         if work.taken:
             raise ValueError("another LossPass uses this Pass")
@@ -154,7 +154,7 @@ cdef class LossPass:
             must_be("the columns", "X", shared.sizes.n_in, data.X.n_columns)
         if data.y is not None:
             must_be("the columns", "y", shared.sizes.n_out, data.y.n_columns)
-        self.work, self.data, self.source, self.total, self.overflow = work, data, source, 0.0, -1
+        self.work, self.data, self.elsewhere, self.total, self.overflow = work, data, elsewhere, 0.0, -1
         shared.samples, shared.sums.search, self.not_finite = data.samples, search, False
         shared.sums.loss = &losses[loss_names.index(loss)]
         shared.sums.total_weight = data.total_weight

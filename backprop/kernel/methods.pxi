@@ -71,7 +71,7 @@ cdef class Method:
         cdef bint complete = False
         shared.sums.row, self.sums.overflow = 0, -1
         self.evaluations = self.evaluations + 1
-        if self.sums.source is not None:
+        if self.sums.elsewhere is not None:
             return self.ask("gradient", NULL)
         while not complete:
             before = shared.sums.row
@@ -80,18 +80,18 @@ cdef class Method:
                 self.sums.workers.run(shared, False)
             else:
                 self.threads.run(shared, visit_all)
-            self.check_signals((shared.sums.row - before) * shared.block.row_work / <double>shared.n_threads)
+            self.check_signals((shared.sums.row - before) * shared.piece.row_work / <double>shared.n_threads)
             complete = self.sums.mean()
         return 0
 
     cdef int ask(self, const char *of, double *total_weight) except -1 nogil:
-        """Have the source compute sums over rows that are elsewhere: the mean loss into sums.total, the total weight.
+        """Have the sums over rows that are elsewhere computed there: the mean loss into sums.total, the total weight.
 
         It writes a gradient into g. The caller's code runs in the caller's floating-point environment.
         """
         bp_fpenv_leave(self.outside)
         with gil:
-            loss, weight = self.sums.source(of.decode())
+            loss, weight = self.sums.elsewhere(of.decode())
             self.sums.total = loss
             if total_weight != NULL:
                 total_weight[0] = weight

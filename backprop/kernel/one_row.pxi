@@ -155,7 +155,7 @@ cdef void online_rows(Shared *shared, OnlineLayers online) noexcept nogil:
                 t = targets_of(shared, row, Span(0, 1))
             block = block + online_row(online.layers, online.n_layers, online.narrow, shared.sums.loss,
                                        online.softmax_stats, x, t, lr, shared.optimizer.train_biases)
-            work += shared.block.row_work
+            work += shared.piece.row_work
             row += 1
             if row % BLOCK_ROWS == 0 and row < n:
                 shared.sums.losses.block = block

@@ -1,4 +1,4 @@
-# Partial sums: sums over some of the blocks (N19), joined elsewhere. A LossPass with a source gets its sums so.
+# Partial sums: sums over some of the blocks (N19), joined elsewhere. A LossPass of rows that are elsewhere gets its sums so.
 
 
 def joined(const double[::1] left not None, const double[::1] right not None):
@@ -38,7 +38,7 @@ def equations(LevenbergMarquardt method not None):
 
 
 def take_equations(LevenbergMarquardt method not None, const double[::1] packed not None):
-    """Give the method A and b, as `equations` has them; a source of sums calls it."""
+    """Give the method A and b, as `equations` has them, for rows that are elsewhere."""
     cdef Damped *job = &method.job
     cdef Py_ssize_t n = method.shared.sizes.n_parameters, i, at = 0
     must_be("the sums", "the normal equations", n * (n + 3) // 2, packed.shape[0])

@@ -20,11 +20,11 @@ cdef Py_ssize_t piece_rows(Py_ssize_t rows, Py_ssize_t width) noexcept nogil:
 
 
 cdef class Pass:
-    """A network's layers, bound to its parameters and to the work space of one block of rows.
+    """A network's layers, bound to its parameters and to the work space of one piece of rows.
 
     sizes (n_layers + 1,) and names (n_layers,) of the activations as in Network; parameters (n_parameters,); gradient
-    (n_parameters,), or None for no backward pass; rows that a block should hold, at most; n_threads that may work, of
-    which each gets at least thread_work multiply-adds a block; more_work: multiply-adds that a row takes beside its
+    (n_parameters,), or None for no backward pass; rows that a piece should hold, at most; n_threads that may work, of
+    which each gets at least thread_work multiply-adds a piece; more_work: multiply-adds that a row takes beside its
     passes. One LossPass may use it.
     """
 
@@ -43,7 +43,7 @@ cdef class Pass:
     def __cinit__(self, tuple sizes not None, tuple names not None, parameters not None, gradient, Py_ssize_t rows,
                   int n_threads, double thread_work, double more_work=0.0):
         cdef Shared *shared = &self.shared
-        cdef Block *block = &shared.block
+        cdef Piece *piece = &shared.piece
         cdef Py_ssize_t n_layers = len(names), n_parameters = 0, transposed = 0, width, worth, doubles, own, l
         cdef bint backward = gradient is not None
         self.sizes, self.names, self.parameters, self.w, self.gradient = sizes, names, parameters, parameters, gradient
@@ -62,11 +62,11 @@ cdef class Pass:
         if backward:
             must_be("the gradients", sizes, n_parameters, self.gradient.shape[0])
         shared.sizes = Sizes(n_layers, sizes[0], sizes[n_layers], n_parameters)
-        block.rows = rows = piece_rows(rows, width)
-        block.row_work = <double>n_parameters * (3 if backward else 1) + 16.0 * width
-        block.row_work += more_work
+        piece.rows = rows = piece_rows(rows, width)
+        piece.row_work = <double>n_parameters * (3 if backward else 1) + 16.0 * width
+        piece.row_work += more_work
         self.allowed = n_threads
-        worth = <Py_ssize_t>min(1e6, rows * block.row_work / thread_work)
+        worth = <Py_ssize_t>min(1e6, rows * piece.row_work / thread_work)
         n_threads = max(1, min(n_threads, min(rows, worth)))
         doubles = (width + 4) * rows + 8 * (5 + 4 * n_layers) + transposed
         own = aligned(BP_RATES + BP_SCALARS)
@@ -86,15 +86,15 @@ cdef class Pass:
         return 0
 
     cdef int bind_threads(self, Py_ssize_t own) except -1:
-        """Give the block its work space, and each thread `own` doubles: rates, scalars and scratch."""
+        """Give the piece its work space, and each thread `own` doubles: rates, scalars and scratch."""
         cdef Shared *shared = &self.shared
-        cdef Block *block = &shared.block
+        cdef Piece *piece = &shared.piece
         cdef ThreadState *state
-        cdef Py_ssize_t l, rows = block.rows
+        cdef Py_ssize_t l, rows = piece.rows
         cdef int thread
-        block.x, block.t = self.space.take(rows * shared.sizes.n_in), self.space.take(rows * shared.sizes.n_out)
-        block.softmax_stats = self.space.take(rows * 2)
-        block.L, block.sample_weight = self.space.take(rows), self.space.take(rows)
+        piece.x, piece.t = self.space.take(rows * shared.sizes.n_in), self.space.take(rows * shared.sizes.n_out)
+        piece.softmax_stats = self.space.take(rows * 2)
+        piece.L, piece.sample_weight = self.space.take(rows), self.space.take(rows)
         for thread in range(shared.n_threads):
             state = &shared.threads[thread]
             state.layers = <bp_layer *>(shared.threads + shared.n_threads) + thread * shared.sizes.n_layers
@@ -107,7 +107,7 @@ cdef class Pass:
     cdef int bind_layers(self) except -1:
         """Give the layers of thread 0 their arrays, and those of the other threads the same ones but the scratch."""
         cdef Shared *shared = &self.shared
-        cdef Py_ssize_t l, k = 0, rows = shared.block.rows, n_layers = shared.sizes.n_layers
+        cdef Py_ssize_t l, k = 0, rows = shared.piece.rows, n_layers = shared.sizes.n_layers
         cdef bint backward = self.gradient is not None
         cdef bp_layer *layer
         cdef double *scratch
@@ -136,13 +136,13 @@ cdef class Pass:
 
 
 cdef void forward(Shared *shared, ThreadState *own, const double *x, Span rows) noexcept nogil:
-    """Activations of every layer for these rows of a block x (rows, n_in)."""
+    """Activations of every layer for these rows of a piece x (rows, n_in)."""
     cdef Py_ssize_t l
     own.layers[0].x = x
     if rows.start == rows.stop:
         return
     for l in range(shared.sizes.n_layers):
-        kernel.forward(&own.layers[l], rows.start, rows.stop, shared.block.softmax_stats)
+        kernel.forward(&own.layers[l], rows.start, rows.stop, shared.piece.softmax_stats)
 
 
 cdef void node_deltas(Shared *shared, bp_layer *last, const double *t, Span rows) noexcept nogil:

@@ -7,17 +7,17 @@ cdef struct Prediction:
     double *out         # (n_samples, n_out)
     Py_ssize_t row      # rows [row, stop) are those of this call
     Py_ssize_t stop
-    bp_counter taken    # blocks of rows that threads have taken
-    Py_ssize_t *bad     # (n_threads,): first row where X or the result is not finite, in each thread's blocks; or stop
+    bp_counter taken    # pieces of rows that threads have taken
+    Py_ssize_t *bad     # (n_threads,): first row where X or the result is not finite, in each thread's pieces; or stop
 
 
 cdef void predict_rows(void *argument, int thread) noexcept nogil:
-    """Predict block after block, each by the thread that is free first, in that thread's part of the work space."""
+    """Predict piece after piece, each by the thread that is free first, in that thread's part of the work space."""
     cdef Prediction *job = <Prediction *>argument
     cdef Shared *shared = job.shared
     cdef ThreadState *own = &shared.threads[thread]
     cdef Py_ssize_t n_in = shared.sizes.n_in, n_out = shared.sizes.n_out
-    cdef Py_ssize_t most = shared.block.rows // shared.n_threads, start = most * thread, row, rows, k
+    cdef Py_ssize_t most = shared.piece.rows // shared.n_threads, start = most * thread, row, rows, k
     cdef const double *a = own.layers[shared.sizes.n_layers - 1].a + start * n_out
     cdef const double *x
     cdef bp_fpenv saved = bp_fpenv_enter()
@@ -29,8 +29,8 @@ cdef void predict_rows(void *argument, int thread) noexcept nogil:
         if job.X.doubles != NULL:
             x = job.X.doubles + row * n_in
         else:
-            x = shared.block.x + start * n_in
-            bp_read_rows(job.X, NULL, row, rows, shared.block.x + start * n_in)
+            x = shared.piece.x + start * n_in
+            bp_read_rows(job.X, NULL, row, rows, shared.piece.x + start * n_in)
         k = kernel.first_not_finite(rows * n_in, x)
         if k >= 0:
             job.bad[thread] = row + k // n_in
@@ -54,7 +54,7 @@ def predict(tuple sizes not None, tuple names not None, parameters not None, X n
     cdef Shared *shared = &work.shared
     cdef Py_ssize_t[::1] bad = np.empty(shared.n_threads, np.intp)
     cdef Prediction job = Prediction(shared, &rows.rows, &out[0, 0], 0, 0, bp_counter(0), &bad[0])
-    cdef Py_ssize_t piece = max(1, <Py_ssize_t>(PAUSE_WORK * shared.n_threads / shared.block.row_work)), thread, first
+    cdef Py_ssize_t piece = max(1, <Py_ssize_t>(PAUSE_WORK * shared.n_threads / shared.piece.row_work)), thread, first
     while job.row < rows.n_rows:
         job.stop, job.taken.next = min(job.row + piece, rows.n_rows), 0
         for thread in range(bad.shape[0]):
@@ -100,7 +100,7 @@ cdef class Predictor:
         if not (cnp.PyArray_CheckExact(X) and cnp.PyArray_NDIM(X) == 2):
             return None
         shape[0], shape[1] = cnp.PyArray_DIM(X, 0), shared.sizes.n_out
-        if cnp.PyArray_DIM(X, 1) != shared.sizes.n_in or not 0 < shape[0] <= shared.block.rows:
+        if cnp.PyArray_DIM(X, 1) != shared.sizes.n_in or not 0 < shape[0] <= shared.piece.rows:
             return None
         x = <const double *>cnp.PyArray_DATA(X)
         if not (cnp.PyArray_TYPE(X) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(X)):
@@ -113,8 +113,8 @@ cdef class Predictor:
         o = <double *>cnp.PyArray_DATA(out)
         saved = bp_fpenv_enter()
         if x == NULL:
-            bp_read_rows(&rows, NULL, 0, shape[0], shared.block.x)
-            x = shared.block.x
+            bp_read_rows(&rows, NULL, 0, shape[0], shared.piece.x)
+            x = shared.piece.x
         forward(shared, own, x, Span(0, shape[0]))
         memcpy(o, last.a, shape[0] * shared.sizes.n_out * sizeof(double))
         finite = (kernel.first_not_finite(shape[0] * shared.sizes.n_in, x) < 0

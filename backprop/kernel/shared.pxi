@@ -8,7 +8,7 @@ cdef struct Span:           # indices in [start, stop)
 
 
 cdef struct ThreadState:
-    bp_layer *layers        # (n_layers,): the layers in `Block`'s work space, with this thread's scratch
+    bp_layer *layers        # (n_layers,): the layers in `Piece`'s work space, with this thread's scratch
     double *rates           # (BP_RATES,): constants of one step, which the update rule's begin() derives
     double *scalars         # (2,): this thread's copy of the update rule's scalars
     bint not_finite         # a number of X that this thread has searched, where Sums.search says so, is not finite
@@ -23,8 +23,8 @@ cdef struct Sizes:
     Py_ssize_t n_parameters
 
 
-cdef struct Block:          # work space of one block of rows
-    Py_ssize_t rows         # most rows in one block
+cdef struct Piece:          # work space of one piece of rows
+    Py_ssize_t rows         # most rows in one piece
     double row_work         # multiply-adds that one row takes
     double *x               # (rows, n_in): inputs gathered in visiting order
     double *t               # (rows, n_out): targets gathered in visiting order
@@ -114,7 +114,7 @@ cdef struct Shared:
     bp_barrier barrier
     ThreadState *threads    # (n_threads,)
     Sizes sizes
-    Block block
+    Piece piece
     Samples samples
     Sums sums
     Optimizer optimizer
@@ -124,7 +124,7 @@ cdef struct Shared:
 
 
 cdef enum Stage:       # of an iteration of Levenberg-Marquardt
-    JACOBIAN    # A and b, block of rows by block of rows
+    JACOBIAN    # A and b, piece of rows by piece of rows
     DAMP        # U = A + mu*total_weight*I
     FACTOR      # U becomes its Cholesky factor, BP_PIVOTS rows at a time
     TRIAL       # the loss at w - d
@@ -135,7 +135,7 @@ cdef struct Damped:      # the state of an iteration of Levenberg-Marquardt
     Stage stage
     Py_ssize_t columns      # n_parameters + 1, rounded up to full cache lines
     Py_ssize_t stride       # doubles from row to row of the matrices; columns or a cache line more
-    double *J               # (rows*n_out, stride): Jacobian of a block of rows; column n_parameters: the residuals
+    double *J               # (rows*n_out, stride): Jacobian of a piece of rows; column n_parameters: the residuals
     double *A               # (n_parameters, stride): J^T J on and right of the diagonal; column n_parameters is J^T e
     double *U               # (n_parameters, stride): the Cholesky factor; column n_parameters becomes d
     double *kept            # (most_kept - 1, n_parameters, stride): A of earlier blocks, as in RowSum; U is the first

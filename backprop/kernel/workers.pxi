@@ -9,7 +9,7 @@ cdef int FEWEST_BLOCKS = 8
 cdef Py_ssize_t MOST_BLOCKS = 64
 
 
-cdef struct Blocks:         # the blocks of one call
+cdef struct BlocksOfCall:         # the blocks of one call
     Shared **workers        # (n_threads,): each thread's work space
     Py_ssize_t first        # number of the first block in the sum
     Py_ssize_t count
@@ -24,20 +24,21 @@ cdef bint blocks_pay(Pass work, Py_ssize_t rows) noexcept:
     """Whether threads should take blocks: there are enough, and one takes no longer than a call may (20 ms)."""
     cdef Shared *shared = &work.shared
     return (work.allowed > 1 and rows >= BLOCK_ROWS * FEWEST_BLOCKS * work.allowed
-            and BLOCK_ROWS * shared.block.row_work <= PAUSE_WORK)
+            and BLOCK_ROWS * shared.piece.row_work <= PAUSE_WORK)
 
 
-cdef void visit_block(Shared *own, Blocks *job, Py_ssize_t k) noexcept nogil:
+cdef void visit_block(Shared *own, BlocksOfCall *job, Py_ssize_t k) noexcept nogil:
     """The sums of block k of a call, by one thread; its sum of losses begins anew, so `kept` means nothing here."""
     cdef Py_ssize_t row = (job.first + k) * BLOCK_ROWS, stop = min(own.samples.stop, row + BLOCK_ROWS), rows, l
-    cdef double *g = job.g + k * own.sizes.n_parameters
+    cdef double *g
     job.overflow[k] = -1
     if own.sums.g != NULL:
+        g = job.g + k * own.sizes.n_parameters
         for l in range(own.sizes.n_layers):
             own.threads.layers[l].dW = g
             g += (own.threads.layers[l].n_in + 1) * own.threads.layers[l].n
     while row < stop:
-        rows = min(own.block.rows, stop - row)
+        rows = min(own.piece.rows, stop - row)
         visit(own, 0, row, rows, row % BLOCK_ROWS)
         if not fabs(own.sums.losses.block) <= DBL_MAX and not job.to_the_end:
             job.overflow[k] = overflow_in(own, row)
@@ -48,7 +49,7 @@ cdef void visit_block(Shared *own, Blocks *job, Py_ssize_t k) noexcept nogil:
 
 cdef void visit_blocks(void *argument, int thread) noexcept nogil:
     """One thread's part of a call: block after block, each by the thread that is free first."""
-    cdef Blocks *job = <Blocks *>argument
+    cdef BlocksOfCall *job = <BlocksOfCall *>argument
     cdef Shared *own = job.workers[thread]
     cdef bp_fpenv saved = bp_fpenv_enter()
     cdef Py_ssize_t k = bp_take(&job.taken)
@@ -68,13 +69,13 @@ cdef class BlockWorkers:
     cdef Workspace space
     cdef double[::1] losses
     cdef Py_ssize_t[::1] overflow
-    cdef Blocks job
+    cdef BlocksOfCall job
     cdef Py_ssize_t most         # blocks in one call
     cdef int n_threads
 
     def __cinit__(self, Pass work not None, Py_ssize_t rows):
         cdef Py_ssize_t n = work.shared.sizes.n_parameters
-        cdef double in_time = PAUSE_WORK / (BLOCK_ROWS * work.shared.block.row_work)
+        cdef double in_time = PAUSE_WORK / (BLOCK_ROWS * work.shared.piece.row_work)
         cdef Pass one
         cdef int thread
         cdef bint backward = work.shared.sums.g != NULL
@@ -110,7 +111,7 @@ cdef class BlockWorkers:
         Ends as visit_all does: with the sums of all, or at the row where the first block's sum of losses overflows,
         unless it goes on to the end.
         """
-        cdef Blocks *job = &self.job
+        cdef BlocksOfCall *job = &self.job
         cdef Sums *sums = &shared.sums
         cdef Py_ssize_t n = shared.samples.n_samples, k
         cdef int n_threads = self.n_threads, thread
