@@ -154,13 +154,13 @@ cdef extern from "rows.h":
         Py_ssize_t column_stride
         const void *indptr
         const void *indices
+        Py_ssize_t n_stored
         void (*read)(const bp_matrix *matrix, Py_ssize_t row, double *x) noexcept nogil
     ctypedef void bp_read_row(const bp_matrix *matrix, Py_ssize_t row, double *x) noexcept nogil
     bp_read_row *bp_reader(char kind, Py_ssize_t size, Py_ssize_t index_size) noexcept nogil
     void bp_read_rows(const bp_matrix *matrix, const int64_t *order, Py_ssize_t first, Py_ssize_t rows,
                       double *x) noexcept nogil
-    int bp_check_csr(const bp_matrix *matrix, Py_ssize_t n_rows, Py_ssize_t n_stored,
-                     Py_ssize_t index_size) noexcept nogil
+    int bp_check_csr(const bp_matrix *matrix, Py_ssize_t n_rows, Py_ssize_t index_size) noexcept nogil
 
 cdef extern from "threads.h":
     int bp_max_threads() nogil

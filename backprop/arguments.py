@@ -396,14 +396,14 @@ def targets(value: Any, n_samples: int, n_out: int, loss: str, first_row: int = 
     """
     labels = _kernel.LOSSES[loss] == "softmax"
     shape = f"({n_samples}, {n_out})" + (f" or ({n_samples},)" if labels or n_out == 1 else "")
-    y: npt.NDArray[Any] | Source
-    y = source("y", value, (1, 2), shape) if is_source(value) else array("y", value, (1, 2), shape)
+    y: Any = source("y", value, (1, 2), shape) if is_source(value) else array("y", value, (1, 2), shape)
     if y.shape[0] != n_samples:
         raise ValueError(f"y must have as many rows as X, {n_samples}, got shape {y.shape}")
     if isinstance(y, Source):
-        if n_out > 1 and y.shape == (n_samples, n_out):
+        if math.prod(y.shape[1:]) == 1:
+            value = y = _kernel.in_contract(np.concatenate, [rows for _, rows in y.windows()])
+        elif y.shape == (n_samples, n_out):
             return y
-        value = y = _kernel.in_contract(np.concatenate, [rows.copy() for _, rows in y.windows()])
     check_file("y", value)
     if y.ndim == 2 or not labels:
         if y.ndim == 1 and n_out == 1:

@@ -46,7 +46,11 @@ def predictions(
     error(s) makes the exception for the first row s whose output is not finite.
     """
     rows = arguments.rows(X, network.sizes[0])
-    out = np.empty((rows.shape[0], network.sizes[-1]))
+    try:
+        out = np.empty((rows.shape[0], network.sizes[-1]))
+    except MemoryError:
+        what, n_bytes = f"the prediction of X, {rows.shape[0]} rows,", 8 * rows.shape[0] * network.sizes[-1]
+        raise arguments.too_much_memory(what, n_bytes, "predict some rows of X at a time") from None
     count = policy.threads_for(n_threads, rows.shape[0] * network.n_parameters)
     for first, part in windows_of(rows):
         part_of_out = out[first : first + part.shape[0]]

@@ -74,6 +74,8 @@ class Source:
 
     def __init__(self, argument: str, value: Any, shape: tuple[int, ...]) -> None:
         self.argument, self.value, self.shape = argument, value, shape
+        # Other slices are copied: a class may give the next one in the same memory, or a view of what it goes on with.
+        self.gives_copies = isinstance(value, Source) or type(value).__module__.split(".")[0] in ("h5py", "zarr")
 
     @classmethod
     def of(cls, argument: str, value: Any) -> "Source":
@@ -133,12 +135,16 @@ class Source:
         self.check_length(name)
         try:
             given = self.value[first:last]
-            array = np.asarray(given)
+            array = np.asarray(given) if self.gives_copies else np.array(given)
         except Exception as error:
-            error.add_note(f"{name}, of {self.shape[0]} rows, could not be read")
+            note = f"{name}, of {self.shape[0]} rows, could not be read"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
             raise
         if isinstance(given, np.ma.MaskedArray):
             raise TypeError(f"{name} must be an array without a mask, got a masked array; fill or drop what is masked")
+        if hasattr(given, "toarray"):
+            raise TypeError(f"{name} must be a dense array, got a sparse one; use its toarray()")
         expected = (last - first, *self.shape[1:])
         if array.shape != expected:
             raise ValueError(f"{name} must be an array of shape {expected}, got shape {array.shape}")
@@ -150,11 +156,12 @@ class Source:
         return array
 
     def check_length(self, name: str) -> None:
-        """Raise ValueError if the source has another number of rows by now."""
-        if int(self.value.shape[0]) != self.shape[0]:
+        """Raise ValueError if the source has another shape by now."""
+        shape = self.value.shape
+        if not isinstance(shape, tuple) or shape != self.shape:
             raise ValueError(
-                f"{name} cannot be read: {self.argument} had {self.shape[0]} rows when the call began, and has "
-                f"{int(self.value.shape[0])} now; nothing else may write to it meanwhile"
+                f"{name} cannot be read: {self.argument} had the shape {self.shape} when the call began, and has "
+                f"{str(shape)[:80]} now; nothing else may write to it meanwhile"
             )
 
     def doubles(self) -> npt.NDArray[np.float64]:
@@ -194,10 +201,6 @@ class Subset(Source):
     def number(self, s: int) -> int:
         """The number of row s among the rows that the caller gave."""
         return int(self.value.number(int(self.rows[s])))
-
-    def take(self, rows: npt.NDArray[np.intp]) -> Source:
-        """The chosen rows with these indices."""
-        return Subset(self.value, self.rows[rows])
 
 
 class Unsearched(Source):
@@ -261,6 +264,5 @@ def gathered(part: Any, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64
     spans = list(zip(first.tolist(), last.tolist(), strict=True))
     if not isinstance(part, Source):
         return part[np.concatenate([np.arange(*span) for span in spans])]
-    # Read in the order in which they lie, and copied: a source may give each slice in the same buffer.
-    pieces = {span: part[slice(*span)].copy() for span in sorted(spans)}
+    pieces = {span: part[slice(*span)] for span in sorted(spans)}  # read in the order in which they lie
     return _kernel.in_contract(np.concatenate, [pieces[span] for span in spans])

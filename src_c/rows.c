@@ -38,14 +38,17 @@
 BP_KINDS(BP_DENSE)
 
 /* A row of CSR: 0.0 where nothing is stored; numbers of the same place are added, as doubles and in
- * the order in which they are stored. */
+ * the order in which they are stored. Nothing outside is read or written, though bp_check_csr has
+ * looked before: the caller may have changed the indices since. */
 #define BP_CSR(index, type, name, convert)                                                         \
     static void bp_csr_##index##_##name(const bp_matrix *matrix, ptrdiff_t row, double *x) {       \
         const index *indptr = matrix->indptr, *indices = matrix->indices;                          \
         const type *data = (const type *)(const void *)matrix->data;                               \
+        const ptrdiff_t first = indptr[row], stop = indptr[row + 1];                               \
         memset(x, 0, (size_t)matrix->n_columns * sizeof *x);                                       \
-        for (index k = indptr[row]; k < indptr[row + 1]; k++)                                      \
-            x[indices[k]] = x[indices[k]] + convert(data[k]);                                      \
+        for (ptrdiff_t k = first < 0 ? 0 : first; k < stop && k < matrix->n_stored; k++)           \
+            if (indices[k] >= 0 && indices[k] < matrix->n_columns)                                 \
+                x[indices[k]] = x[indices[k]] + convert(data[k]);                                  \
     }
 #define BP_BOTH_CSR(type, kind, name, convert)                                                     \
     BP_CSR(int32_t, type, name, convert)                                                           \
@@ -76,13 +79,13 @@ void bp_read_rows(const bp_matrix *matrix, const int64_t *order, ptrdiff_t first
 }
 
 #define BP_CHECK(index)                                                                            \
-    static int bp_check_##index(const bp_matrix *matrix, ptrdiff_t n_rows, ptrdiff_t n_stored) {   \
+    static int bp_check_##index(const bp_matrix *matrix, ptrdiff_t n_rows) {                       \
         const index *indptr = matrix->indptr, *indices = matrix->indices;                          \
         int found = 1;                                                                             \
         if (indptr[0] < 0)                                                                         \
             return 0;                                                                              \
         for (ptrdiff_t s = 0; s < n_rows; s++) {                                                   \
-            if (indptr[s + 1] < indptr[s] || indptr[s + 1] > n_stored)                             \
+            if (indptr[s + 1] < indptr[s] || indptr[s + 1] > matrix->n_stored)                     \
                 return 0;                                                                          \
             for (index k = indptr[s]; k < indptr[s + 1]; k++) {                                    \
                 if (indices[k] < 0 || indices[k] >= matrix->n_columns)                             \
@@ -96,7 +99,6 @@ void bp_read_rows(const bp_matrix *matrix, const int64_t *order, ptrdiff_t first
 BP_CHECK(int32_t)
 BP_CHECK(int64_t)
 
-int bp_check_csr(const bp_matrix *matrix, ptrdiff_t n_rows, ptrdiff_t n_stored,
-                 ptrdiff_t index_size) {
-    return (index_size == 4 ? bp_check_int32_t : bp_check_int64_t)(matrix, n_rows, n_stored);
+int bp_check_csr(const bp_matrix *matrix, ptrdiff_t n_rows, ptrdiff_t index_size) {
+    return (index_size == 4 ? bp_check_int32_t : bp_check_int64_t)(matrix, n_rows);
 }

@@ -19,6 +19,7 @@ struct bp_matrix {
     ptrdiff_t row_stride, column_stride; /* in bytes; unset in CSR */
     const void *indptr; /* CSR: (rows + 1): row s has the stored numbers [indptr[s], indptr[s+1]) */
     const void *indices; /* CSR: the column of each stored number; both int32 or both int64 */
+    ptrdiff_t n_stored;  /* CSR: stored numbers that there are, each with its column */
     bp_read_row *read;
 };
 
@@ -30,9 +31,8 @@ bp_read_row *bp_reader(char kind, ptrdiff_t size, ptrdiff_t index_size);
 void bp_read_rows(const bp_matrix *matrix, const int64_t *order, ptrdiff_t first, ptrdiff_t rows,
                   double *x);
 
-/* CSR of n_rows rows and n_stored numbers: 0 if an index lies outside, 1 if the columns of each row
+/* CSR of n_rows rows: 0 if an index lies outside, 1 if the columns of each row
  * increase, 2 if they do not. */
-int bp_check_csr(const bp_matrix *matrix, ptrdiff_t n_rows, ptrdiff_t n_stored,
-                 ptrdiff_t index_size);
+int bp_check_csr(const bp_matrix *matrix, ptrdiff_t n_rows, ptrdiff_t index_size);
 
 #endif

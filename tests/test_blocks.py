@@ -192,6 +192,13 @@ def test_threads_take_blocks(threads_for_small_work, optimizer, weighted):
     assert runs[1:] == runs[:1] * 3
 
 
+def test_rates_of_epochs_where_threads_take_blocks(threads_for_small_work):
+    X, y, _ = rows(16 * 4096)
+    settings = {"optimizer": backprop.Adam(backprop.ExponentialDecay(0.1, 0.5)), "batch_size": len(X), "epochs": 6}
+    runs = [backprop.fast_train(backprop.Network([2, 1]), X, y, n_threads=k, **settings) for k in (1, 2)]
+    assert run_bits(runs[0]) == run_bits(runs[1])
+
+
 def test_overflow_where_threads_take_blocks(threads_for_small_work):
     X, y, _ = rows(70_000)
     y[[50_000, 50_001, 50_007, 60_000]] = 1.2e154

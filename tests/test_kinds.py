@@ -281,3 +281,22 @@ def test_estimators(model, form, solver):
         classes = {} if model is MLPRegressor else {"classes": [0.0, 1.0, 2.0]}
         one, two = model(**settings).partial_fit(X, y, **classes), model(**settings).partial_fit(other, y, **classes)
         assert one.network_ == two.network_
+
+
+def test_read_only_arrays_of_a_sparse_matrix():
+    X = scipy.sparse.csr_array(np.eye(3))
+    for one in (X.data, X.indices, X.indptr):
+        one.flags.writeable = False
+    network = backprop.Network([3, 1])
+    assert network.loss(X, np.ones(3)) == network.loss(np.eye(3), np.ones(3))
+
+
+@pytest.mark.parametrize("name", ["indices", "indptr"])
+def test_indices_that_change_in_a_run(name):
+    """Nothing outside of the arrays is read or written."""
+    X = scipy.sparse.csr_array(np.ones((50, 3)))
+
+    def change(state):
+        getattr(X, name)[:] = 2**30 if state.epoch == 0 else -(2**30)
+
+    backprop.fast_train(backprop.Network([3, 1]), X, np.ones(50), epochs=4, callback=change)

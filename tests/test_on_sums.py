@@ -421,3 +421,21 @@ def test_bytes_are_those_of_the_text():
     assert loss / weight == value
     assert [one / weight for one in sums] == gradient.tolist()
     assert data[184 + 8 * size :] == hashlib.sha256(data[: 184 + 8 * size]).digest()
+
+
+def test_matrices_of_many_blocks():
+    """Levenberg-Marquardt's A is kept for sums of earlier blocks in rows of its own, here of five blocks."""
+    generator = np.random.default_rng(4)
+    X, n = generator.normal(size=(4 * 4096 + 100, 2)), 4 * 4096 + 100
+    y = np.sin(X[:, 0])
+    network, optimizer = backprop.Network([2, 50, 1], rng=1), backprop.LevenbergMarquardt()
+
+    def sums(network, of):
+        for first in range(0, n, 4096):
+            rows = slice(first, first + 4096)
+            yield backprop.partial_sums(network, X[rows], y[rows], first_row=first, n_rows=n, of=of)
+
+    promised = backprop.train_on_sums(network, sums, optimizer=optimizer, epochs=1)
+    for n_threads in (1, 2):
+        run = backprop.fast_train(network, X, y, optimizer=optimizer, epochs=1, n_threads=n_threads)
+        assert run.network == promised.network

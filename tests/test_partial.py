@@ -496,3 +496,24 @@ def test_stored_bytes():
 
 STORED = "b0f5eb43953f2c480cf6ae5f20e3aac06932e713f36d8b41c47e0a1700de4438"
 STORED_NETWORK = "5625fffe317df0054de3794d092fcc15ba9a9cd48863d5d1cceec051680982d9"
+
+
+def test_the_first_row_that_overflows_is_named():
+    """Of all parts, for the loss and for the first parameter."""
+
+    def message(network, X, y, loss):
+        cuts = ((0, 4096), (4096, 8192), (8192, 9000))
+        parts = [backprop.partial_sums(network, X[a:b], y[a:b], loss, first_row=a, n_rows=9000) for a, b in cuts]
+        found = outcome(backprop.PartialSums.merge(parts[::-1]).mean)
+        assert found[:2] == outcome(backprop.loss_and_gradient, network, X, y, loss)[:2]
+        return found[1]
+
+    network = backprop.Network([2, 1]).with_parameters([0.0, 0.0, 0.0])
+    X, y = np.zeros((9000, 2)), np.zeros(9000)
+    y[[10, 5000]] = 1e200
+    assert "row 10 " in message(network, X, y, "squared_error")
+    y[:] = 1.0
+    X[10:13, 0] = X[5000:5003, 0] = 1.7e308
+    assert "parameter 0, from row 11 on" in message(network, X, y, "absolute_error")
+    X[10:13] = X[10:13, ::-1]
+    assert "parameter 0, from row 5001 on" in message(network, X, y, "absolute_error")

@@ -282,7 +282,7 @@ def failing(source):
     ("change", "kind", "words"),
     [
         (shorter, ValueError, ["X[4096:8192]", "shape (4096, 3)", "(2904, 3)"]),
-        (short_by_shape, ValueError, ["9000 rows", "7000 now"]),
+        (short_by_shape, ValueError, ["(9000, 3) when the call began", "(7000, 3) now"]),
         (narrower, ValueError, ["X[", "shape (4096, 3)", "(4096, 2)"]),
         (text_in_it, TypeError, ["X[", "real numbers"]),
         (not_finite, ValueError, ["row 4100, column 2", "changed", "inf"]),
@@ -447,6 +447,66 @@ def test_what_is_no_source_and_what_is_read_whole(tmp_path):
     source = Rows(X)
     source.shape = (9000.5, 3)
     assert "X.shape" in outcome(network.predict, source)[1]
+
+
+def test_workers_take_blocks_of_windows(monkeypatch, threads_for_small_work):
+    """17 blocks, a window each, of which two threads take one after the other."""
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    generator = np.random.default_rng(3)
+    X, y = generator.normal(size=(16 * 4096 + 5, 2)), generator.normal(size=16 * 4096 + 5)
+    network = backprop.Network([2, 1])
+    for optimizer in (backprop.LBFGS(), backprop.Rprop()):
+        run = backprop.fast_train(network, Rows(X), y, optimizer=optimizer, epochs=2, n_threads=2)
+        assert run_bits(run) == run_bits(backprop.fast_train(network, X, y, optimizer=optimizer, epochs=2, n_threads=1))
+
+
+def test_rows_of_later_windows_are_named(monkeypatch):
+    monkeypatch.setattr(sources, "WINDOW", 1)
+    X, Y = np.zeros((9000, 1)), np.zeros((9000, 2))
+    X[5000] = 1e10
+    network = backprop.Network([1, 1]).with_parameters([1e300, 0.0])
+    assert "row 5000" in outcome(network.predict, Rows(X))[1]
+    Y[5000, 1] = 2.0
+    network = backprop.Network([1, 2], output_activation="logistic")
+    assert "row 5000" in outcome(network.loss, X, Rows(Y), "binary_cross_entropy")[1]
+
+
+def test_a_batch_of_all_rows_that_are_not_held_back():
+    """It is not shuffled, hence not refused."""
+    X, y, _ = rows()
+    settings = {"batch_size": 4500, "stopping": backprop.EarlyStopping(validation_fraction=0.5), "epochs": 1}
+    network = backprop.Network([3, 1])
+    run = backprop.fast_train(network, Rows(X), y, **settings)
+    assert run_bits(run) == run_bits(backprop.fast_train(network, X, y, **settings))
+    assert outcome(backprop.fast_train, network, Rows(X), y, **(settings | {"batch_size": 4499}))[0] is ValueError
+
+
+def test_windows_are_as_long_as_the_wider_of_X_and_y_allows(monkeypatch):
+    monkeypatch.setattr(sources, "WINDOW", 3 * 4096 * 2)
+    X, y, _ = rows()
+    wide, narrow = Rows(np.hstack([X, X])), Rows(np.stack([y, y], axis=1))
+    backprop.fast_train(backprop.Network([6, 2]), wide, narrow, optimizer=backprop.LBFGS(), epochs=1)
+    assert wide.most == 4096
+
+
+def test_targets_of_a_wrong_shape_are_not_read():
+    X, _, _ = rows()
+    targets = Rows(X)
+    assert "y must have shape" in outcome(backprop.Network([3, 1]).loss, Rows(X), targets)[1]
+    assert targets.most == 0
+
+
+def test_notes_do_not_pile_up():
+    X, y, _ = rows()
+    network, error = backprop.Network([3, 1]), OSError("gone")
+
+    def fail(source):
+        raise error
+
+    for _ in range(3):
+        with pytest.raises(OSError, match="gone"):
+            network.loss(Changing(X, 1, fail), y)
+    assert len(error.__notes__) == 1
 
 
 def test_few_chosen_rows_take_few_windows(monkeypatch):

@@ -51,16 +51,17 @@ cdef class Matrix:
         cdef int state
         self.arrays = data, indices, indptr
         for array in self.arrays:
-            if array.ndim != 1 or not (array.flags.c_contiguous and array.flags.behaved):
+            if array.ndim != 1 or not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
                 raise ValueError("the arrays of a CSR matrix must be contiguous vectors")
         if indices.dtype.kind != "i" or indptr.dtype != indices.dtype or indptr.shape[0] != self.n_rows + 1:
             raise ValueError("the indices of a CSR matrix must be int32 or int64, and indptr one longer than its rows")
         self.rows.indices, self.rows.indptr = cnp.PyArray_DATA(indices), cnp.PyArray_DATA(indptr)
+        self.rows.n_stored = min(data.shape[0], indices.shape[0])
         self.rows.read = reader_of(data, size)
         if self.rows.read == NULL:
             raise ValueError(f"no reader for a CSR matrix of {data.dtype} with indices of {indices.dtype}")
         with nogil:
-            state = bp_check_csr(&self.rows, self.n_rows, min(data.shape[0], indices.shape[0]), size)
+            state = bp_check_csr(&self.rows, self.n_rows, size)
         if state == 0:
             raise ValueError("an index of a CSR matrix lies outside of it")
         self.can_overflow = state == 2
