@@ -115,7 +115,7 @@ address)
     # tools/compare_kernels.c calls. What is asked of the definition alone does not reach the kernel, and the sanitizer's
     # own memory is not what the tests of memory count.
     left_out+=(--deselect tests/test_expected.py::test_every_instruction_set)
-    for name in tests/test_{estimators,messages}*.py tests/test_{checkpoint,docs,files,memory,pickles,process}.py; do
+    for name in tests/test_{estimators,messages}*.py tests/test_{checkpoint,docs,files,memory,memory_of_rows,pickles,process}.py; do
         left_out+=(--ignore "$name")
     done
     left_out+=(-k "not reference- and not room_for_the_stacks")
@@ -123,6 +123,7 @@ address)
     ;;
 thread)
     tests tests/test_threads.py -k 'not room_for_the_stacks' || status=1
+    tests tests/test_blocks.py -k 'take_blocks or every_number' || status=1
     run export OMP_NUM_THREADS=3 THREADS_FOR_SMALL_WORK=1
     tests tests/test_parity.py || status=1
     ;;
