@@ -235,7 +235,7 @@ cdef class Trainer:
         return shared.epochs.done
 
     cdef int train_elsewhere(self, Py_ssize_t done) except -1:
-        """One epoch of a single batch of rows that are elsewhere, where their mean loss and mean gradient are computed."""
+        """One epoch of a single batch of rows that are elsewhere, as are their mean loss and mean gradient."""
         cdef bp_fpenv saved
         loss, _ = self.sums.elsewhere("gradient")
         self.shared.epochs.losses[done] = loss

@@ -1,4 +1,4 @@
-# Partial sums: sums over some of the blocks (N19), joined elsewhere. A LossPass of rows that are elsewhere gets its sums so.
+# Partial sums: sums over some of the blocks (N19). They are joined elsewhere, for a LossPass of rows that are there.
 
 
 def joined(const double[::1] left not None, const double[::1] right not None):
