@@ -22,6 +22,15 @@ HUGE = 10**400  # no double
 RAGGED = [[1.0, 2.0], [3.0]]
 
 
+class SparseVector:
+    """As SciPy's sparse vectors, which it has since 1.13."""
+
+    format, shape = "coo", (3,)
+
+    def tocsr(self):
+        return self
+
+
 class Lazy:
     """It becomes an array, and can do nothing else."""
 
@@ -98,7 +107,7 @@ BAD_X = [
     (Lazy(lambda: len(1.0)), TypeError, ["X must be an array of shape", "a Lazy that gives none (object of type"]),
     (scipy.sparse.csr_array(np.ones((3, 2), complex)), TypeError, ["X must hold real numbers", "sparse", "complex128"]),
     (scipy.sparse.csc_array(np.ones((3, 3))), ValueError, ["X must have 2 columns", "(3, 3)"]),
-    (scipy.sparse.coo_array(np.ones(3)), ValueError, ["X must have two dimensions", "(3,)"]),
+    (SparseVector(), ValueError, ["X must have two dimensions", "(3,)"]),
     (scipy.sparse.csr_array((0, 2)), ValueError, ["X must have at least one row", "(0, 2)"]),
     (
         scipy.sparse.csr_array(with_value(X, math.inf, 2, 0)),
